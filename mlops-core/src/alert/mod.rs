@@ -1,0 +1,1 @@
+//! Alerts and the sinks that they go to.

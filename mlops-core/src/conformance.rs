@@ -1,0 +1,142 @@
+//! The contracts of the seams, as functions that implementations call from their tests.
+//!
+//! Each takes an implementation and panics, naming the clause, where the contract is broken.
+
+use arrow::array::RecordBatch;
+
+use crate::{Analyzer, DataSource, MemorySource, Rows, Scan, State};
+
+/// Tests the contract of [`Analyzer`] on these rows: any cutting and order of merging gives the
+/// same bytes, decoding gives the state back, and truncated bytes are an error.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
+    let encoded = |state: &A::State| {
+        let mut bytes = Vec::new();
+        state.encode(&mut bytes);
+        bytes
+    };
+    let update = |state: &mut A::State, batch: &RecordBatch| {
+        analyzer.update(state, &Rows::new(batch)).expect("update takes rows of its columns");
+    };
+    let mut whole = analyzer.start();
+    update(&mut whole, rows);
+    let expected = encoded(&whole);
+
+    let mut with_nothing = whole.clone();
+    with_nothing.merge(analyzer.start()).expect("a state merges with a fresh one");
+    update(&mut with_nothing, &rows.slice(0, 0));
+    assert_eq!(encoded(&with_nothing), expected, "no rows change nothing");
+
+    for step in [1, 2, 3, 7, 1000] {
+        // Left to right, right to left, and as a tree.
+        let parts: Vec<_> = (0..rows.num_rows())
+            .step_by(step)
+            .map(|at| {
+                let mut part = analyzer.start();
+                update(&mut part, &rows.slice(at, step.min(rows.num_rows() - at)));
+                part
+            })
+            .collect();
+        let merge = |mut a: A::State, b: A::State| {
+            a.merge(b).expect("states of one analyzer merge");
+            a
+        };
+        let forward = parts.iter().cloned().fold(analyzer.start(), merge);
+        assert_eq!(encoded(&forward), expected, "parts of {step} rows, merged in order");
+        let backward = parts.iter().rev().cloned().fold(analyzer.start(), merge);
+        assert_eq!(encoded(&backward), expected, "parts of {step} rows, merged backwards");
+        let mut level = parts;
+        while level.len() > 1 {
+            level = level
+                .chunks(2)
+                .map(|pair| pair.iter().skip(1).cloned().fold(pair[0].clone(), merge))
+                .collect();
+        }
+        if let Some(tree) = level.pop() {
+            assert_eq!(encoded(&tree), expected, "parts of {step} rows, merged as a tree");
+        }
+    }
+
+    let rest = &mut expected.as_slice();
+    let decoded = analyzer.decode(rest).expect("decode reads what encode wrote");
+    assert!(rest.is_empty(), "decode takes all that encode wrote, {} bytes are left", rest.len());
+    assert_eq!(encoded(&decoded), expected, "decode(encode(state)) = state");
+    for n in 0..expected.len().min(4096) {
+        let truncated = &mut &expected[..n];
+        // A shorter state may be a state, but then it must not need the missing bytes.
+        if let Ok(state) = analyzer.decode(truncated) {
+            assert!(encoded(&state).len() <= n, "decode made up bytes beyond {n}");
+        }
+    }
+
+    let source = MemorySource::from(rows.clone());
+    for batch_size in [1, 5, 100_000] {
+        let state = Scan::new(&source).batch_size(batch_size).state(analyzer).expect("a scan");
+        assert_eq!(encoded(&state), expected, "a scan with batches of {batch_size} rows");
+    }
+    if let Some(description) = analyzer.description() {
+        assert!(!description.params.is_null() || description.kind == "row_count", "parameters");
+    }
+    // A result may be undefined for nothing, but asking for it must not panic.
+    drop(analyzer.finish(analyzer.start()));
+    analyzer.finish(whole).expect("finish gives a result");
+}
+
+/// Tests the contract of [`DataSource`]: schema, row names, projection, batch sizes, repetition.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn data_source(source: &dyn DataSource) {
+    let schema = source.schema();
+    let partitions = source.partitions().expect("the partitions");
+    let mut names = std::collections::HashSet::new();
+    for (index, partition) in partitions.iter().enumerate() {
+        let read = |projection: Option<&[usize]>, batch_size: usize| -> Vec<RecordBatch> {
+            source
+                .read(index, projection, batch_size)
+                .expect("a partition opens")
+                .collect::<crate::Result<_>>()
+                .expect("a partition reads")
+        };
+        let whole = read(None, usize::MAX);
+        let rows: usize = whole.iter().map(RecordBatch::num_rows).sum();
+        if let Some(said) = partition.rows {
+            assert_eq!(rows as u64, said, "rows of partition {index}");
+        }
+        for row in 0..rows as u64 {
+            let fresh = names.insert((partition.origin.clone(), partition.first_row + row));
+            assert!(fresh, "row {row} of partition {index} has a name of its own");
+        }
+        let concat = |batches: &[RecordBatch]| {
+            arrow::compute::concat_batches(&schema, batches).expect("batches of the schema")
+        };
+        for batch_size in [1, 3, 1000] {
+            let batches = read(None, batch_size);
+            assert!(
+                batches.iter().all(|b| b.num_rows() <= batch_size),
+                "batches of at most {batch_size} rows"
+            );
+            assert_eq!(concat(&batches), concat(&whole), "batches of {batch_size} rows");
+        }
+        assert_eq!(concat(&read(None, usize::MAX)), concat(&whole), "reading twice");
+        let none: usize = read(Some(&[]), 10).iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(none, rows, "an empty projection still counts rows");
+        let last = schema.fields().len().saturating_sub(1);
+        if !schema.fields().is_empty() {
+            let picked = [last];
+            for batch in read(Some(&picked), usize::MAX) {
+                assert_eq!(batch.num_columns(), 1, "a projection to one column");
+                assert_eq!(
+                    batch.schema_ref().field(0).name(),
+                    schema.field(last).name(),
+                    "the projected column"
+                );
+            }
+        }
+    }
+    assert!(source.read(partitions.len(), None, 10).is_err(), "a partition that is not there");
+    let counted = Scan::new(source).run(&crate::states::RowCount).expect("a scan");
+    assert_eq!(counted, names.len() as u64, "a scan sees every row");
+}

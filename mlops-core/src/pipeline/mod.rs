@@ -1,0 +1,1 @@
+//! Pipelines: stages, their graph, and its run.

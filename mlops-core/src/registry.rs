@@ -1,0 +1,448 @@
+//! The seam of the registry: versions, aliases, approvals, promotion, history.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, GateReport, Result, Timestamp};
+
+/// A version to be registered.
+#[derive(Clone, Debug, Default)]
+pub struct NewVersion {
+    /// The model's name: letters, digits, `_`, `-`, `.`; at most 128 bytes.
+    pub model: String,
+    /// Who made it. An author can't approve their own version.
+    pub author: String,
+    /// Its files: name (a relative path without `..`) and bytes. At least one.
+    pub artifacts: BTreeMap<String, Vec<u8>>,
+    /// Numbers measured on it. NaN and ±inf are kept.
+    pub metrics: BTreeMap<String, f64>,
+    /// What it was trained with.
+    pub params: BTreeMap<String, String>,
+    /// Anything else worth keeping.
+    pub tags: BTreeMap<String, String>,
+    /// The digest of the data that it was trained on.
+    pub data_digest: Option<Digest>,
+}
+
+/// A file of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name within the version.
+    pub name: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+/// A registered version: immutable but for the gates and approvals that gather on it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Version {
+    /// The model's name.
+    pub model: String,
+    /// 1, 2, 3, …
+    pub number: u64,
+    /// The digest of the manifest of its artifacts: what a gate report must speak of.
+    pub digest: Digest,
+    /// Who made it.
+    pub author: String,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// Its files, sorted by name.
+    pub artifacts: Vec<Artifact>,
+    /// Numbers measured on it.
+    pub metrics: BTreeMap<String, f64>,
+    /// What it was trained with.
+    pub params: BTreeMap<String, String>,
+    /// Anything else.
+    pub tags: BTreeMap<String, String>,
+    /// The digest of the data that it was trained on.
+    pub data_digest: Option<Digest>,
+    /// The gate reports, oldest first.
+    pub gates: Vec<GateReport>,
+    /// The approvals, oldest first.
+    pub approvals: Vec<Approval>,
+}
+
+impl Version {
+    /// A version with these fields and nothing gathered on it yet; what backends start from.
+    pub fn new(
+        model: impl Into<String>,
+        number: u64,
+        digest: Digest,
+        author: impl Into<String>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            model: model.into(),
+            number,
+            digest,
+            author: author.into(),
+            created_at,
+            artifacts: Vec::new(),
+            metrics: BTreeMap::new(),
+            params: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            data_digest: None,
+            gates: Vec::new(),
+            approvals: Vec::new(),
+        }
+    }
+
+    /// The latest report of every gate, by the gate's name.
+    pub fn latest_gates(&self) -> BTreeMap<&str, &GateReport> {
+        let mut latest: BTreeMap<&str, &GateReport> = BTreeMap::new();
+        for report in &self.gates {
+            let slot = latest.entry(report.gate.as_str()).or_insert(report);
+            if report.at >= slot.at {
+                *slot = report;
+            }
+        }
+        latest
+    }
+
+    /// Why this version may not be promoted under this policy; empty if it may.
+    ///
+    /// Every gate's latest report must be a pass on this version's digest, and there must be at
+    /// least one; the required gates must be among them, none older than the policy allows; and
+    /// enough people other than the author must have approved.
+    pub fn obstacles(&self, policy: &PromotionPolicy, now: Timestamp) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let latest = self.latest_gates();
+        if latest.is_empty() {
+            reasons.push("no gate was run on it".to_owned());
+        }
+        for gate in &policy.required_gates {
+            if !latest.contains_key(gate.as_str()) {
+                reasons.push(format!("gate `{gate}` was not run on it"));
+            }
+        }
+        for (gate, report) in latest {
+            if report.subject != self.digest {
+                reasons.push(format!("gate `{gate}` judged other bytes ({})", report.subject));
+            } else if !report.is_open() {
+                reasons.push(format!("gate `{gate}` says {}", report.assessment.verdict));
+            }
+            let age = now.millis().saturating_sub(report.at.millis());
+            if policy.max_gate_age_millis.is_some_and(|most| age > most) {
+                reasons.push(format!("gate `{gate}` was run at {}, which is too old", report.at));
+            }
+        }
+        let mut people: Vec<_> =
+            self.approvals.iter().map(|a| a.by.as_str()).filter(|by| *by != self.author).collect();
+        people.sort_unstable();
+        people.dedup();
+        if people.len() < policy.approvals {
+            reasons.push(format!(
+                "{} of {} approvals by people other than its author {}",
+                people.len(),
+                policy.approvals,
+                self.author
+            ));
+        }
+        reasons
+    }
+}
+
+/// A named person's consent to a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub comment: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an alias demands of a version before it moves there; stored with the registry, so that
+/// who promotes does not choose it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionPolicy {
+    /// Gates that must have been run; every gate that was run must pass, required or not.
+    pub required_gates: Vec<String>,
+    /// How many people other than the author must approve.
+    pub approvals: usize,
+    /// How old the gates' reports may be, in milliseconds.
+    pub max_gate_age_millis: Option<i64>,
+}
+
+impl Default for PromotionPolicy {
+    /// Some gate, all of them passing, and one approval.
+    fn default() -> Self {
+        Self { required_gates: Vec::new(), approvals: 1, max_gate_age_millis: None }
+    }
+}
+
+/// A request to move an alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// The model.
+    pub model: String,
+    /// The alias: `champion`, `staging`, anything that is a name.
+    pub alias: String,
+    /// The version that it shall name.
+    pub version: u64,
+    /// Who asks.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The alias's revision that the caller has seen; 0 where it does not exist yet.
+    pub expected_revision: u64,
+}
+
+/// A request to move an alias back to the version that it named before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// The model.
+    pub model: String,
+    /// The alias.
+    pub alias: String,
+    /// Who asks.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The alias's revision that the caller has seen.
+    pub expected_revision: u64,
+}
+
+/// Where an alias points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The model.
+    pub model: String,
+    /// The alias.
+    pub alias: String,
+    /// The version that it names.
+    pub version: u64,
+    /// How often it has moved: 1 after the first promotion.
+    pub revision: u64,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How an alias came to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// By a promotion: gates and approvals were checked.
+    Promotion,
+    /// Back to the version that it named before.
+    Rollback,
+}
+
+/// A move of an alias, as history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasChange {
+    /// The model.
+    pub model: String,
+    /// The alias.
+    pub alias: String,
+    /// The alias's revision after it.
+    pub revision: u64,
+    /// The version named after it.
+    pub version: u64,
+    /// The version named before it.
+    pub previous: Option<u64>,
+    /// How.
+    pub kind: ChangeKind,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// The gates that were open, by name.
+    pub gates: Vec<String>,
+    /// The people who had approved.
+    pub approvals: Vec<String>,
+}
+
+/// Versions of models, the aliases that name them, and how they came to.
+///
+/// # Contract
+/// - `register` is all or nothing: when it returns, the bytes and the row are durable; when it
+///   fails, or the process dies, no version exists. Numbers count 1, 2, 3, … per model.
+/// - `promote` and `rollback` change the alias and append its history in one step, or nothing.
+///   `promote` fails with [`Error::Conflict`](crate::Error::Conflict) if the alias's revision is
+///   not the expected one, and with [`Error::Blocked`](crate::Error::Blocked), naming every
+///   obstacle, if the policy is not met ([`Version::obstacles`]).
+/// - `artifact` verifies the bytes against their digest before it gives them.
+/// - Times are the caller's; the history's order is that of the revisions.
+/// - Names that are empty, too long, or hold other characters than a name may are refused.
+///
+/// [`conformance::registry`](crate::conformance::registry) tests all of this.
+pub trait Registry: Debug + Send + Sync + 'static {
+    /// Stores a version with its artifacts.
+    ///
+    /// # Errors
+    /// A bad name, no artifacts, a store that can't be written.
+    fn register(&self, version: NewVersion, at: Timestamp) -> Result<Version>;
+
+    /// The models' names, sorted.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn models(&self) -> Result<Vec<String>>;
+
+    /// The numbers of a model's versions, ascending; empty if there is no such model.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn versions(&self, model: &str) -> Result<Vec<u64>>;
+
+    /// A version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound).
+    fn version(&self, model: &str, number: u64) -> Result<Version>;
+
+    /// The bytes of one of a version's files, verified.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Decode`](crate::Error::Decode) if
+    /// the stored bytes no longer have their digest.
+    fn artifact(&self, model: &str, number: u64, name: &str) -> Result<Vec<u8>>;
+
+    /// Adds a gate's report to the version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Invalid`](crate::Error::Invalid) if
+    /// the report speaks of other bytes.
+    fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()>;
+
+    /// Adds an approval to the version; of one person's approvals the first is kept.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Blocked`](crate::Error::Blocked) for
+    /// the version's own author.
+    fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()>;
+
+    /// The policy of an alias; the default where none was set.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy>;
+
+    /// Sets the policy of an alias; who and when is kept.
+    ///
+    /// # Errors
+    /// A bad name, a store that can't be written.
+    fn set_policy(
+        &self,
+        model: &str,
+        alias: &str,
+        policy: PromotionPolicy,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<()>;
+
+    /// Moves an alias to a version whose gates are open and that was approved.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict), [`Error::Blocked`](crate::Error::Blocked),
+    /// [`Error::NotFound`](crate::Error::NotFound).
+    fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias>;
+
+    /// Moves an alias back to the version that it named before its last promotion. Further
+    /// rollbacks walk further back.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict), [`Error::NotFound`](crate::Error::NotFound)
+    /// if there is no earlier version.
+    fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias>;
+
+    /// Where an alias points, `None` if it was never set.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>>;
+
+    /// A model's aliases, sorted by name.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn aliases(&self, model: &str) -> Result<Vec<Alias>>;
+
+    /// The moves of an alias, oldest first.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>>;
+}
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Registry + ?Sized> Registry for $pointer<T> {
+            fn register(&self, version: NewVersion, at: Timestamp) -> Result<Version> {
+                (**self).register(version, at)
+            }
+
+            fn models(&self) -> Result<Vec<String>> {
+                (**self).models()
+            }
+
+            fn versions(&self, model: &str) -> Result<Vec<u64>> {
+                (**self).versions(model)
+            }
+
+            fn version(&self, model: &str, number: u64) -> Result<Version> {
+                (**self).version(model, number)
+            }
+
+            fn artifact(&self, model: &str, number: u64, name: &str) -> Result<Vec<u8>> {
+                (**self).artifact(model, number, name)
+            }
+
+            fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()> {
+                (**self).record_gate(model, number, report)
+            }
+
+            fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
+                (**self).approve(model, number, approval)
+            }
+
+            fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
+                (**self).policy(model, alias)
+            }
+
+            fn set_policy(
+                &self,
+                model: &str,
+                alias: &str,
+                policy: PromotionPolicy,
+                actor: &str,
+                at: Timestamp,
+            ) -> Result<()> {
+                (**self).set_policy(model, alias, policy, actor, at)
+            }
+
+            fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
+                (**self).promote(promotion, at)
+            }
+
+            fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
+                (**self).rollback(rollback, at)
+            }
+
+            fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>> {
+                (**self).alias(model, alias)
+            }
+
+            fn aliases(&self, model: &str) -> Result<Vec<Alias>> {
+                (**self).aliases(model)
+            }
+
+            fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
+                (**self).history(model, alias)
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);

@@ -1,0 +1,1 @@
+//! Reports: text, tables and figures, rendered to terminal, JSON, Markdown and HTML.

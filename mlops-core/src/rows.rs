@@ -1,0 +1,281 @@
+//! A batch seen through names looked up once, with the views that analyzers share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Schema};
+
+use crate::verdict::RowId;
+use crate::{Error, Result};
+
+/// The names of a schema, looked up once for all its batches.
+#[derive(Clone, Debug)]
+pub struct Names(Arc<HashMap<String, usize>>);
+
+impl Names {
+    /// The names of this schema; of columns with one name the first counts.
+    pub fn of(schema: &Schema) -> Self {
+        let mut names = HashMap::with_capacity(schema.fields().len());
+        for (i, field) in schema.fields().iter().enumerate() {
+            names.entry(field.name().clone()).or_insert(i);
+        }
+        Self(Arc::new(names))
+    }
+}
+
+/// A batch of rows as an analyzer sees it.
+///
+/// Views that several analyzers want ([`numbers`](Self::numbers),
+/// [`categories`](Self::categories)) are made once per batch and column.
+///
+/// ```
+/// use arrow::array::{Int32Array, StringArray};
+/// use mlops_core::{Rows, batch};
+/// let batch = batch! {
+///     "age" => Int32Array::from(vec![31, 47]),
+///     "city" => StringArray::from(vec!["Oslo", "Bergen"]),
+/// }?;
+/// let rows = Rows::new(&batch);
+/// assert_eq!(rows.numbers("age")?.value(1), 47.0);
+/// assert_eq!(rows.categories("city")?.label(0), Some("Oslo"));
+/// assert!(rows.column("agee").is_err());
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Rows<'a> {
+    batch: &'a RecordBatch,
+    names: Names,
+    origin: &'a str,
+    first_row: u64,
+    views: Vec<Views>,
+}
+
+#[derive(Debug, Default)]
+struct Views {
+    numbers: OnceLock<Float64Array>,
+    categories: OnceLock<Categories>,
+}
+
+impl<'a> Rows<'a> {
+    /// A batch of its own: its rows are named `memory:0`, `memory:1`, …
+    pub fn new(batch: &'a RecordBatch) -> Self {
+        Self::of(batch, Names::of(batch.schema_ref()), "memory", 0)
+    }
+
+    /// A batch with the names of its schema, the origin of its rows, and the number of the first
+    /// of them there.
+    pub fn of(batch: &'a RecordBatch, names: Names, origin: &'a str, first_row: u64) -> Self {
+        let views = std::iter::repeat_with(Views::default).take(batch.num_columns()).collect();
+        Self { batch, names, origin, first_row, views }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The batch itself.
+    pub fn batch(&self) -> &'a RecordBatch {
+        self.batch
+    }
+
+    /// The name of the thing that the rows stand in: a file, a table, `memory`.
+    pub fn origin(&self) -> &'a str {
+        self.origin
+    }
+
+    /// The number of the first row in its origin.
+    pub fn first_row(&self) -> u64 {
+        self.first_row
+    }
+
+    /// The name of the row at this index of the batch.
+    pub fn row_id(&self, index: usize) -> RowId {
+        RowId { origin: self.origin.to_owned(), row: self.first_row + index as u64 }
+    }
+
+    /// The column of this name.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`].
+    pub fn column(&self, name: &str) -> Result<&'a ArrayRef> {
+        Ok(self.batch.column(self.index(name)?))
+    }
+
+    /// The column of this name as `f64`: integers, floats, decimals, booleans (0 and 1), dates,
+    /// times and timestamps (in their own unit), and dictionaries of these. Integers beyond 2⁵³
+    /// round. No copy where the column is `f64` already.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`], or [`Error::ColumnType`] for text and nested types.
+    pub fn numbers(&self, name: &str) -> Result<&Float64Array> {
+        let index = self.index(name)?;
+        let view = &self.views[index].numbers;
+        if let Some(numbers) = view.get() {
+            return Ok(numbers);
+        }
+        let numbers = to_numbers(name, self.batch.column(index))?;
+        Ok(view.get_or_init(|| numbers))
+    }
+
+    /// The column of this name as category codes: strings, booleans, integers, dates, and
+    /// dictionaries of these; numbers are the text that they print as.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`], or [`Error::ColumnType`] for types that have no text.
+    pub fn categories(&self, name: &str) -> Result<&Categories> {
+        let index = self.index(name)?;
+        let view = &self.views[index].categories;
+        if let Some(categories) = view.get() {
+            return Ok(categories);
+        }
+        let categories = Categories::of(name, self.batch.column(index))?;
+        Ok(view.get_or_init(|| categories))
+    }
+
+    fn index(&self, name: &str) -> Result<usize> {
+        self.names.0.get(name).copied().ok_or_else(|| Error::ColumnNotFound {
+            column: name.to_owned(),
+            available: self.batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect(),
+        })
+    }
+}
+
+/// Whether [`Rows::numbers`] can read a column of this type.
+pub fn is_numeric(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_numeric(value),
+        DataType::Boolean => true,
+        other => other.is_numeric() || other.is_temporal(),
+    }
+}
+
+/// Whether the type holds text, plainly or in a dictionary.
+pub fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_text(value),
+        other => matches!(other, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+    }
+}
+
+/// An array as `f64`, as [`Rows::numbers`] reads it.
+///
+/// # Errors
+/// [`Error::ColumnType`] for text and nested types.
+pub fn to_numbers(name: &str, array: &dyn Array) -> Result<Float64Array> {
+    let wrong =
+        || Error::column_type(name, "a number, boolean, date or timestamp", array.data_type());
+    match array.data_type() {
+        DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
+        other if !is_numeric(other) => Err(wrong()),
+        other if other.is_temporal() => {
+            // Arrow casts times to numbers only by way of integers of their own width.
+            let whole = cast(array, &DataType::Int64)
+                .or_else(|_| cast(&cast(array, &DataType::Int32)?, &DataType::Int64))
+                .map_err(|_| wrong())?;
+            Ok(cast(&whole, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        }
+        DataType::Dictionary(_, value) if **value != DataType::Float64 => {
+            to_numbers(name, &cast(array, value)?)
+        }
+        _ => Ok(cast(array, &DataType::Float64)
+            .map_err(|_| wrong())?
+            .as_primitive::<Float64Type>()
+            .clone()),
+    }
+}
+
+/// A column as codes of labels: each label once, in order of first appearance in the batch.
+///
+/// The order is the batch's own; what leaves an analyzer is keyed by label, never by code.
+#[derive(Clone, Debug)]
+pub struct Categories {
+    codes: UInt32Array,
+    labels: StringArray,
+}
+
+impl Categories {
+    /// The categories of an array, as [`Rows::categories`] reads them.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`] for types that have no text.
+    pub fn of(name: &str, array: &ArrayRef) -> Result<Self> {
+        let wrong =
+            || Error::column_type(name, "text, a boolean, an integer or a date", array.data_type());
+        match array.data_type() {
+            DataType::Dictionary(_, _) => {
+                let dictionary = array.as_any_dictionary();
+                let values = Self::of(name, dictionary.values())?;
+                // Dictionaries may hold a value twice, or a null among the values.
+                let keys = cast(dictionary.keys(), &DataType::UInt32).map_err(|_| wrong())?;
+                let keys = keys.as_primitive::<arrow::datatypes::UInt32Type>();
+                let codes = keys
+                    .iter()
+                    .map(|key| {
+                        let key = key? as usize;
+                        values.codes.is_valid(key).then(|| values.codes.value(key))
+                    })
+                    .collect();
+                Ok(Self { codes, labels: values.labels })
+            }
+            DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
+            DataType::Utf8 => Ok(Self::of_strings(array.as_string::<i32>().iter())),
+            DataType::LargeUtf8 => Ok(Self::of_strings(array.as_string::<i64>().iter())),
+            DataType::Utf8View => Ok(Self::of_strings(array.as_string_view().iter())),
+            DataType::Null => Ok(Self {
+                codes: UInt32Array::new_null(array.len()),
+                labels: StringArray::from(Vec::<String>::new()),
+            }),
+            other if is_numeric(other) => {
+                let text = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
+                Ok(Self::of_strings(text.as_string::<i32>().iter()))
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn of_booleans(array: &BooleanArray) -> Self {
+        let codes = array.iter().map(|v| v.map(u32::from)).collect();
+        Self { codes, labels: StringArray::from(vec!["false", "true"]) }
+    }
+
+    fn of_strings<'s>(values: impl Iterator<Item = Option<&'s str>>) -> Self {
+        let mut known: HashMap<&str, u32> = HashMap::default();
+        let mut labels = Vec::new();
+        let codes = values
+            .map(|value| {
+                value.map(|label| {
+                    *known.entry(label).or_insert_with(|| {
+                        labels.push(label);
+                        (labels.len() - 1) as u32
+                    })
+                })
+            })
+            .collect();
+        Self { codes, labels: StringArray::from(labels) }
+    }
+
+    /// A code for each row, null where the row is.
+    pub fn codes(&self) -> &UInt32Array {
+        &self.codes
+    }
+
+    /// The label of each code. A label may have no rows.
+    pub fn labels(&self) -> &StringArray {
+        &self.labels
+    }
+
+    /// The label of a row, `None` where it is null.
+    pub fn label(&self, row: usize) -> Option<&str> {
+        self.codes.is_valid(row).then(|| self.labels.value(self.codes.value(row) as usize))
+    }
+}

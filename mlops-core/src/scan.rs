@@ -1,0 +1,240 @@
+//! One pass over a source feeds any number of measurements.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use crate::rows::Names;
+use crate::{Analyzer, Cancel, DataSource, OnProgress, Partition, Progress, Result, Rows, State};
+
+/// A pass over a source: its options, then [`run`](Self::run).
+///
+/// Partitions are read in parallel on the caller's rayon pool; only the columns that the analyzer
+/// asks for are read, each decoded once; the states are merged. The result is the same bits for
+/// any number of threads, batch size and partitioning.
+///
+/// ```
+/// use arrow::array::Int32Array;
+/// use mlops_core::{Cancel, MemorySource, Progress, Scan, batch, states::RowCount};
+///
+/// let source = MemorySource::from(batch! { "x" => Int32Array::from(vec![1, 2, 3]) }?);
+/// let cancel = Cancel::new(); // hand a clone to whoever may stop it
+/// let show = |p: &Progress| println!("{} rows", p.rows);
+/// let rows = Scan::new(&source).on_progress(&show).cancel(&cancel).run(&RowCount)?;
+/// assert_eq!(rows, 3);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Scan<'a> {
+    source: &'a dyn DataSource,
+    batch_size: usize,
+    progress: Option<&'a dyn OnProgress>,
+    cancel: Option<&'a Cancel>,
+}
+
+impl std::fmt::Debug for Scan<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scan")
+            .field("source", &self.source)
+            .field("batch_size", &self.batch_size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// The rows of a batch unless told otherwise.
+    pub const BATCH_SIZE: usize = 16 * 1024;
+
+    /// A scan of this source.
+    pub fn new(source: &'a dyn DataSource) -> Self {
+        Self { source, batch_size: Self::BATCH_SIZE, progress: None, cancel: None }
+    }
+
+    /// Reads batches of at most this many rows (at least 1).
+    #[must_use]
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch_size = rows.max(1);
+        self
+    }
+
+    /// Tells this listener after every batch.
+    #[must_use]
+    pub fn on_progress(mut self, listener: &'a dyn OnProgress) -> Self {
+        self.progress = Some(listener);
+        self
+    }
+
+    /// Stops between batches once this switch is thrown.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &'a Cancel) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// Measures all rows.
+    ///
+    /// # Errors
+    /// Those of the source and the analyzer; [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn run<A: Analyzer>(self, analyzer: &A) -> Result<A::Output> {
+        analyzer.finish(self.state(analyzer)?)
+    }
+
+    /// The state after all rows, to be stored, merged, or finished later.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn state<A: Analyzer>(self, analyzer: &A) -> Result<A::State> {
+        let pass = Pass::new(self, Some(analyzer.columns()))?;
+        let checked = pass.checked(analyzer)?;
+        let states = (0..pass.partitions.len())
+            .into_par_iter()
+            .try_fold(
+                || None,
+                |state: Option<A::State>, partition| {
+                    let mut state = state.unwrap_or_else(|| analyzer.start());
+                    pass.read(partition, |rows| analyzer.update(&mut state, rows))?;
+                    Ok::<_, crate::Error>(Some(state))
+                },
+            )
+            .try_reduce(
+                || None,
+                |a, b| match (a, b) {
+                    (Some(mut a), Some(b)) => {
+                        a.merge(b)?;
+                        Ok(Some(a))
+                    }
+                    (one, None) | (None, one) => Ok(one),
+                },
+            )?;
+        let mut whole = checked;
+        if let Some(state) = states {
+            whole.merge(state)?;
+        }
+        Ok(whole)
+    }
+
+    /// Measures all rows and shows each batch, with *all* columns, to `each`: one batch after the
+    /// other, in the order of the rows. For what must see rows in their order, as writing the good
+    /// ones to one file and the bad ones to another.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and those of `each`.
+    pub fn in_order<A: Analyzer>(
+        self,
+        analyzer: &A,
+        mut each: impl FnMut(&Rows<'_>) -> Result<()>,
+    ) -> Result<A::Output> {
+        let pass = Pass::new(self, None)?;
+        let mut state = pass.checked(analyzer)?;
+        for partition in 0..pass.partitions.len() {
+            pass.read(partition, |rows| {
+                analyzer.update(&mut state, rows)?;
+                each(rows)
+            })?;
+        }
+        analyzer.finish(state)
+    }
+}
+
+/// What all partitions of one scan share.
+struct Pass<'a> {
+    scan: Scan<'a>,
+    partitions: Vec<Partition>,
+    projection: Option<Vec<usize>>,
+    names: Names,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    done: AtomicU64,
+    total: Progress,
+}
+
+impl<'a> Pass<'a> {
+    /// With the columns that are asked for *and* there: one that is missing is the analyzer's
+    /// error when it first looks, so that one bad member of a plan leaves the others alone.
+    fn new(scan: Scan<'a>, columns: Option<Vec<String>>) -> Result<Self> {
+        let schema = scan.source.schema();
+        let projection = columns.map(|mut columns| {
+            columns.sort();
+            columns.dedup();
+            let mut found: Vec<_> =
+                columns.iter().filter_map(|c| schema.index_of(c).ok()).collect();
+            found.sort_unstable();
+            found
+        });
+        let names = match &projection {
+            Some(columns) => Names::of(&schema.project(columns)?),
+            None => Names::of(&schema),
+        };
+        let partitions = scan.source.partitions()?;
+        let total = Progress {
+            rows_total: partitions.iter().map(|p| p.rows).sum(),
+            bytes_total: partitions.iter().map(|p| p.bytes).sum(),
+            partitions_total: Some(partitions.len() as u64),
+            ..Progress::default()
+        };
+        Ok(Self {
+            scan,
+            partitions,
+            projection,
+            names,
+            rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            total,
+        })
+    }
+
+    /// A state that has looked at the columns, which are thus checked on an empty source, too.
+    fn checked<A: Analyzer>(&self, analyzer: &A) -> Result<A::State> {
+        let schema = self.scan.source.schema();
+        let schema = match &self.projection {
+            Some(columns) => std::sync::Arc::new(schema.project(columns)?),
+            None => schema,
+        };
+        let nothing = arrow::array::RecordBatch::new_empty(schema);
+        let mut state = analyzer.start();
+        analyzer.update(&mut state, &Rows::of(&nothing, self.names.clone(), "", 0))?;
+        Ok(state)
+    }
+
+    fn read(&self, index: usize, mut each: impl FnMut(&Rows<'_>) -> Result<()>) -> Result<()> {
+        let partition = &self.partitions[index];
+        let mut batches =
+            self.scan.source.read(index, self.projection.as_deref(), self.scan.batch_size)?;
+        let mut at = partition.first_row;
+        let mut counted = 0;
+        loop {
+            if let Some(cancel) = self.scan.cancel {
+                cancel.check()?;
+            }
+            let Some(batch) = batches.next() else { break };
+            let batch = batch?;
+            each(&Rows::of(&batch, self.names.clone(), &partition.origin, at))?;
+            at += batch.num_rows() as u64;
+            if self.scan.progress.is_some() {
+                self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                let read = batches.bytes_read().unwrap_or(counted);
+                self.bytes.fetch_add(read.saturating_sub(counted), Ordering::Relaxed);
+                counted = read.max(counted);
+                self.tell();
+            }
+        }
+        self.done.fetch_add(1, Ordering::Relaxed);
+        if let Some(all) = partition.bytes {
+            self.bytes.fetch_add(all.saturating_sub(counted), Ordering::Relaxed);
+        }
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
+        if let Some(listener) = self.scan.progress {
+            listener.on_progress(&Progress {
+                rows: self.rows.load(Ordering::Relaxed),
+                bytes: self.bytes.load(Ordering::Relaxed),
+                partitions: self.done.load(Ordering::Relaxed),
+                ..self.total
+            });
+        }
+    }
+}

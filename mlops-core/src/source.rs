@@ -1,0 +1,305 @@
+//! Where rows come from.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+
+use crate::{Analyzer, Error, Result, Scan};
+
+/// A piece of a source that can be read on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Partition {
+    /// The name of the thing that its rows stand in: a file, a table, `memory`. Partitions of one
+    /// file share its name.
+    pub origin: String,
+    /// The number of its first row there.
+    pub first_row: u64,
+    /// How many rows it has, where that is known without reading them.
+    pub rows: Option<u64>,
+    /// How many bytes reading it takes, where that is known.
+    pub bytes: Option<u64>,
+}
+
+impl Partition {
+    /// All of the thing of this name.
+    pub fn new(origin: impl Into<String>) -> Self {
+        Self { origin: origin.into(), first_row: 0, rows: None, bytes: None }
+    }
+
+    /// The same, starting at this row.
+    #[must_use]
+    pub fn starting_at(mut self, first_row: u64) -> Self {
+        self.first_row = first_row;
+        self
+    }
+
+    /// The same, with this many rows.
+    #[must_use]
+    pub fn with_rows(mut self, rows: u64) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// The same, with this many bytes to read.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+}
+
+/// The batches of a partition, in order.
+pub struct Batches {
+    batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
+    bytes: Option<Arc<AtomicU64>>,
+}
+
+impl Batches {
+    /// These batches.
+    pub fn new<I>(batches: I) -> Self
+    where
+        I: IntoIterator<Item = Result<RecordBatch>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self { batches: Box::new(batches.into_iter()), bytes: None }
+    }
+
+    /// The same, with a counter of the bytes read so far that the reader keeps up to date.
+    #[must_use]
+    pub fn with_bytes(mut self, counter: Arc<AtomicU64>) -> Self {
+        self.bytes = Some(counter);
+        self
+    }
+
+    /// The bytes read so far, where the reader counts them.
+    pub fn bytes_read(&self) -> Option<u64> {
+        self.bytes.as_ref().map(|b| b.load(Ordering::Relaxed))
+    }
+}
+
+impl Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batches.next()
+    }
+}
+
+/// Rows in Arrow columns, in partitions that can be read side by side, again and again.
+///
+/// # Contract
+/// - `schema` never changes. What reading finds to be otherwise is an error of the reader.
+/// - `partitions` names every row once: `(origin, first_row + i)` is unique and does not depend
+///   on how the source is cut. Its order is the order of the rows.
+/// - `read` gives the rows of one partition in order, in batches of at most `batch_size` rows,
+///   with the columns of `projection` (indices into the schema) in that order, or all. Reading
+///   twice gives the same rows. An empty projection still gives the number of rows.
+/// - An error ends the batches, and names the file, the row or the byte.
+///
+/// [`conformance::data_source`](crate::conformance::data_source) tests all of this.
+pub trait DataSource: Debug + Send + Sync + 'static {
+    /// The columns.
+    fn schema(&self) -> SchemaRef;
+
+    /// The pieces, in the order of the rows.
+    ///
+    /// # Errors
+    /// A source that can't be listed.
+    fn partitions(&self) -> Result<Vec<Partition>>;
+
+    /// The batches of one piece.
+    ///
+    /// # Errors
+    /// A piece that can't be opened, or an index that is not one.
+    fn read(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+        batch_size: usize,
+    ) -> Result<Batches>;
+}
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: DataSource + ?Sized> DataSource for $pointer<T> {
+            fn schema(&self) -> SchemaRef {
+                (**self).schema()
+            }
+
+            fn partitions(&self) -> Result<Vec<Partition>> {
+                (**self).partitions()
+            }
+
+            fn read(
+                &self,
+                partition: usize,
+                projection: Option<&[usize]>,
+                batch_size: usize,
+            ) -> Result<Batches> {
+                (**self).read(partition, projection, batch_size)
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);
+
+/// What every source can do besides.
+pub trait DataSourceExt: DataSource {
+    /// A scan of this source, to be given options and analyzers.
+    fn scan(&self) -> Scan<'_>;
+
+    /// Measures all rows: a scan with the default options.
+    ///
+    /// ```
+    /// use arrow::array::Int32Array;
+    /// use mlops_core::{DataSourceExt, MemorySource, batch, states::RowCount};
+    /// let source = MemorySource::from(batch! { "x" => Int32Array::from(vec![1, 2, 3]) }?);
+    /// assert_eq!(source.measure(&RowCount)?, 3);
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the source and of the analyzer.
+    fn measure<A: Analyzer>(&self, analyzer: &A) -> Result<A::Output> {
+        self.scan().run(analyzer)
+    }
+
+    /// All rows in one batch. For data that fit in memory.
+    ///
+    /// # Errors
+    /// Those of the source.
+    fn collect(&self) -> Result<RecordBatch> {
+        let mut batches = Vec::new();
+        for partition in 0..self.partitions()?.len() {
+            for batch in self.read(partition, None, Scan::BATCH_SIZE)? {
+                batches.push(batch?);
+            }
+        }
+        Ok(concat_batches(&self.schema(), &batches)?)
+    }
+}
+
+impl<T: DataSource> DataSourceExt for T {
+    fn scan(&self) -> Scan<'_> {
+        Scan::new(self)
+    }
+}
+
+/// Batches in memory as a source; a partition for every [`PARTITION_ROWS`](Self::PARTITION_ROWS)
+/// rows, so that one large batch is read in parallel. Nothing is copied.
+///
+/// ```
+/// use arrow::array::Int32Array;
+/// use mlops_core::{DataSource, MemorySource, batch};
+/// let source = MemorySource::from(batch! { "x" => Int32Array::from(vec![1, 2, 3]) }?);
+/// assert_eq!(source.partitions()?[0].rows, Some(3));
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemorySource {
+    name: String,
+    schema: SchemaRef,
+    /// Each piece with the number of its first row.
+    pieces: Vec<(u64, RecordBatch)>,
+}
+
+impl MemorySource {
+    /// The most rows that a partition has.
+    pub const PARTITION_ROWS: usize = 1 << 18;
+
+    /// These batches, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a batch has another schema.
+    pub fn new(schema: SchemaRef, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Self> {
+        let mut pieces = Vec::new();
+        let mut first_row = 0;
+        for (i, batch) in batches.into_iter().enumerate() {
+            if batch.schema_ref().fields() != schema.fields() {
+                return Err(Error::invalid(
+                    format!("schema of batch {i}"),
+                    format!("{:?}", schema.fields()),
+                    format!("{:?}", batch.schema_ref().fields()),
+                ));
+            }
+            let mut offset = 0;
+            while offset < batch.num_rows() {
+                let n = Self::PARTITION_ROWS.min(batch.num_rows() - offset);
+                pieces.push((first_row, batch.slice(offset, n)));
+                offset += n;
+                first_row += n as u64;
+            }
+        }
+        Ok(Self { name: "memory".into(), schema, pieces })
+    }
+
+    /// The same rows under this name in row ids and reports.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl From<RecordBatch> for MemorySource {
+    fn from(batch: RecordBatch) -> Self {
+        let schema = batch.schema();
+        match Self::new(schema.clone(), [batch]) {
+            Ok(source) => source,
+            // A batch has its own schema.
+            Err(_) => Self { name: "memory".into(), schema, pieces: Vec::new() },
+        }
+    }
+}
+
+impl DataSource for MemorySource {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        Ok(self
+            .pieces
+            .iter()
+            .map(|(first_row, batch)| {
+                Partition::new(&self.name)
+                    .starting_at(*first_row)
+                    .with_rows(batch.num_rows() as u64)
+            })
+            .collect())
+    }
+
+    fn read(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+        batch_size: usize,
+    ) -> Result<Batches> {
+        let (_, batch) = self.pieces.get(partition).ok_or_else(|| {
+            Error::invalid("partition", format!("one of {}", self.pieces.len()), partition)
+        })?;
+        let batch = match projection {
+            Some(columns) => batch.project(columns)?,
+            None => batch.clone(),
+        };
+        let step = batch_size.max(1);
+        Ok(Batches::new(
+            (0..batch.num_rows())
+                .step_by(step)
+                .map(move |at| Ok(batch.slice(at, step.min(batch.num_rows() - at)))),
+        ))
+    }
+}

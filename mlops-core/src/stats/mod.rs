@@ -1,0 +1,1 @@
+//! Distribution tails, intervals, multiple testing and seeded resampling, shared by the leaves.

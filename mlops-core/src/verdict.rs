@@ -1,0 +1,266 @@
+//! Three-valued verdicts, the findings they come from, and gates that block on anything but a pass.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Timestamp};
+
+/// The answer to a question about data or a model.
+///
+/// There are three, because "not shown to be bad" is not "shown to be good".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The confidence limit lies inside the bound.
+    Pass,
+    /// Too few rows, undefined, nothing measured, or the interval crosses the bound.
+    Inconclusive,
+    /// The confidence limit lies outside the bound.
+    Fail,
+}
+
+impl Verdict {
+    /// The verdict over several: fail if one fails, else inconclusive if one is or there are none,
+    /// else pass.
+    ///
+    /// ```
+    /// use mlops_core::Verdict::{self, *};
+    /// assert_eq!(Verdict::all([Pass, Inconclusive, Fail]), Fail);
+    /// assert_eq!(Verdict::all([Pass, Pass]), Pass);
+    /// assert_eq!(Verdict::all([]), Inconclusive);
+    /// ```
+    pub fn all(verdicts: impl IntoIterator<Item = Self>) -> Self {
+        verdicts.into_iter().max().unwrap_or(Self::Inconclusive)
+    }
+
+    /// Pass or fail, for a question whose answer is certain.
+    pub fn from_bool(pass: bool) -> Self {
+        if pass { Self::Pass } else { Self::Fail }
+    }
+
+    /// Whether it is a pass.
+    pub fn is_pass(self) -> bool {
+        self == Self::Pass
+    }
+
+    /// Whether it is a fail.
+    pub fn is_fail(self) -> bool {
+        self == Self::Fail
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "pass",
+            Self::Inconclusive => "inconclusive",
+            Self::Fail => "fail",
+        })
+    }
+}
+
+/// How much a finding matters.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know; never changes a verdict.
+    Info,
+    /// Somebody should look; never changes a verdict.
+    Warning,
+    /// Counts.
+    #[default]
+    Critical,
+}
+
+/// A row's name: the partition's name (a file, say) and the row's number in it, from 0.
+///
+/// It does not depend on how the source was cut into partitions or batches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RowId {
+    /// The name of the thing that the row stands in: a file, a table, `memory`.
+    pub origin: String,
+    /// The row's number in it, from 0.
+    pub row: u64,
+}
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.origin, self.row)
+    }
+}
+
+/// One answer to one question about one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was asked: `not_null`, `psi`, `demographic_parity_difference`.
+    pub check: String,
+    /// What it was asked of: a column, some columns, a metric, the dataset.
+    pub subject: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What would have been a pass, in words.
+    pub expected: String,
+    /// What was seen, in words.
+    pub observed: String,
+    /// The number behind the verdict, where there is one; finite.
+    pub value: Option<f64>,
+    /// Its confidence limits, where there are any.
+    pub interval: Option<(f64, f64)>,
+    /// A p-value, where a test was made.
+    pub p_value: Option<f64>,
+    /// How many rows failed, where rows can.
+    pub failing_rows: Option<u64>,
+    /// The first of the failing rows, by name.
+    pub rows: Vec<RowId>,
+}
+
+impl Finding {
+    /// A finding of full severity with nothing but its words.
+    pub fn new(
+        check: impl Into<String>,
+        subject: impl Into<String>,
+        verdict: Verdict,
+        expected: impl Into<String>,
+        observed: impl Into<String>,
+    ) -> Self {
+        Self {
+            check: check.into(),
+            subject: subject.into(),
+            verdict,
+            severity: Severity::Critical,
+            expected: expected.into(),
+            observed: observed.into(),
+            value: None,
+            interval: None,
+            p_value: None,
+            failing_rows: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// The same, mattering this much.
+    #[must_use]
+    pub fn with_severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// The same, with the number behind it; a number that is not finite is left out.
+    #[must_use]
+    pub fn with_value(mut self, value: f64) -> Self {
+        self.value = value.is_finite().then_some(value);
+        self
+    }
+
+    /// The same, with confidence limits.
+    #[must_use]
+    pub fn with_interval(mut self, low: f64, high: f64) -> Self {
+        self.interval = (low.is_finite() && high.is_finite()).then_some((low, high));
+        self
+    }
+
+    /// The same, with a p-value.
+    #[must_use]
+    pub fn with_p_value(mut self, p: f64) -> Self {
+        self.p_value = p.is_finite().then_some(p);
+        self
+    }
+
+    /// The same, with the rows that failed: how many, and the names of the first.
+    #[must_use]
+    pub fn with_rows(mut self, failing: u64, rows: Vec<RowId>) -> Self {
+        self.failing_rows = Some(failing);
+        self.rows = rows;
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<12} {} of {}: expected {}, found {}",
+            self.verdict, self.check, self.subject, self.expected, self.observed
+        )
+    }
+}
+
+/// What a validator, a detector or a gate found, and the verdict over all of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Assessment {
+    /// Who asked: the suite's, monitor's or gate's name.
+    pub name: String,
+    /// The verdict over the findings that count.
+    pub verdict: Verdict,
+    /// Every finding, in the order of the questions.
+    pub findings: Vec<Finding>,
+    /// How many rows were looked at.
+    pub rows: u64,
+}
+
+impl Assessment {
+    /// The findings, and the verdict that [`Verdict::all`] gives over the critical ones: with no
+    /// critical finding it is inconclusive, because nothing was measured.
+    pub fn new(name: impl Into<String>, rows: u64, findings: Vec<Finding>) -> Self {
+        let verdict = Verdict::all(
+            findings.iter().filter(|f| f.severity == Severity::Critical).map(|f| f.verdict),
+        );
+        Self { name: name.into(), verdict, findings, rows }
+    }
+
+    /// The same findings under a verdict that was reached over all of them together, as a dataset
+    /// rule does.
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
+    }
+
+    /// The findings that are a fail, whatever their severity.
+    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.verdict.is_fail())
+    }
+}
+
+impl fmt::Display for Assessment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({} rows)", self.name, self.verdict, self.rows)?;
+        for finding in &self.findings {
+            write!(f, "\n  {finding}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An assessment bound to the bytes it speaks of: what a registry stores and a promotion needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GateReport {
+    /// The gate's name; the latest report of a name is the one that counts.
+    pub gate: String,
+    /// The digest of what was judged.
+    pub subject: Digest,
+    /// What was found.
+    pub assessment: Assessment,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl GateReport {
+    /// The gate of this assessment's name, on these bytes, at this time.
+    pub fn new(subject: Digest, assessment: Assessment, at: Timestamp) -> Self {
+        Self { gate: assessment.name.clone(), subject, assessment, at }
+    }
+
+    /// Only a pass opens the gate.
+    pub fn is_open(&self) -> bool {
+        self.assessment.verdict.is_pass()
+    }
+}

@@ -1,0 +1,1 @@
+//! What a crate of somebody else writes.
