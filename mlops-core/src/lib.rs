@@ -11,6 +11,7 @@ pub mod states;
 pub mod stats;
 
 mod analyzer;
+mod atomic_file;
 mod batch;
 mod digest;
 mod error;
@@ -28,6 +29,7 @@ mod verdict;
 pub use arrow;
 
 pub use analyzer::{Analyzer, Description, State, canonical};
+pub use atomic_file::{AtomicFile, sync_directory_of};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use model::{Model, Predictions};
