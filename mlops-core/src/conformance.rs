@@ -4,6 +4,7 @@
 
 use arrow::array::RecordBatch;
 
+use crate::model::{Model, Predictions};
 use crate::{Analyzer, DataSource, MemorySource, Rows, Scan, State};
 
 /// Tests the contract of [`Analyzer`] on these rows: any cutting and order of merging gives the
@@ -139,4 +140,58 @@ pub fn data_source(source: &dyn DataSource) {
     assert!(source.read(partitions.len(), None, 10).is_err(), "a partition that is not there");
     let counted = Scan::new(source).run(&crate::states::RowCount).expect("a scan");
     assert_eq!(counted, names.len() as u64, "a scan sees every row");
+}
+
+/// Tests the contract of [`Model`] on these rows, which the model can predict: one prediction for
+/// every row, the same bits for any cutting into batches, columns found by name among others, and
+/// a missing column named.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn model(model: &dyn Model, rows: &RecordBatch) {
+    let bits = |batch: &RecordBatch| -> (Option<Vec<String>>, Vec<Option<u64>>) {
+        let predictions = model.predict(batch).expect("rows of the schema are predicted");
+        assert_eq!(predictions.len(), batch.num_rows(), "a prediction for every row");
+        let (classes, numbers) = match predictions {
+            Predictions::Values(values) => (None, values),
+            Predictions::Scores { classes, scores } => (Some(classes.to_vec()), scores),
+        };
+        (classes, numbers.iter().map(|x| x.map(f64::to_bits)).collect())
+    };
+    let (classes, expected) = bits(rows);
+    assert_eq!(bits(rows).1, expected, "predicting twice");
+    assert_eq!(bits(&rows.slice(0, 0)).0, classes, "the kind of prediction, on no rows");
+    for step in [1, 2, 3, 7, 1000] {
+        let mut joined = Vec::new();
+        for at in (0..rows.num_rows()).step_by(step) {
+            let part = bits(&rows.slice(at, step.min(rows.num_rows() - at)));
+            assert_eq!(part.0, classes, "the kind of prediction, for any rows");
+            joined.extend(part.1);
+        }
+        assert_eq!(joined, expected, "batches of {step} rows");
+    }
+
+    let schema = model.input_schema();
+    // Reversed, with a stranger in front.
+    let mut columns: Vec<_> = rows
+        .schema_ref()
+        .fields()
+        .iter()
+        .zip(rows.columns())
+        .map(|(field, column)| (field.name().clone(), column.clone(), true))
+        .collect();
+    let stranger: arrow::array::ArrayRef =
+        std::sync::Arc::new(arrow::array::UInt64Array::from_iter_values(0..rows.num_rows() as u64));
+    columns.push(("a column of no model".into(), stranger, true));
+    columns.reverse();
+    let batch_of = |columns: &[(String, arrow::array::ArrayRef, bool)]| {
+        RecordBatch::try_from_iter_with_nullable(columns.iter().cloned()).expect("a batch")
+    };
+    assert_eq!(bits(&batch_of(&columns)).1, expected, "columns in another order, and one more");
+    for field in schema.fields() {
+        let name = field.name();
+        let without: Vec<_> = columns.iter().filter(|c| c.0 != *name).cloned().collect();
+        let error = model.predict(&batch_of(&without)).expect_err("a missing column is an error");
+        assert!(error.to_string().contains(name.as_str()), "`{error}` names the column `{name}`");
+    }
 }

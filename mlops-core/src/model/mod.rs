@@ -1,4 +1,34 @@
 //! Models: an input schema, and a prediction for every row.
+//!
+//! A [`Model`] is anything that predicts: a closure ([`FnModel`]), a function of a matrix
+//! ([`ArrayModel`]), or one of the models that the house can save and load by itself, so that no
+//! training library is needed where they serve: [`LinearModel`].
+//!
+//! ```
+//! use arrow::array::Float64Array;
+//! use mlops_core::{Model, batch};
+//! use mlops_core::model::LinearModel;
+//!
+//! let price = LinearModel::regression(["area", "rooms"], [1.5, 10.0], 40.0)?;
+//! let flats = batch! {
+//!     "rooms" => Float64Array::from(vec![2.0, 3.0]),
+//!     "area" => Float64Array::from(vec![50.0, 80.0]),
+//! }?;
+//! assert_eq!(price.predict(&flats)?.as_values()?.values(), &[135.0, 190.0]);
+//! # Ok::<(), mlops_core::Error>(())
+//! ```
+
+mod file;
+mod function;
+mod linear;
+mod matrix;
+
+#[cfg(feature = "linfa")]
+pub mod linfa;
+
+pub use function::FnModel;
+pub use linear::{LinearModel, Link, sigmoid};
+pub use matrix::{ArrayModel, Nulls, features, to_batch};
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -155,3 +185,16 @@ macro_rules! forward {
 }
 
 forward!(Arc, Box);
+
+/// A model of the house from the bytes that its `to_bytes` wrote, whichever format they are of.
+///
+/// # Errors
+/// [`Error::Invalid`] for a format or version that is not known, and bytes that are no whole and
+/// valid model.
+pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>> {
+    let format = file::format_of(bytes)?;
+    match format.as_str() {
+        LinearModel::FORMAT => Ok(Box::new(LinearModel::from_bytes(bytes)?)),
+        _ => Err(Error::invalid("format of a model file", LinearModel::FORMAT, format)),
+    }
+}
