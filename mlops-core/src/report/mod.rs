@@ -1,1 +1,55 @@
-//! Reports: text, tables and figures, rendered to terminal, JSON, Markdown and HTML.
+//! Reports: text, tables and figures, rendered to a terminal, JSON, Markdown and HTML.
+//!
+//! A [`Report`] says its verdict first, then goes into depth, section by section. It is plain data
+//! that knows nothing of how it is shown: a leaf of the house builds one, and who holds it chooses
+//! the form. The HTML is one file that needs nothing else: pictures are SVG inside it, it has no
+//! script and asks no network, it is light or dark as its reader is, and reads on a phone.
+//!
+//! ```
+//! use mlops_core::Verdict;
+//! use mlops_core::report::{Cell, Distribution, Figure, Report, Section, Table};
+//!
+//! let report = Report::new("Loan model, March")
+//!     .subtitle("Drift of the applications against the training data")
+//!     .meta("Rows", 16_281_u64)
+//!     .verdict(Verdict::Fail)
+//!     .section(
+//!         Section::new("Columns")
+//!             .text("One column left its bound.")
+//!             .table(
+//!                 Table::new(["Column", "PSI", "Verdict"])
+//!                     .row(("age", Cell::number(0.004, 2), Verdict::Pass))
+//!                     .row(("income", Cell::number(0.41, 2), Verdict::Fail)),
+//!             )
+//!             .figure(Figure::new(
+//!                 "income",
+//!                 Distribution::numbers([0.0, 1e4, 2e4, 4e4])
+//!                     .series("reference", [50, 40, 10], 0)
+//!                     .series("current", [20, 40, 35], 5),
+//!             )),
+//!     );
+//! assert!(report.to_terminal(80, false).contains("income"));
+//! assert!(report.to_markdown().starts_with("# Loan model, March"));
+//! assert_eq!(Report::from_json(&report.to_json()?)?, report);
+//! # Ok::<(), mlops_core::Error>(())
+//! ```
+
+#[allow(dead_code, reason = "scales and ticks are drawn by the HTML renderer")]
+mod axis;
+mod document;
+#[allow(dead_code, reason = "as above")]
+mod figure;
+mod findings;
+#[allow(dead_code, reason = "as above")]
+mod format;
+mod markdown;
+mod number;
+mod table;
+mod terminal;
+
+pub use document::{Block, KeyValue, Report, Section};
+pub use figure::{
+    Bar, Bars, Bins, Bound, Counts, Distribution, Figure, HeatMap, IntervalRow, Intervals, Line,
+    LineSeries, Mark, Plot,
+};
+pub use table::{Align, Cell, Row, Table};
