@@ -324,7 +324,7 @@ pub fn mean_t_interval(sample: SampleMean, confidence: f64) -> Result<Interval> 
 
 /// The last float from `inside` towards `outside` that is not beyond; 200 halvings reach it from
 /// anywhere, because the steps end when no float lies between.
-fn edge(inside: f64, outside: f64, beyond: &dyn Fn(f64) -> bool) -> f64 {
+pub(super) fn edge(inside: f64, outside: f64, beyond: &dyn Fn(f64) -> bool) -> f64 {
     if !beyond(outside) {
         return outside;
     }
@@ -343,7 +343,7 @@ fn edge(inside: f64, outside: f64, beyond: &dyn Fn(f64) -> bool) -> f64 {
     inside
 }
 
-fn scored(residual: f64, variance: f64) -> f64 {
+pub(super) fn scored(residual: f64, variance: f64) -> f64 {
     if residual == 0.0 {
         0.0
     } else if variance <= 0.0 {

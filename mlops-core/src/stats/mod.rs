@@ -12,13 +12,20 @@
 //! # Ok::<(), mlops_core::Error>(())
 //! ```
 
+mod chi_square;
+mod delong;
 mod draws;
 mod incomplete;
 mod interval;
 mod kolmogorov;
+mod mcnemar;
 mod multiple;
+pub(crate) mod ranking;
+mod resampling;
 mod tails;
 
+pub use chi_square::{ChiSquare, CountPair, chi_square_homogeneity};
+pub use delong::{RocAuc, RocAucDifference, ScorePair, roc_auc_delong, roc_auc_difference};
 pub use draws::Draws;
 pub use interval::{
     Interval, Proportion, ProportionPair, SampleMean, clopper_pearson, katz_log_ratio,
@@ -28,9 +35,11 @@ pub use interval::{
 pub use kolmogorov::{
     kolmogorov_sf, ks_two_sample_asymptotic, ks_two_sample_exact, ks_two_sample_p,
 };
+pub use mcnemar::{McNemar, PairedOutcomes, mcnemar, tango_difference};
 pub use multiple::{
     Adjusted, Correction, adjust, benjamini_hochberg, benjamini_yekutieli, bonferroni, holm,
 };
+pub use resampling::{Bootstrap, Permutation, Resampling, bootstrap, permutation_test};
 pub use tails::{
     beta_cdf, beta_quantile, binomial_cdf, binomial_pmf, binomial_sf, chi_square_sf, f_sf,
     normal_cdf, normal_quantile, normal_sf, normal_two_sided, student_t_quantile, student_t_sf,
