@@ -6,5 +6,6 @@ mod source;
 pub use mlops_core::MemorySource;
 pub use sink::{ParquetSink, Sink, Written, write_all};
 pub use source::{
-    CsvOptions, CsvSource, InferredColumn, InferredSchema, ParquetSource, Prune, Reading, RuledOut,
+    CsvOptions, CsvSource, FilesSource, InferredColumn, InferredSchema, ParquetSource, Prune,
+    Reading, RuledOut, open,
 };

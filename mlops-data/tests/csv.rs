@@ -1,13 +1,15 @@
 //! CSV as people have it: right, wrong, and hostile.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int32Array};
+use arrow::array::{Array, AsArray, Int32Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use mlops_core::states::RowCount;
 use mlops_core::{DataSource, DataSourceExt, Progress, Scan, arrow, conformance};
-use mlops_data::{CsvOptions, CsvSource, Reading};
+use mlops_data::{CsvOptions, CsvSource, InferredColumn, Reading};
 use proptest::prelude::*;
 
 fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
@@ -31,15 +33,24 @@ fn reads_what_it_inferred() {
     let (_dir, path) = file(text);
     let source = CsvSource::open(&path).unwrap();
     conformance::data_source(&source);
-    let readings: Vec<_> = source.inferred().unwrap().columns.iter().map(|c| c.reading()).collect();
-    use Reading::{Boolean, Date, Float, Integer, Text};
-    assert_eq!(readings, [Integer, Date, Boolean, Float, Text, Text]);
+    let readings: Vec<_> =
+        source.inferred().unwrap().columns.iter().map(InferredColumn::reading).collect();
+    assert_eq!(
+        readings,
+        [
+            Reading::Integer,
+            Reading::Date,
+            Reading::Boolean,
+            Reading::Float,
+            Reading::Text,
+            Reading::Text
+        ]
+    );
     let batch = source.collect().unwrap();
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
     assert!(batch.column(1).is_null(1) && batch.column(3).is_null(1));
     let notes = batch.column(5).as_string::<i32>();
     assert_eq!((notes.value(0), notes.value(1), notes.null_count()), ("a, \"b\"", "", 0));
-    use arrow::array::Array;
 }
 
 #[test]
@@ -48,7 +59,7 @@ fn many_rows_are_cut_into_partitions_whose_rows_keep_their_numbers() {
     let mut text = String::from("n,t\n");
     for n in 0..rows {
         // Quoted line breaks everywhere: no cut by guessing would survive them.
-        text.push_str(&format!("{n},\"a\n{n},b\"\n"));
+        writeln!(text, "{n},\"a\n{n},b\"").unwrap();
     }
     let (_dir, path) = file(&text);
     let source = CsvSource::open(&path).unwrap();
@@ -58,7 +69,7 @@ fn many_rows_are_cut_into_partitions_whose_rows_keep_their_numbers() {
     let batch = source.collect().unwrap();
     assert_eq!(batch.num_rows(), rows);
     let column = batch.column(0).as_primitive::<Int64Type>();
-    assert!(column.values().iter().enumerate().all(|(i, n)| *n == i as i64));
+    assert!(column.values().iter().enumerate().all(|(i, n)| *n == i64::try_from(i).unwrap()));
     // Progress counts every byte but the header's.
     let last = std::sync::Mutex::new(Progress::default());
     let show = |p: &Progress| *last.lock().unwrap() = *p;
@@ -121,7 +132,7 @@ fn a_given_schema_is_held_to() {
     let source = options.clone().schema(schema("b")).open(&path).unwrap();
     conformance::data_source(&source);
     let batch = source.collect().unwrap();
-    assert_eq!(batch.column(0).as_ref(), &Int32Array::from(vec![7, 8]) as &dyn arrow::array::Array);
+    assert_eq!(batch.column(0).as_ref(), &Int32Array::from(vec![7, 8]) as &dyn Array);
     assert_eq!(batch.column(1).logical_null_count(), 1);
     let error = options.schema(schema("c")).open(&path).unwrap_err().to_string();
     assert!(error.contains("expected a, c, found a, b"), "{error}");

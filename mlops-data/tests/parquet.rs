@@ -1,7 +1,7 @@
 //! Parquet out and in: whole, pruned, cut off, damaged.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use mlops_core::{DataSource, DataSourceExt, Digest, MemorySource, arrow, batch, conformance};
@@ -47,17 +47,17 @@ fn what_goes_in_comes_out() {
 fn pruning_keeps_row_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), 100, 10);
-    let at_least = Prune::at_least("id", Arc::new(Int64Array::from(vec![25])));
-    let at_most = Prune::at_most("id", Arc::new(Int64Array::from(vec![44])));
+    let at_least = Prune::at_least("id", &Int64Array::from(vec![25]));
+    let at_most = Prune::at_most("id", &Int64Array::from(vec![44]));
     let source = ParquetSource::pruned(&path, &[at_least, at_most]).unwrap();
     conformance::data_source(&source);
     assert_eq!(source.row_groups(), (3, 10));
     let partition = &source.partitions().unwrap()[0];
     assert_eq!((partition.first_row, partition.rows), (20, Some(30)));
     assert_eq!(source.collect().unwrap(), rows(100).slice(20, 30));
-    let equal = Prune::equal("city", Arc::new(StringArray::from(vec!["Tromsø"])));
+    let equal = Prune::equal("city", &StringArray::from(vec!["Tromsø"]));
     assert_eq!(ParquetSource::pruned(&path, &[equal]).unwrap().row_groups().0, 0);
-    let missing = Prune::equal("town", Arc::new(StringArray::from(vec!["Oslo"])));
+    let missing = Prune::equal("town", &StringArray::from(vec!["Oslo"]));
     let error = ParquetSource::pruned(&path, &[missing]).unwrap_err().to_string();
     assert!(error.contains("column `town`"), "{error}");
 }

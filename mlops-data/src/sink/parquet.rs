@@ -61,8 +61,7 @@ impl Sink for ParquetSink {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Written> {
-        self.writer.finish().map_err(|e| self.error(e))?;
+    fn finish(self: Box<Self>) -> Result<Written> {
         let path = self.writer.inner().path().display().to_string();
         let rows = self.rows;
         self.writer.into_inner().map_err(|e| Error::other(path, e))?.commit(rows)

@@ -5,9 +5,11 @@ mod contain;
 mod csv;
 mod csv_column;
 mod csv_records;
+mod files;
 mod infer;
 mod parquet;
 
 pub use csv::{CsvOptions, CsvSource};
+pub use files::{FilesSource, open};
 pub use infer::{InferredColumn, InferredSchema, Reading, RuledOut};
 pub use parquet::{ParquetSource, Prune};

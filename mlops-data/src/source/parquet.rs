@@ -33,25 +33,21 @@ enum Comparison {
 
 impl Prune {
     /// Row groups that may hold `column >= value`. The value is the first of the array.
-    pub fn at_least(column: impl Into<String>, value: arrow::array::ArrayRef) -> Self {
+    pub fn at_least(column: impl Into<String>, value: &dyn Array) -> Self {
         Self::new(column, Comparison::AtLeast, value)
     }
 
     /// Row groups that may hold `column <= value`.
-    pub fn at_most(column: impl Into<String>, value: arrow::array::ArrayRef) -> Self {
+    pub fn at_most(column: impl Into<String>, value: &dyn Array) -> Self {
         Self::new(column, Comparison::AtMost, value)
     }
 
     /// Row groups that may hold `column = value`.
-    pub fn equal(column: impl Into<String>, value: arrow::array::ArrayRef) -> Self {
+    pub fn equal(column: impl Into<String>, value: &dyn Array) -> Self {
         Self::new(column, Comparison::Equal, value)
     }
 
-    fn new(
-        column: impl Into<String>,
-        comparison: Comparison,
-        value: arrow::array::ArrayRef,
-    ) -> Self {
+    fn new(column: impl Into<String>, comparison: Comparison, value: &dyn Array) -> Self {
         Self {
             column: column.into(),
             comparison,
@@ -288,13 +284,13 @@ impl DataSource for ParquetSource {
                 .build()
                 .map_err(|e| Error::other(path.display().to_string(), e))
         })?;
-        Ok(Batches::new(Reader { reader: Some(reader), path, order, left: part.rows }))
+        Ok(Batches::new(Reader { batches: Some(reader), path, order, left: part.rows }))
     }
 }
 
 /// The batches of a part, with what the library may do to us held back.
 struct Reader {
-    reader: Option<parquet::arrow::arrow_reader::ParquetRecordBatchReader>,
+    batches: Option<parquet::arrow::arrow_reader::ParquetRecordBatchReader>,
     path: PathBuf,
     order: Vec<usize>,
     left: u64,
@@ -302,9 +298,9 @@ struct Reader {
 
 impl Reader {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let Some(batches) = &mut self.batches else { return Ok(None) };
         let batch = contain(&self.path, || {
-            reader.next().transpose().map_err(|e| Error::other(self.path.display().to_string(), e))
+            batches.next().transpose().map_err(|e| Error::other(self.path.display().to_string(), e))
         })?;
         let Some(batch) = batch else {
             if self.left > 0 {
@@ -338,7 +334,7 @@ impl Iterator for Reader {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batch().transpose();
         if !matches!(batch, Some(Ok(_))) {
-            self.reader = None;
+            self.batches = None;
         }
         batch
     }
