@@ -1,5 +1,21 @@
 //! The states that measurements share. Each is a function of the multiset of rows.
 
+mod bins;
+mod category_counts;
+mod confusion_counts;
+mod histogram;
+mod kernel;
+mod moments;
+mod numeric_summary;
 mod row_count;
+mod sum;
+mod values;
+mod wide;
 
+pub use category_counts::{CategoryCounts, CategoryState, CategoryTable};
+pub use confusion_counts::{Confusion, ConfusionCounts, ConfusionState};
+pub use histogram::{Histogram, HistogramCounts, HistogramState};
+pub use moments::Moments;
+pub use numeric_summary::{NumericSummary, Summary};
 pub use row_count::RowCount;
+pub use sum::Sum;

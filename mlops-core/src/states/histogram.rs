@@ -1,0 +1,310 @@
+//! Counts between fixed edges, and of the edges themselves.
+
+use std::fmt;
+
+use arrow::array::Array;
+use serde::{Deserialize, Serialize};
+
+use super::values;
+use crate::bytes::{bad, put_len, put_u64, take_len, take_u64};
+use crate::{Analyzer, Description, Error, Result, Rows, State};
+
+/// Counts of a column of numbers by fixed edges.
+///
+/// Of k edges there are 2k + 1 cells: below e₀, equal to e₀, between e₀ and e₁, equal to e₁, …,
+/// above the last. So a bin may own either of its edges, and the empirical distribution function
+/// is exact at every edge, ties and atoms included. Null, NaN, +∞ and −∞ are counted apart. −0
+/// is 0. States of other edges refuse to merge.
+///
+/// ```
+/// use arrow::array::Float64Array;
+/// use mlops_core::{DataSourceExt, MemorySource, batch, states::Histogram};
+/// let x = Float64Array::from(vec![1.0, 2.0, 2.5, 4.0, 9.0]);
+/// let source = MemorySource::from(batch! { "x" => x }?);
+/// let h = source.measure(&Histogram::new("x", vec![2.0, 4.0])?)?;
+/// assert_eq!(h.cells, [1, 1, 1, 1, 1]);
+/// assert_eq!(h.right_open(), [1, 2, 2]); // (−∞, 2), [2, 4), [4, ∞)
+/// assert_eq!(h.left_open(), [2, 2, 1]); // (−∞, 2], (2, 4], (4, ∞)
+/// assert_eq!(h.cdf(), Some(vec![0.4, 0.8])); // share of values ≤ each edge
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Histogram {
+    column: String,
+    edges: Vec<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    column: String,
+    edges: Vec<f64>,
+}
+
+impl TryFrom<Written> for Histogram {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        Self::new(written.column, written.edges)
+    }
+}
+
+impl From<Histogram> for Written {
+    fn from(histogram: Histogram) -> Self {
+        Self { column: histogram.column, edges: histogram.edges }
+    }
+}
+
+impl Histogram {
+    /// The stable kind of its [`Description`].
+    pub const KIND: &'static str = "histogram";
+    /// The version of its state's bytes.
+    pub const VERSION: u16 = 1;
+
+    /// Counts of this column by these edges, strictly increasing; none makes one cell of all.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on edges that are not finite or not strictly increasing.
+    pub fn new(column: impl Into<String>, edges: impl Into<Vec<f64>>) -> Result<Self> {
+        let column = column.into();
+        let mut edges = edges.into();
+        for (i, edge) in edges.iter_mut().enumerate() {
+            if !edge.is_finite() {
+                let what = format!("edge {i} of `{column}`");
+                return Err(Error::invalid(what, "a finite number", *edge));
+            }
+            // −0 is 0.
+            *edge += 0.0;
+        }
+        if let Some((low, high)) = edges.iter().zip(edges.iter().skip(1)).find(|(a, b)| a >= b) {
+            let what = format!("edges of `{column}`");
+            let found = format!("{low} before {high}");
+            return Err(Error::invalid(what, "strictly increasing numbers", found));
+        }
+        Ok(Self { column, edges })
+    }
+
+    /// The column.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// The edges.
+    pub fn edges(&self) -> &[f64] {
+        &self.edges
+    }
+
+    /// The counts of plain values, none of them null.
+    pub fn count(&self, values: &[f64]) -> HistogramCounts {
+        let mut state = self.start();
+        self.add(&mut state, values);
+        self.named(state)
+    }
+
+    /// The seam of the lookup: counts plain values.
+    fn add(&self, state: &mut HistogramState, values: &[f64]) {
+        for &x in values {
+            if x.is_finite() {
+                let at = lower_bound(&self.edges, x);
+                let on_edge = self.edges.get(at).is_some_and(|&e| e == x);
+                state.cells[2 * at + usize::from(on_edge)] += 1;
+            } else if x.is_nan() {
+                state.apart[NANS] += 1;
+            } else {
+                state.apart[if x > 0.0 { POSITIVE } else { NEGATIVE }] += 1;
+            }
+        }
+    }
+
+    fn named(&self, state: HistogramState) -> HistogramCounts {
+        HistogramCounts {
+            edges: self.edges.clone(),
+            cells: state.cells,
+            nulls: state.apart[NULLS],
+            nans: state.apart[NANS],
+            positive_infinities: state.apart[POSITIVE],
+            negative_infinities: state.apart[NEGATIVE],
+        }
+    }
+}
+
+/// The number of edges below x, by a search whose steps do not depend on x.
+fn lower_bound(edges: &[f64], x: f64) -> usize {
+    let (mut base, mut size) = (0, edges.len());
+    while size > 1 {
+        let half = size / 2;
+        base += if edges[base + half - 1] < x { half } else { 0 };
+        size -= half;
+    }
+    base + usize::from(edges.get(base).is_some_and(|&e| e < x))
+}
+
+/// What a [`Histogram`] has counted so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramState {
+    cells: Vec<u64>,
+    apart: [u64; 4],
+}
+
+const NULLS: usize = 0;
+const NANS: usize = 1;
+const POSITIVE: usize = 2;
+const NEGATIVE: usize = 3;
+
+impl State for HistogramState {
+    fn merge(&mut self, other: Self) -> Result<()> {
+        if self.cells.len() != other.cells.len() {
+            let reason = format!("{} cells and {}", self.cells.len(), other.cells.len());
+            return Err(Error::merge("a histogram", reason));
+        }
+        let mine = self.cells.iter_mut().chain(&mut self.apart);
+        for (mine, theirs) in mine.zip(other.cells.into_iter().chain(other.apart)) {
+            *mine = mine.saturating_add(theirs);
+        }
+        Ok(())
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        for &count in &self.apart {
+            put_u64(out, count);
+        }
+        put_len(out, self.cells.len());
+        for &count in &self.cells {
+            put_u64(out, count);
+        }
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.cells.capacity() * size_of::<u64>()
+    }
+}
+
+/// The counts by the edges of a [`Histogram`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HistogramCounts {
+    /// The k edges.
+    pub edges: Vec<f64>,
+    /// The 2k + 1 counts: below the first edge, equal to it, between it and the second, …
+    pub cells: Vec<u64>,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// Rows that are NaN.
+    pub nans: u64,
+    /// Rows that are +∞.
+    pub positive_infinities: u64,
+    /// Rows that are −∞.
+    pub negative_infinities: u64,
+}
+
+impl HistogramCounts {
+    /// How many values are finite.
+    pub fn n(&self) -> u64 {
+        self.cells.iter().sum()
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.n() + self.nulls + self.nans + self.positive_infinities + self.negative_infinities
+    }
+
+    /// The k + 1 counts of (−∞, e₀), \[e₀, e₁), …, \[e₍k₋₁₎, ∞): each bin owns its lower edge, as
+    /// in `numpy.histogram`.
+    pub fn right_open(&self) -> Vec<u64> {
+        let (first, rest) = self.cells.split_first().map_or((0, &[][..]), |(f, r)| (*f, r));
+        std::iter::once(first).chain(rest.chunks(2).map(|pair| pair.iter().sum())).collect()
+    }
+
+    /// The k + 1 counts of (−∞, e₀], (e₀, e₁], …, (e₍k₋₁₎, ∞): each bin owns its upper edge, as in
+    /// `pandas.cut`.
+    pub fn left_open(&self) -> Vec<u64> {
+        self.cells.chunks(2).map(|pair| pair.iter().sum()).collect()
+    }
+
+    /// The numbers of values ≤ each edge.
+    pub fn at_most(&self) -> Vec<u64> {
+        let mut sum = 0;
+        let pairs = self.cells.chunks_exact(2);
+        pairs
+            .map(|pair| {
+                sum += pair[0] + pair[1];
+                sum
+            })
+            .collect()
+    }
+
+    /// The numbers of values < each edge.
+    pub fn less_than(&self) -> Vec<u64> {
+        self.at_most().iter().zip(self.cells.chunks_exact(2)).map(|(n, pair)| n - pair[1]).collect()
+    }
+
+    /// The empirical distribution function at each edge: the share of finite values ≤ it. `None`
+    /// without values.
+    pub fn cdf(&self) -> Option<Vec<f64>> {
+        let n = self.n();
+        (n > 0).then(|| self.at_most().into_iter().map(|c| c as f64 / n as f64).collect())
+    }
+}
+
+impl fmt::Display for HistogramCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows, {} finite by {} edges", self.rows(), self.n(), self.edges.len())?;
+        for (count, name) in [
+            (self.nulls, "null"),
+            (self.nans, "NaN"),
+            (self.positive_infinities, "+inf"),
+            (self.negative_infinities, "-inf"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Analyzer for Histogram {
+    type State = HistogramState;
+    type Output = HistogramCounts;
+
+    fn columns(&self) -> Vec<String> {
+        vec![self.column.clone()]
+    }
+
+    fn start(&self) -> HistogramState {
+        HistogramState { cells: vec![0; 2 * self.edges.len() + 1], apart: [0; 4] }
+    }
+
+    fn update(&self, state: &mut HistogramState, rows: &Rows<'_>) -> Result<()> {
+        let array = rows.numbers(&self.column)?;
+        state.apart[NULLS] += array.null_count() as u64;
+        values::for_each_block(array, |block| self.add(state, block));
+        Ok(())
+    }
+
+    fn finish(&self, state: HistogramState) -> Result<HistogramCounts> {
+        Ok(self.named(state))
+    }
+
+    fn decode(&self, bytes: &mut &[u8]) -> Result<HistogramState> {
+        let mut apart = [0; 4];
+        for count in &mut apart {
+            *count = take_u64(bytes)?;
+        }
+        let n = take_len(bytes, size_of::<u64>())?;
+        let expected = 2 * self.edges.len() + 1;
+        if n != expected {
+            return Err(bad(bytes, format!("{expected} cells"), n));
+        }
+        let cells: Vec<_> = (0..n).map(|_| take_u64(bytes)).collect::<Result<_>>()?;
+        let total = cells.iter().chain(&apart).try_fold(0u64, |sum, &c| sum.checked_add(c));
+        if total.is_none() {
+            return Err(bad(bytes, "counts whose sum is below 2^64", "more"));
+        }
+        Ok(HistogramState { cells, apart })
+    }
+
+    fn description(&self) -> Option<Description> {
+        Some(Description::new(Self::KIND, Self::VERSION, self))
+    }
+}

@@ -1,0 +1,226 @@
+//! Mean and variance of numbers, in any order, without cancellation.
+
+use serde::{Deserialize, Serialize};
+
+use super::bins::{Bins, decompose, from_hex, to_hex};
+use super::kernel::{self, BLOCK};
+use super::sum::Sum;
+use super::wide::Wide;
+use crate::bytes::{bad, put_u64, take_u64};
+use crate::{Error, Result, State};
+
+/// The units of the values within which squares stay normal numbers, or are too small to count.
+const FAST: std::ops::RangeInclusive<i32> = -10..=10;
+
+/// Count, Σx and Σx² of finite numbers, order-free as [`Sum`] is, and what follows from them.
+///
+/// Σx² is summed as p + e, the rounded square and its exact error, in four slices of 40 bits, so
+/// that mean² can be taken away from it in integers: the variance of values with a huge mean and
+/// a small spread is right. With M the largest magnitude,
+///
+/// |variance − exact| ≤ 2⁻¹¹⁷·M² + 2⁻⁷⁹·M·|mean|·r + half a unit in the last place
+///
+/// where r is the share of values below 2⁻²⁷·M; the middle term vanishes where there are none.
+/// NaN and ±∞ are left out, as by [`Sum`].
+///
+/// ```
+/// use mlops_core::states::Moments;
+/// let m = Moments::of(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]);
+/// assert_eq!(m.mean(), Some(1e9 + 2.0));
+/// assert_eq!(m.variance(1), Some(1.0)); // numpy: var(ddof=1)
+/// assert_eq!(Moments::of(&[]).mean(), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Moments {
+    n: u64,
+    sum: Sum,
+    squares: Bins<4>,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Moments {
+    /// The moments of nothing.
+    pub const fn new() -> Self {
+        Self { n: 0, sum: Sum::new(), squares: Bins::EMPTY }
+    }
+
+    /// The moments of the finite ones among these values.
+    pub fn of(values: &[f64]) -> Self {
+        let mut moments = Self::new();
+        moments.add_slice(values);
+        moments
+    }
+
+    /// Takes in one value; whether it did, that is whether the value is finite.
+    pub fn add(&mut self, x: f64) -> bool {
+        if self.sum.add(x) {
+            self.n += 1;
+            let (m, k) = decompose(x);
+            let square = i128::from(m) * i128::from(m);
+            let (p, e) = rounded(square);
+            self.squares.add_scaled(p, 2 * k);
+            self.squares.add_scaled(e, 2 * k);
+        }
+        x.is_finite()
+    }
+
+    /// Takes in many values; how many of them it left out because they are not finite.
+    pub fn add_slice(&mut self, values: &[f64]) -> u64 {
+        let mut left_out = 0;
+        for block in values.chunks(BLOCK) {
+            let magnitude = kernel::max_magnitude(block);
+            if kernel::is_finite(magnitude) {
+                self.add_block(block, magnitude);
+            } else {
+                left_out += block.iter().map(|&x| u64::from(!self.add(x))).sum::<u64>();
+            }
+        }
+        left_out
+    }
+
+    /// Takes in at most [`BLOCK`] finite values with this largest magnitude.
+    pub(super) fn add_block(&mut self, block: &[f64], magnitude: u64) {
+        if magnitude == 0 {
+            self.n += block.len() as u64;
+            return;
+        }
+        let max = f64::from_bits(magnitude);
+        let top = self.sum.0.reach(max);
+        if FAST.contains(&top) {
+            self.n += block.len() as u64;
+            let square_top = self.squares.reach(max * max);
+            let m = [0, 1, 2].map(|i| kernel::magic(top - i));
+            let s = [0, 1, 2, 3].map(|i| kernel::magic(square_top - i));
+            // A block far below what was seen before has squares that round to 0, right or not.
+            let (sums, squares) = kernel::square_slices(block, m, s);
+            self.sum.0.add_slices(0, &sums);
+            self.squares.add_slices(0, &squares);
+        } else {
+            for &x in block {
+                self.add(x);
+            }
+        }
+    }
+
+    /// How many values there are.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Σx, rounded once.
+    pub fn sum(&self) -> f64 {
+        self.sum.value()
+    }
+
+    /// Σx/n, rounded once; `None` without values.
+    pub fn mean(&self) -> Option<f64> {
+        self.sum.mean(self.n)
+    }
+
+    /// (Σx² − (Σx)²/n) / (n − ddof), rounded once; `None` with `ddof` values or fewer, or where it
+    /// is beyond the range of `f64`. `numpy.var(x, ddof)`.
+    pub fn variance(&self, ddof: u64) -> Option<f64> {
+        let divisor = self.n.checked_sub(ddof).filter(|&d| d > 0)?;
+        let (sum, sum_exponent) = self.sum.total();
+        let (squares, square_exponent) = self.squares.total();
+        if sum.is_zero() && squares.is_zero() {
+            return Some(0.0);
+        }
+        // n·Σx² − (Σx)² in integers of one unit. The windows stand within two units of each
+        // other, so that neither shift is beyond 160 bits.
+        let mean_exponent = 2 * sum_exponent;
+        let exponent = mean_exponent.min(square_exponent);
+        let n_squares =
+            squares.mul(Wide::from(i128::from(self.n))).shl(square_exponent.abs_diff(exponent));
+        let squared_sum = sum.mul(sum).shl(mean_exponent.abs_diff(exponent));
+        let numerator = n_squares.add(squared_sum.neg());
+        if numerator.is_negative() {
+            // Within the bound of the error, around 0.
+            return Some(0.0);
+        }
+        Some(numerator.ratio(exponent, self.n, divisor)).filter(|v| v.is_finite())
+    }
+
+    /// The root of [`variance`](Self::variance).
+    pub fn std(&self, ddof: u64) -> Option<f64> {
+        self.variance(ddof).map(f64::sqrt)
+    }
+
+    /// Reads moments back.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] on bytes that `encode` would not have written.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        let n = take_u64(bytes)?;
+        let sum = Sum::decode(bytes)?;
+        // Of a magnitude in (2^(40g−1), 2^(40g+39)] the square is in (2^(80g−2), 2^(80g+78)].
+        let squares = match sum.0.top() {
+            Some(top) => Bins::decode(bytes, 2 * top - 1, 2 * top + 1)?,
+            None => Bins::decode(bytes, 0, -1)?,
+        };
+        let moments = Self { n, sum, squares };
+        if sum.0.top().is_some() != squares.top().is_some() || (n == 0 && sum.0.top().is_some()) {
+            return Err(bad(bytes, "windows that belong together", "others"));
+        }
+        Ok(moments)
+    }
+}
+
+/// An integer below 2¹⁰⁶ as its nearest multiple with 53 significant bits, ties to even, and the
+/// rest.
+fn rounded(square: i128) -> (i128, i128) {
+    let shift = (128 - square.leading_zeros()).saturating_sub(53);
+    if shift == 0 {
+        return (square, 0);
+    }
+    let floor = square >> shift;
+    let below = square - (floor << shift);
+    let half = 1i128 << (shift - 1);
+    let up = below > half || (below == half && floor & 1 == 1);
+    let p = (floor + i128::from(up)) << shift;
+    (p, square - p)
+}
+
+impl State for Moments {
+    fn merge(&mut self, other: Self) -> Result<()> {
+        self.n = self.n.saturating_add(other.n);
+        self.sum.merge(other.sum)?;
+        self.squares.merge(&other.squares);
+        Ok(())
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.n);
+        self.sum.encode(out);
+        self.squares.encode(out);
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl From<Moments> for String {
+    fn from(moments: Moments) -> Self {
+        let mut bytes = Vec::new();
+        moments.encode(&mut bytes);
+        to_hex(&bytes)
+    }
+}
+
+impl TryFrom<String> for Moments {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let bytes = from_hex(&text)?;
+        let rest = &mut bytes.as_slice();
+        let moments = Self::decode(rest)?;
+        if rest.is_empty() { Ok(moments) } else { Err(bad(rest, "the end", "more bytes")) }
+    }
+}
