@@ -62,7 +62,8 @@ impl Axis {
     }
 
     /// The high end.
-    pub(crate) fn high(&self) -> f64 {
+    #[cfg(test)]
+    fn high(&self) -> f64 {
         self.high
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figure::Figure;
 use super::table::{Cell, Table};
-use super::{markdown, terminal};
+use super::{html, markdown, terminal};
 use crate::{Assessment, AtomicFile, Error, GateReport, Result, Verdict};
 
 /// A name and its value.
@@ -199,6 +199,11 @@ impl Report {
         markdown::render(self)
     }
 
+    /// One HTML file that needs nothing else.
+    pub fn to_html(&self) -> String {
+        html::render(self)
+    }
+
     /// JSON, from which [`from_json`](Self::from_json) makes the same report. Numbers that are not
     /// finite are the words `NaN`, `inf` and `-inf`.
     ///
@@ -214,6 +219,14 @@ impl Report {
     /// [`Error::Other`] where the text is not a report's JSON.
     pub fn from_json(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|e| Error::other("report from JSON", e))
+    }
+
+    /// Writes the HTML to a file, whole or not at all: a reader sees the old file or the new one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the directory can't be written.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_whole(path.as_ref(), &self.to_html())
     }
 
     /// Writes the Markdown to a file, whole or not at all.

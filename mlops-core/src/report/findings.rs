@@ -65,7 +65,7 @@ pub(crate) fn evidence(finding: &Finding) -> Vec<String> {
     if let Some(p) = finding.p_value {
         parts.push(format!("p = {}", format::number(p, 3)));
     }
-    if let Some(n) = finding.failing_rows {
+    if let Some(n) = finding.failing_rows.filter(|n| *n > 0) {
         let noun = if n == 1 { "row fails" } else { "rows fail" };
         parts.push(format!("{} {noun}", format::count(n)));
     }

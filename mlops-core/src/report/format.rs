@@ -28,7 +28,7 @@ fn not_finite(value: f64) -> &'static str {
     }
 }
 
-/// A number to so many significant digits. Whole numbers are written whole, very large and very
+/// A number to at most so many significant digits, without zeros at the end. Whole numbers are written whole, very large and very
 /// small ones with an exponent.
 pub(crate) fn number(value: f64, digits: u8) -> String {
     if !value.is_finite() {
@@ -42,10 +42,13 @@ pub(crate) fn number(value: f64, digits: u8) -> String {
     let scientific = format!("{:.*e}", digits - 1, value.abs());
     let exponent = scientific.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
     if !(-4..15).contains(&exponent) {
-        return signed(value, &scientific);
+        return signed(value, &trimmed(&scientific));
     }
     let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
-    signed(value, &fixed_abs(value.abs(), decimals))
+    let text = fixed_abs(value.abs(), decimals);
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    signed(value, text)
 }
 
 /// A number with so many decimals.
@@ -218,13 +221,13 @@ mod tests {
             (3.0, "3"),
             (-1234.0, "-1,234"),
             (0.12345, "0.123"),
-            (0.2, "0.200"),
-            (9.996, "10.0"),
+            (0.2, "0.2"),
+            (9.996, "10"),
             (12_345.678, "12,346"),
             (0.000_123_4, "0.000123"),
             (0.000_012_34, "1.23e-5"),
-            (-4.5e-300, "-4.50e-300"),
-            (1e300, "1.00e300"),
+            (-4.5e-300, "-4.5e-300"),
+            (1e300, "1e300"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "∞"),
             (f64::NEG_INFINITY, "-∞"),

@@ -10,13 +10,6 @@ use super::table::{Align, Cell, Table};
 use super::terminal::badge;
 use crate::Assessment;
 
-/// Appends formatted text; writing to a `String` can't fail.
-macro_rules! add {
-    ($out:expr, $($text:tt)*) => {{
-        let _ = write!($out, $($text)*);
-    }};
-}
-
 pub(crate) fn render(report: &Report) -> String {
     let mut out = String::new();
     add!(&mut out, "# {}\n", escape(&report.title));

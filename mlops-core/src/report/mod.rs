@@ -30,20 +30,28 @@
 //!     );
 //! assert!(report.to_terminal(80, false).contains("income"));
 //! assert!(report.to_markdown().starts_with("# Loan model, March"));
+//! assert!(report.to_html().contains("<svg"));
 //! assert_eq!(Report::from_json(&report.to_json()?)?, report);
 //! # Ok::<(), mlops_core::Error>(())
 //! ```
 
-#[allow(dead_code, reason = "scales and ticks are drawn by the HTML renderer")]
+/// Appends formatted text; writing to a `String` can't fail.
+macro_rules! add {
+    ($out:expr, $($text:tt)*) => {{
+        let _ = write!($out, $($text)*);
+    }};
+}
+
 mod axis;
 mod document;
-#[allow(dead_code, reason = "as above")]
+mod draw;
 mod figure;
 mod findings;
-#[allow(dead_code, reason = "as above")]
 mod format;
+mod html;
 mod markdown;
 mod number;
+mod svg;
 mod table;
 mod terminal;
 
