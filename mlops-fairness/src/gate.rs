@@ -208,7 +208,7 @@ impl FairnessGate {
         let sign = if rule.gap.is_ratio() { "≥" } else { "≤" };
         let percent = self.confidence * 100.0;
         let expected = format!("{sign} {} at the {percent} % limit", rule.bound);
-        let mut say = |verdict: Verdict, observed: String| {
+        let say = |verdict: Verdict, observed: String| {
             Finding::new(rule.gap.name(), &subject, verdict, &expected, observed)
         };
         let frame = match self.check().and_then(|()| frame.features_of(&rule.features)) {
@@ -249,9 +249,7 @@ impl FairnessGate {
             false if low > rule.bound => Verdict::Fail,
             _ => Verdict::Inconclusive,
         };
-        findings.push(
-            say(verdict, gap.to_string()).with_value(gap.value).with_interval(low, high),
-        );
+        findings.push(say(verdict, gap.to_string()).with_value(gap.value).with_interval(low, high));
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::Array;
-use mlops_core::bytes::{bad, put_len, put_str, put_u8, put_u64, take_len, take_str, take_u8, take_u64};
+use mlops_core::bytes::{
+    bad, put_len, put_str, put_u8, put_u64, take_len, take_str, take_u8, take_u64,
+};
 use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
@@ -142,16 +144,23 @@ impl State for GroupCountsState {
                     }
                 }
             }
-            cell.iter().flatten().for_each(|&n| put_u64(out, n));
+            for &n in cell.iter().flatten() {
+                put_u64(out, n);
+            }
         }
         for negatives in &self.negatives {
             put_len(out, negatives.len());
-            negatives.iter().for_each(|label| put_str(out, label));
+            for label in negatives {
+                put_str(out, label);
+            }
         }
     }
 
     fn size(&self) -> usize {
-        self.cells.keys().map(|g| 120 + g.values.iter().flatten().map(String::len).sum::<usize>()).sum()
+        self.cells
+            .keys()
+            .map(|g| 120 + g.values.iter().flatten().map(String::len).sum::<usize>())
+            .sum()
     }
 }
 
@@ -194,10 +203,15 @@ impl Analyzer for GroupCounts {
             for (slot, feature) in key.iter_mut().zip(&features) {
                 let codes = feature.codes();
                 *slot = if codes.is_null(row) { u32::MAX } else { codes.value(row) };
-                let dense_code = if *slot == u32::MAX { feature.labels().len() } else { *slot as usize };
+                let dense_code =
+                    if *slot == u32::MAX { feature.labels().len() } else { *slot as usize };
                 at = at * (feature.labels().len() + 1) + dense_code;
             }
-            let known = if dense { Some(table[at]).filter(|&i| i != usize::MAX) } else { slots.get(&key).copied() };
+            let known = if dense {
+                Some(table[at]).filter(|&i| i != usize::MAX)
+            } else {
+                slots.get(&key).copied()
+            };
             let index = if let Some(index) = known {
                 index
             } else {
@@ -214,7 +228,9 @@ impl Analyzer for GroupCounts {
             let values = codes
                 .iter()
                 .zip(&features)
-                .map(|(&code, f)| (code != u32::MAX).then(|| f.labels().value(code as usize).to_owned()))
+                .map(|(&code, f)| {
+                    (code != u32::MAX).then(|| f.labels().value(code as usize).to_owned())
+                })
                 .collect();
             let mine = state.cells.entry(Group { values }).or_default();
             for (mine, n) in mine.iter_mut().flatten().zip(cells[index].iter().flatten()) {
@@ -246,7 +262,7 @@ impl Analyzer for GroupCounts {
                 format!("`{predicted}`"),
             ));
         }
-        let counts = state.cells.into_iter().map(|(group, cell)| (group, Counts::of(&cell))).collect();
+        let counts = state.cells.into_iter().map(|(group, cell)| (group, Counts::of(&cell)));
         Ok(MetricFrame::new(self.sensitive_features.clone(), counts))
     }
 
@@ -360,7 +376,8 @@ mod tests {
             "p" => StringArray::from(vec!["yes", "no", "maybe"]),
         }
         .unwrap();
-        let error = MemorySource::from(batch).measure(&GroupCounts::new("p", "yes", ["g"])).unwrap_err();
+        let error =
+            MemorySource::from(batch).measure(&GroupCounts::new("p", "yes", ["g"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("`p`") && text.contains("maybe") && text.contains("no"), "{text}");
     }

@@ -181,12 +181,8 @@ impl Metric {
             Self::FalsePositiveRate => (c.false_positive, negative),
             Self::TrueNegativeRate => (c.true_negative, negative),
             Self::FalseNegativeRate => (c.false_negative, positive),
-            Self::PositivePredictiveValue => {
-                (c.true_positive, c.true_positive + c.false_positive)
-            }
-            Self::NegativePredictiveValue => {
-                (c.true_negative, c.true_negative + c.false_negative)
-            }
+            Self::PositivePredictiveValue => (c.true_positive, c.true_positive + c.false_positive),
+            Self::NegativePredictiveValue => (c.true_negative, c.true_negative + c.false_negative),
             Self::Accuracy => (c.true_positive + c.true_negative, positive + negative),
         };
         Rate {

@@ -40,10 +40,7 @@ pub struct MetricFrame {
 
 impl MetricFrame {
     /// A frame of these counts; the groups' values in the order of the features.
-    pub fn new(
-        features: Vec<String>,
-        groups: impl IntoIterator<Item = (Group, Counts)>,
-    ) -> Self {
+    pub fn new(features: Vec<String>, groups: impl IntoIterator<Item = (Group, Counts)>) -> Self {
         let mut merged: BTreeMap<Group, Counts> = BTreeMap::new();
         for (group, counts) in groups {
             merged.entry(group).or_default().add(&counts);
@@ -64,7 +61,9 @@ impl MetricFrame {
     /// All groups together.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
-        self.groups.iter().for_each(|(_, counts)| total.add(counts));
+        for (_, counts) in &self.groups {
+            total.add(counts);
+        }
         total
     }
 
@@ -99,8 +98,7 @@ impl MetricFrame {
         };
         let places = names.iter().map(at).collect::<Result<Vec<_>>>()?;
         let groups = self.groups.iter().map(|(group, counts)| {
-            let values =
-                places.iter().map(|&at| group.values.get(at).cloned().flatten()).collect();
+            let values = places.iter().map(|&at| group.values.get(at).cloned().flatten()).collect();
             (Group { values }, *counts)
         });
         Ok(Self::new(names.to_vec(), groups))
