@@ -1,5 +1,7 @@
 //! Group metrics equal fairlearn's, on values made by `tests/golden/make_fairness.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use mlops_core::arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
 use mlops_core::{DataSourceExt, MemorySource, Rows, State, batch};
 use mlops_fairness::{GapKind, GroupCounts, Metric, MetricFrame};

@@ -1,8 +1,8 @@
 //! Exact attribution for linear models.
 
-use mlops_core::states::NumericSummary;
 use mlops_core::arrow::array::{Array, Float64Array, RecordBatch};
 use mlops_core::model::LinearModel;
+use mlops_core::states::NumericSummary;
 use mlops_core::{DataSource, Error, Plan, Result, Rows, Scan};
 
 use super::Attributions;
@@ -172,8 +172,7 @@ mod tests {
 
     fn rows(columns: &[(&str, Vec<f64>)]) -> RecordBatch {
         let columns = columns.iter().map(|(name, x)| {
-            let column: ArrayRef =
-                std::sync::Arc::new(Float64Array::from(x.clone()));
+            let column: ArrayRef = std::sync::Arc::new(Float64Array::from(x.clone()));
             (*name, column)
         });
         RecordBatch::try_from_iter(columns).unwrap()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mlops_core::states::Sum;
 use mlops_core::arrow::array::{ArrayRef, Float64Array, RecordBatch};
+use mlops_core::states::Sum;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
