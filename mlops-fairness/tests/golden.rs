@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use mlops_core::arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
-use mlops_core::{DataSourceExt, MemorySource, Rows, State, batch};
+use mlops_core::{Analyzer, DataSourceExt, MemorySource, Rows, State, batch};
 use mlops_fairness::{GapKind, GroupCounts, Metric, MetricFrame};
 use serde_json::Value;
 
@@ -64,7 +64,6 @@ fn whole_merged_sliced_and_decoded_equal_fairlearn() {
         let rows = rows(case);
         agrees(&MemorySource::from(rows.clone()).measure(&analyzer()).unwrap(), case);
 
-        use mlops_core::Analyzer;
         let mut merged = analyzer().start();
         for at in (0..rows.num_rows()).step_by(37).rev() {
             let slice = rows.slice(at, 37.min(rows.num_rows() - at));
