@@ -1,0 +1,199 @@
+//! Coarser tables made of fine cells: quantile bins, pooled categories, bins to be drawn.
+
+use std::ops::Range;
+
+use crate::counts::ColumnCounts;
+use crate::family::Family;
+use crate::profile::{Cells, ColumnProfile};
+
+/// A category whose smaller expected count is below this is pooled with the other rare ones: the
+/// rule under which the χ² law of the test is trusted (Cochran 1954).
+const MIN_EXPECTED: f64 = 5.0;
+/// How many categories are drawn at most.
+const DRAWN_CATEGORIES: usize = 12;
+/// How many bins of numbers are drawn at most, tails not counted.
+const DRAWN_BINS: usize = 24;
+
+/// Runs of cells `(lo, hi]`, each ending on an edge, that hold about equally many reference rows:
+/// at most `bins` of them, fewer where many rows share a value. Always at least two, so that a
+/// constant reference notices another constant.
+pub(crate) fn quantile_bins(reference: &[u64], bins: usize) -> Vec<Range<usize>> {
+    let n: u64 = reference.iter().sum();
+    let mut cuts = Vec::new();
+    let (mut below, mut cell) = (0u64, 0);
+    // Cells 2i + 1 are the edges; a bin ends behind one.
+    for bin in 1..bins as u64 {
+        let target = |count: u64| (count as f64 * bins as f64 - n as f64 * bin as f64).abs();
+        while cell + 2 < reference.len() {
+            let next = below + reference[cell] + reference[cell + 1];
+            if below > 0 && target(below) <= target(next) {
+                break;
+            }
+            below = next;
+            cell += 2;
+        }
+        if below > 0 && below < n && cuts.last() != Some(&cell) {
+            cuts.push(cell);
+        }
+    }
+    if cuts.is_empty() {
+        // One value, or none: it against what is below and above.
+        let first = reference.iter().position(|c| *c > 0).unwrap_or(0);
+        let last = reference.iter().rposition(|c| *c > 0).unwrap_or(0) + 1;
+        cuts.extend([first, last].into_iter().filter(|c| (1..reference.len()).contains(c)));
+    }
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain(std::iter::once(reference.len()));
+    starts.zip(ends).map(|(a, b)| a..b).collect()
+}
+
+/// The counts of runs of cells.
+pub(crate) fn regroup(counts: &[u64], bins: &[Range<usize>]) -> Vec<u64> {
+    bins.iter().map(|bin| counts[bin.clone()].iter().sum()).collect()
+}
+
+/// The counts of categories with the rare ones pooled, and what the reference's labels do not hold
+/// with them: into the last cell. What is rare is decided by both sides together, as if they were
+/// one sample, so that pooling favours neither.
+///
+/// An unseen category can't be told from others like it; it is counted as rare, which it would be
+/// if nothing had changed.
+pub(crate) fn category_cells(reference: &[u64], current: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let (n, m): (u64, u64) = (reference.iter().sum(), current.iter().sum());
+    let smaller = n.min(m) as f64 / (n as f64 + m as f64);
+    let last = reference.len() - 1;
+    let mut pooled = (0, 0);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for (cell, (&r, &c)) in reference.iter().zip(current).enumerate() {
+        if cell == last || (r as f64 + c as f64) * smaller < MIN_EXPECTED {
+            pooled = (pooled.0 + r, pooled.1 + c);
+        } else {
+            left.push(r);
+            right.push(c);
+        }
+    }
+    let pooled_expected = (pooled.0 as f64 + pooled.1 as f64) * smaller;
+    if pooled_expected > 0.0 && pooled_expected < MIN_EXPECTED && left.len() > 1 {
+        // Too small to stand alone: with the smallest of the others.
+        let smallest = (0..left.len()).min_by_key(|&i| left[i] + right[i]).unwrap_or(0);
+        left[smallest] += pooled.0;
+        right[smallest] += pooled.1;
+    } else if pooled_expected > 0.0 {
+        left.push(pooled.0);
+        right.push(pooled.1);
+    }
+    (left, right)
+}
+
+/// Both sides in a few bins.
+pub(crate) fn distribution(
+    column: &ColumnProfile,
+    current: &ColumnCounts,
+) -> crate::report::Distribution {
+    let reference = column.counts();
+    let mut drawn = crate::report::Distribution::default();
+    match column.cells() {
+        Cells::Edges(edges) => {
+            for bin in drawn_bins(edges, reference.cells()) {
+                drawn.bins.push(name_of(edges, &bin, column.family()));
+                drawn.reference.push(reference.cells()[bin.clone()].iter().sum());
+                drawn.current.push(current.cells()[bin].iter().sum());
+            }
+        }
+        Cells::Labels(labels) => {
+            let (n, m) = (reference.values().max(1) as f64, current.values().max(1) as f64);
+            let mut order: Vec<_> = (0..labels.len()).collect();
+            let share =
+                |i: usize| (reference.cells()[i] as f64 / n).max(current.cells()[i] as f64 / m);
+            order.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
+            let (shown, rest) = order.split_at(order.len().min(DRAWN_CATEGORIES));
+            for &i in shown {
+                drawn.bins.push(labels[i].clone());
+                drawn.reference.push(reference.cells()[i]);
+                drawn.current.push(current.cells()[i]);
+            }
+            let sum = |counts: &ColumnCounts| rest.iter().map(|&i| counts.cells()[i]).sum::<u64>();
+            let (r, c) = (sum(reference), sum(current));
+            if r + c > 0 {
+                drawn.bins.push(format!("{} others", rest.len()));
+                drawn.reference.push(r);
+                drawn.current.push(c);
+            }
+            let (r, c) = (reference.cells()[labels.len()], current.cells()[labels.len()]);
+            if r + c > 0 {
+                drawn.bins.push("(not among the labels)".into());
+                drawn.reference.push(r);
+                drawn.current.push(c);
+            }
+        }
+    }
+    let apart = [
+        ("(null)", reference.nulls(), current.nulls()),
+        ("(NaN)", reference.nan(), current.nan()),
+        ("(-inf)", reference.negative_infinite(), current.negative_infinite()),
+        ("(+inf)", reference.positive_infinite(), current.positive_infinite()),
+    ];
+    for (name, r, c) in apart.into_iter().filter(|(_, r, c)| r + c > 0) {
+        drawn.bins.push(name.into());
+        drawn.reference.push(r);
+        drawn.current.push(c);
+    }
+    drawn
+}
+
+/// Bins of about equal width between the reference's 0.5th and 99.5th percentile, ending on edges,
+/// and one for each tail.
+fn drawn_bins(edges: &[f64], reference: &[u64]) -> Vec<Range<usize>> {
+    let n: u64 = reference.iter().sum();
+    let quantile = |p: f64| {
+        let mut below = 0;
+        let at = (0..edges.len()).find(|&i| {
+            below += reference[2 * i] + reference[2 * i + 1];
+            below as f64 >= p * n as f64
+        });
+        at.unwrap_or(edges.len().saturating_sub(1))
+    };
+    if edges.is_empty() {
+        return std::iter::once(0..reference.len()).collect();
+    }
+    let (low, high) = (edges[quantile(0.005)], edges[quantile(0.995)]);
+    let mut cuts: Vec<usize> = Vec::new();
+    for step in 0..=DRAWN_BINS {
+        let at = low + (high - low) * (step as f64 / DRAWN_BINS as f64);
+        let right = edges.partition_point(|e| *e < at).min(edges.len() - 1);
+        let left = right.saturating_sub(1);
+        let nearest = if at - edges[left] < edges[right] - at { left } else { right };
+        // Behind the edge, so that an edge with many rows on it belongs to the bin it closes.
+        let cut = 2 * nearest + 2;
+        if cuts.last().is_none_or(|c| *c < cut) {
+            cuts.push(cut);
+        }
+    }
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain(std::iter::once(reference.len()));
+    starts.zip(ends).filter(|(a, b)| a < b).map(|(a, b)| a..b).collect()
+}
+
+/// A bin in words: the edges it ends on, or the one value it holds.
+fn name_of(edges: &[f64], bin: &Range<usize>, family: Family) -> String {
+    let show = |x: f64| match family {
+        Family::Float => {
+            let size = x.abs();
+            if size != 0.0 && !(1e-3..1e6).contains(&size) {
+                format!("{x:.2e}")
+            } else {
+                let text = format!("{x:.3}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+        }
+        _ => format!("{x}"),
+    };
+    let lower = (bin.start / 2).checked_sub(1).map(|i| edges[i]);
+    let upper = if bin.end.is_multiple_of(2) { edges.get(bin.end / 2 - 1) } else { None };
+    match (lower, upper) {
+        (None, None) => "all".into(),
+        (None, Some(b)) => format!("≤ {}", show(*b)),
+        (Some(a), None) => format!("> {}", show(a)),
+        (Some(a), Some(b)) => format!("({}, {}]", show(a), show(*b)),
+    }
+}

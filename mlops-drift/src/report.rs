@@ -1,0 +1,353 @@
+//! What a comparison found: columns, statistics, verdicts.
+
+use std::fmt;
+
+use mlops_core::stats::Interval;
+use mlops_core::{Assessment, Finding, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Kind;
+use crate::rule::DriftRule;
+
+/// What was computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Statistic {
+    /// [Population stability index](crate::psi).
+    Psi,
+    /// [Kolmogorov–Smirnov's D](crate::ks_from_cells).
+    Ks,
+    /// [Pearson's chi-square](crate::chi_square).
+    ChiSquare,
+    /// [Total variation distance](crate::total_variation).
+    TotalVariation,
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Psi => "psi",
+            Self::Ks => "ks",
+            Self::ChiSquare => "chi_square",
+            Self::TotalVariation => "total_variation",
+        })
+    }
+}
+
+/// A statistic of a column with all that is known about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StatisticResult {
+    /// What was computed.
+    pub statistic: Statistic,
+    /// Its value; where the counts only enclose it, the lower bound.
+    pub value: f64,
+    /// The exact value certainly lies in here, where the counts only enclose it.
+    pub bounds: Option<(f64, f64)>,
+    /// The p-value (where it is only enclosed, the larger bound); `None` where the law it comes
+    /// from does not hold.
+    pub p_value: Option<f64>,
+    /// The p-value after Benjamini–Hochberg's correction over all tests of all columns, for the
+    /// test that decides.
+    pub adjusted_p_value: Option<f64>,
+    /// Confidence limits of the same quantity of the two populations, where it is an effect.
+    pub interval: Option<Interval>,
+    /// The floor that the effect must reach, where it decides.
+    pub floor: Option<f64>,
+}
+
+/// What a row can hold instead of a value that stands in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Missing {
+    /// Null.
+    Null,
+    /// Not a number.
+    Nan,
+    /// −∞.
+    NegativeInfinite,
+    /// +∞.
+    PositiveInfinite,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Null => "null",
+            Self::Nan => "NaN",
+            Self::NegativeInfinite => "-inf",
+            Self::PositiveInfinite => "+inf",
+        })
+    }
+}
+
+/// How the share of nulls (or NaN, or infinities) changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MissingChange {
+    /// What is counted.
+    pub missing: Missing,
+    /// Its share in the reference.
+    pub reference: f64,
+    /// Its share in the current data.
+    pub current: f64,
+    /// Fisher's exact test, or the chi-square test where there are too many rows for it to matter.
+    pub p_value: f64,
+    /// The same after correction over all tests of all columns.
+    pub adjusted_p_value: f64,
+    /// Miettinen and Nurminen's limits of the difference `current − reference`.
+    pub interval: Interval,
+    /// The verdict on this change alone.
+    pub verdict: Verdict,
+}
+
+/// In what state a column was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Status {
+    /// Values on both sides, and enough of them.
+    Compared,
+    /// The reference has one value only; it was compared nonetheless.
+    Constant,
+    /// No values on either side: only the missing rows could be compared.
+    NoValues,
+    /// No values in the reference.
+    NoReference,
+    /// No values in the current data.
+    NoCurrent,
+    /// Fewer values on a side than the rule asks for.
+    TooFew {
+        /// Values of the reference.
+        reference: u64,
+        /// Values of the current data.
+        current: u64,
+    },
+    /// The reference has too many labels to count: only the missing rows could be compared.
+    TooManyLabels,
+    /// The column is not in the current data.
+    MissingColumn,
+    /// The column has another type, whose values are not comparable.
+    TypeChanged {
+        /// The type's family in the reference.
+        reference: String,
+        /// And in the current data.
+        current: String,
+    },
+    /// The column could not be measured.
+    Unmeasured {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compared => f.write_str("compared"),
+            Self::Constant => f.write_str("the reference is constant"),
+            Self::NoValues => f.write_str("no values on either side"),
+            Self::NoReference => f.write_str("the reference has no values"),
+            Self::NoCurrent => f.write_str("the current data have no values"),
+            Self::TooFew { reference, current } => {
+                write!(f, "too few values: {reference} and {current}")
+            }
+            Self::TooManyLabels => f.write_str("too many labels to compare; exclude it or bin it"),
+            Self::MissingColumn => f.write_str("the column is not there"),
+            Self::TypeChanged { reference, current } => {
+                write!(f, "the type changed from {reference} to {current}")
+            }
+            Self::Unmeasured { reason } => write!(f, "not measured: {reason}"),
+        }
+    }
+}
+
+/// Counts of both sides in a few readable bins, to be drawn.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Distribution {
+    /// The bins, in words; the last ones hold what is missing, if any is.
+    pub bins: Vec<String>,
+    /// Rows of the reference in each.
+    pub reference: Vec<u64>,
+    /// Current rows in each.
+    pub current: Vec<u64>,
+}
+
+/// What was found about a column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ColumnDrift {
+    /// The column.
+    pub column: String,
+    /// Whether it was compared as numbers or as categories, and why.
+    pub kind: Kind,
+    /// In what state it was found.
+    pub status: Status,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in words.
+    pub reason: String,
+    /// Every statistic.
+    pub statistics: Vec<StatisticResult>,
+    /// The change of what is missing.
+    pub missing: Vec<MissingChange>,
+    /// Current rows whose category the reference's labels do not hold, for categories.
+    pub unseen: Option<u64>,
+    /// Both sides in a few bins.
+    pub distribution: Distribution,
+}
+
+impl ColumnDrift {
+    /// The result of this statistic.
+    pub fn statistic(&self, statistic: Statistic) -> Option<&StatisticResult> {
+        self.statistics.iter().find(|s| s.statistic == statistic)
+    }
+
+    /// The statistic whose effect decides.
+    pub fn effect(&self) -> Option<&StatisticResult> {
+        self.statistics.iter().find(|s| s.floor.is_some())
+    }
+
+    /// The smallest adjusted p-value.
+    pub fn adjusted_p_value(&self) -> Option<f64> {
+        let tests = self.statistics.iter().filter_map(|s| s.adjusted_p_value);
+        tests.chain(self.missing.iter().map(|m| m.adjusted_p_value)).reduce(f64::min)
+    }
+
+    /// How far the effect or the change of what is missing is, in units of its floor.
+    pub fn magnitude(&self, rule: &DriftRule) -> f64 {
+        let effect = self.effect().and_then(|s| Some(s.value / s.floor?)).unwrap_or(0.0);
+        let missing = self.missing.iter().map(|m| (m.current - m.reference).abs() / rule.missing);
+        missing.fold(effect, f64::max)
+    }
+}
+
+/// What a comparison of current data with a reference found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DriftReport {
+    /// The verdict over the dataset.
+    pub verdict: Verdict,
+    /// Rows of the reference.
+    pub reference_rows: u64,
+    /// Current rows.
+    pub current_rows: u64,
+    /// Every column of the profile, in the order of its schema.
+    pub columns: Vec<ColumnDrift>,
+    /// The rule that was applied.
+    pub rule: DriftRule,
+}
+
+impl DriftReport {
+    /// What was found about this column.
+    pub fn column(&self, name: &str) -> Option<&ColumnDrift> {
+        self.columns.iter().find(|c| c.column == name)
+    }
+
+    /// The columns that failed, the most evident first.
+    pub fn drifted(&self) -> impl Iterator<Item = &ColumnDrift> {
+        self.ranked().into_iter().filter(|c| c.verdict.is_fail())
+    }
+
+    /// All columns, worst verdict first, and within it by the size of the effect in units of its
+    /// floor, then by evidence.
+    pub fn ranked(&self) -> Vec<&ColumnDrift> {
+        let mut columns: Vec<_> = self.columns.iter().collect();
+        columns.sort_by(|a, b| {
+            let p = |c: &ColumnDrift| c.adjusted_p_value().unwrap_or(1.0);
+            b.verdict
+                .cmp(&a.verdict)
+                .then(b.magnitude(&self.rule).total_cmp(&a.magnitude(&self.rule)))
+                .then(p(a).total_cmp(&p(b)))
+        });
+        columns
+    }
+
+    /// The report as the house's common form: a finding a column, under the dataset's verdict.
+    pub fn assessment(&self) -> Assessment {
+        let findings = self.columns.iter().map(ColumnDrift::finding).collect();
+        Assessment::new("drift", self.current_rows, findings).with_verdict(self.verdict)
+    }
+}
+
+impl ColumnDrift {
+    fn finding(&self) -> Finding {
+        let effect = self.effect();
+        let check = effect.map_or_else(|| "drift".to_owned(), |s| s.statistic.to_string());
+        let expected = match effect.and_then(|s| s.floor) {
+            Some(floor) => format!("an effect within {floor}"),
+            None => "values to compare".to_owned(),
+        };
+        let mut finding =
+            Finding::new(check, &self.column, self.verdict, expected, self.reason.clone());
+        if let Some(effect) = effect {
+            finding = finding.with_value(effect.value);
+            if let Some(interval) = effect.interval {
+                finding = finding.with_interval(interval.low, interval.high);
+            }
+        }
+        match self.adjusted_p_value() {
+            Some(p) => finding.with_p_value(p),
+            None => finding,
+        }
+    }
+}
+
+/// A p-value as people read it.
+pub(crate) fn show_p(p: Option<f64>) -> String {
+    match p {
+        None => "-".to_owned(),
+        Some(0.0) => "<1e-300".to_owned(),
+        Some(p) if p < 1e-4 => format!("{p:.0e}"),
+        Some(p) => format!("{p:.4}"),
+    }
+}
+
+impl fmt::Display for DriftReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |v: Verdict| self.columns.iter().filter(|c| c.verdict == v).count();
+        writeln!(
+            f,
+            "drift: {} ({} current rows against {} of the reference; columns: {} fail, {} \
+             inconclusive, {} pass)",
+            self.verdict,
+            self.current_rows,
+            self.reference_rows,
+            of(Verdict::Fail),
+            of(Verdict::Inconclusive),
+            of(Verdict::Pass),
+        )?;
+        let width = self.columns.iter().map(|c| c.column.chars().count()).max().unwrap_or(0).max(6);
+        writeln!(
+            f,
+            "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  why",
+            "column",
+            "verdict",
+            "effect",
+            "value",
+            format!("{} % limits", self.rule.confidence * 100.0),
+            "p adj.",
+            "psi"
+        )?;
+        for c in self.ranked() {
+            let effect = c.effect();
+            let psi = c.statistic(Statistic::Psi);
+            writeln!(
+                f,
+                "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {}",
+                c.column,
+                c.verdict,
+                effect.map_or_else(|| "-".to_owned(), |s| s.statistic.to_string()),
+                effect.map_or_else(|| "-".to_owned(), |s| format!("{:.4}", s.value)),
+                effect.and_then(|s| s.interval).map_or_else(|| "-".to_owned(), |i| i.to_string()),
+                show_p(c.adjusted_p_value()),
+                psi.map_or_else(|| "-".to_owned(), |s| format!("{:.4}", s.value)),
+                c.reason,
+            )?;
+        }
+        write!(f, "  {}", self.rule)
+    }
+}
