@@ -8,7 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Model, Predictions, file};
+use super::{Model, Predictions, file, first_duplicate};
 use crate::{Error, Result, Rows};
 
 /// How a linear model turns its margins into predictions.
@@ -347,11 +347,6 @@ fn softmax(margins: &Float64Array, classes: usize) -> Float64Array {
         scores.extend(row.map(|i| known.then(|| exp(i) / total)));
     }
     scores.into()
-}
-
-fn first_duplicate(names: &[String]) -> Option<&str> {
-    let mut seen = std::collections::HashSet::with_capacity(names.len());
-    names.iter().map(String::as_str).find(|name| !seen.insert(*name))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A [`Model`] is anything that predicts: a closure ([`FnModel`]), a function of a matrix
 //! ([`ArrayModel`]), or one of the models that the house can save and load by itself, so that no
-//! training library is needed where they serve: [`LinearModel`].
+//! training library is needed where they serve: [`LinearModel`],
+//! [`DecisionTree`](trees::DecisionTree).
 //!
 //! ```
 //! use arrow::array::Float64Array;
@@ -25,6 +26,7 @@ mod matrix;
 
 #[cfg(feature = "linfa")]
 pub mod linfa;
+pub mod trees;
 
 pub use function::FnModel;
 pub use linear::{LinearModel, Link, sigmoid};
@@ -195,6 +197,15 @@ pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>> {
     let format = file::format_of(bytes)?;
     match format.as_str() {
         LinearModel::FORMAT => Ok(Box::new(LinearModel::from_bytes(bytes)?)),
-        _ => Err(Error::invalid("format of a model file", LinearModel::FORMAT, format)),
+        trees::DecisionTree::FORMAT => Ok(Box::new(trees::DecisionTree::from_bytes(bytes)?)),
+        _ => {
+            let known = [LinearModel::FORMAT, trees::DecisionTree::FORMAT].join(" or ");
+            Err(Error::invalid("format of a model file", known, format))
+        }
     }
+}
+
+fn first_duplicate(names: &[String]) -> Option<&str> {
+    let mut seen = std::collections::HashSet::with_capacity(names.len());
+    names.iter().map(String::as_str).find(|name| !seen.insert(*name))
 }

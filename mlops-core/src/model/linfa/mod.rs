@@ -2,8 +2,9 @@
 //! `linfa`): what was fitted is taken over number by number, so that saving, loading and serving
 //! need no linfa.
 //!
-//! [`logistic_regression`] and [`linear_regression`] fit a batch;
-//! [`from_logistic`], [`from_multinomial`] and [`from_linear`] take what you fitted yourself.
+//! [`logistic_regression`], [`linear_regression`] and [`decision_tree`] fit a batch;
+//! [`from_logistic`], [`from_multinomial`], [`from_linear`] and [`from_tree`] take what you fitted
+//! yourself.
 //!
 //! ```
 //! use arrow::array::{Float64Array, StringArray};
@@ -23,6 +24,8 @@
 mod linear;
 mod logistic;
 mod training;
+mod tree;
 
 pub use linear::{from_linear, linear_regression};
 pub use logistic::{LogisticOptions, from_logistic, from_multinomial, logistic_regression};
+pub use tree::{TreeOptions, decision_tree, from_tree};
