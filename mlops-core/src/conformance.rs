@@ -195,3 +195,29 @@ pub fn model(model: &dyn Model, rows: &RecordBatch) {
         assert!(error.to_string().contains(name.as_str()), "`{error}` names the column `{name}`");
     }
 }
+
+/// Tests of the contract of [`AlertSink`](crate::alert::AlertSink) what can be seen from outside:
+/// it takes hostile words, the same alert twice, and alerts from several threads.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn alert_sink(sink: &dyn crate::alert::AlertSink) {
+    use crate::alert::Alert;
+    use crate::{Assessment, Finding, Severity, Timestamp, Verdict};
+
+    let at = Timestamp::from_millis(1_769_860_800_000);
+    let plain = Alert::new("conformance", Severity::Info, "a title", "a summary", at);
+    sink.send(&plain).expect("a plain alert arrives");
+    sink.send(&plain).expect("the same alert again arrives");
+    let hostile = "\"quotes\" <b>\n\r\0\u{1b}[2J\u{202e} 🏦 ".repeat(100);
+    let finding = Finding::new(&hostile, &hostile, Verdict::Fail, &hostile, &hostile);
+    let assessment = Assessment::new(&hostile, u64::MAX, vec![finding]);
+    let alert = Alert::from_assessment(&assessment, at).expect("a fail alerts");
+    sink.send(&alert.subject(&hostile).label(&hostile, &hostile)).expect("any words arrive");
+    std::thread::scope(|scope| {
+        for i in 0..4 {
+            let alert = plain.clone().label("thread", i.to_string());
+            scope.spawn(move || sink.send(&alert).expect("alerts of several threads arrive"));
+        }
+    });
+}
