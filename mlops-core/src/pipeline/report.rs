@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Verdict;
+use crate::report::{Align, Cell, Section, Table};
+
 /// What became of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,4 +106,61 @@ impl fmt::Display for RunReport {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.3} s", duration.as_secs_f64())
+}
+
+impl From<&RunReport> for Table {
+    /// A row for each stage, with its share of the run's time as a bar.
+    fn from(run: &RunReport) -> Self {
+        let whole = run.elapsed.as_secs_f64();
+        Self::new(["Stage", "Status", "Attempts", "Seconds", "Share of the run", "Notes"])
+            .align(3, Align::Right)
+            .rows(run.stages.iter().map(|stage| {
+                let verdict = match stage.status {
+                    Status::Finished => Cell::from(Verdict::Pass),
+                    Status::Failed => Cell::from(Verdict::Fail),
+                    other => Cell::from(other.to_string()),
+                };
+                let elapsed = stage.elapsed.as_secs_f64();
+                let notes: Vec<_> =
+                    stage.error.iter().chain(&stage.notes).map(String::as_str).collect();
+                (
+                    Cell::code(&stage.name),
+                    verdict,
+                    u64::from(stage.attempts),
+                    Cell::number(elapsed, 3),
+                    Cell::bar(elapsed, whole),
+                    notes.join("; "),
+                )
+            }))
+    }
+}
+
+impl From<&RunReport> for Section {
+    fn from(run: &RunReport) -> Self {
+        let finished = run.count(Status::Finished);
+        let seconds = seconds(run.elapsed);
+        Self::new("Run")
+            .verdict(Verdict::from_bool(run.is_success()))
+            .text(format!("{finished} of {} stages finished in {seconds}.", run.stages.len()))
+            .table(run.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Error;
+    use crate::pipeline::{Runner, stage};
+    use crate::report::{Report, Section};
+
+    #[test]
+    fn a_run_is_a_section_of_a_report() {
+        let (p, _) = (stage("make", |()| Ok(1))
+            >> stage("break", |_: &i32| Err::<(), _>(Error::undefined("it", "so"))))
+        .into_pipeline();
+        let run = Runner::new().run(&p).unwrap();
+        let report = Report::new("Nightly").section(Section::from(run.report()));
+        let text = report.to_markdown();
+        assert!(text.contains("1 of 2 stages finished"), "{text}");
+        assert!(text.contains("`break`") && text.contains("it is undefined: so"), "{text}");
+    }
 }

@@ -183,6 +183,9 @@ fn check_fit(
     y: &Array1<usize>,
     options: &LogisticOptions,
 ) -> Result<()> {
+    // L-BFGS also stops where the loss no longer changes, which doubles do at a gradient of about
+    // the square root of their rounding unit.
+    const ROUNDING: f64 = 1.5e-8;
     let (outputs, features) = (model.outputs(), model.features().len());
     let mut gradient = vec![0.0; outputs * (features + 1)];
     let mut separated = true;
@@ -227,8 +230,7 @@ fn check_fit(
         }
     }
     let norm = square.sqrt() / x.nrows() as f64;
-    // L-BFGS may also stop where the loss no longer changes; near enough is near enough.
-    if norm.is_nan() || norm > 10.0 * options.gradient_tolerance {
+    if norm.is_nan() || norm > (10.0 * options.gradient_tolerance).max(ROUNDING) {
         return Err(no_minimum(&format!(
             "after at most {} steps the gradient per row is {norm:.3e}, above the tolerance {:e}; \
              scale the features, or allow more steps",
