@@ -1,0 +1,151 @@
+//! Expectations under one name, judged in one pass.
+
+use std::path::Path;
+
+use arrow::datatypes::Schema;
+use mlops_core::{Assessment, Error, Judge, Plan, Result, Validator, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::Expectation;
+use crate::expectation::RowRule;
+
+/// A list of expectations under one name: a [`Validator`].
+///
+/// ```
+/// use mlops_core::arrow::array::{Int32Array, StringArray};
+/// use mlops_core::{MemorySource, ValidatorExt, Verdict, batch};
+/// use mlops_validate::{Suite, in_range, in_set, not_null, row_count};
+///
+/// let suite = Suite::new("applications")
+///     .expect(row_count(1..))
+///     .expect(not_null("age"))
+///     .expect(in_range("age", 18..=99))
+///     .expect(in_set("sex", ["F", "M"]).mostly(0.5));
+/// let data = MemorySource::from(batch! {
+///     "age" => Int32Array::from(vec![31, 150, 47]),
+///     "sex" => StringArray::from(vec![Some("F"), Some("M"), None]),
+/// }?);
+/// let found = suite.validate(&data)?;
+/// assert_eq!(found.verdict, Verdict::Fail);
+/// assert_eq!(found.failures().next().unwrap().rows[0].to_string(), "memory:1");
+///
+/// let read = Suite::from_yaml(&suite.to_yaml()?)?;
+/// assert_eq!(read, suite);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Suite {
+    /// The name under which it answers, and the name of its gate.
+    pub name: String,
+    /// The expectations.
+    pub expectations: Vec<Expectation>,
+}
+
+impl Suite {
+    /// A suite that expects nothing yet, and so passes nothing.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), expectations: Vec::new() }
+    }
+
+    /// The same, expecting this as well.
+    #[must_use]
+    pub fn expect(mut self, expectation: impl Into<Expectation>) -> Self {
+        self.expectations.push(expectation.into());
+        self
+    }
+
+    /// The suite as YAML, which [`from_yaml`](Self::from_yaml) reads back as it was.
+    ///
+    /// # Errors
+    /// A bound that can't be written down, as one that is not finite.
+    pub fn to_yaml(&self) -> Result<String> {
+        self.check_usable()?;
+        serde_saphyr::to_string(self).map_err(|e| Error::other("writing a suite as YAML", e))
+    }
+
+    /// A suite from YAML.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the line of what does not parse, of an unknown kind or field,
+    /// and of an expectation that is unusable.
+    pub fn from_yaml(text: &str) -> Result<Self> {
+        let suite = serde_saphyr::from_str(text);
+        suite.map_err(|e| Error::invalid("suite", "YAML of a suite", e))
+    }
+
+    /// The suite as indented JSON, which [`from_json`](Self::from_json) reads back as it was.
+    ///
+    /// # Errors
+    /// A bound that can't be written down, as one that is not finite.
+    pub fn to_json(&self) -> Result<String> {
+        self.check_usable()?;
+        serde_json::to_string_pretty(self).map_err(|e| Error::other("writing a suite as JSON", e))
+    }
+
+    /// A suite from JSON.
+    ///
+    /// # Errors
+    /// As [`from_yaml`](Self::from_yaml).
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| Error::invalid("suite", "JSON of a suite", e))
+    }
+
+    /// A suite from a file whose name ends in `.yaml`, `.yml` or `.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; as [`from_yaml`](Self::from_yaml), with the file's name.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let suite = match path.extension().and_then(|e| e.to_str()) {
+            Some("json") => Self::from_json(&text),
+            Some("yaml" | "yml") => Self::from_yaml(&text),
+            _ => {
+                Err(Error::invalid("name of a suite's file", "*.yaml, *.yml or *.json", "another"))
+            }
+        };
+        suite.map_err(|e| e.within(path.display().to_string()))
+    }
+
+    /// Whether every expectation makes sense in itself.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the first that does not.
+    pub fn check_usable(&self) -> Result<()> {
+        self.expectations.iter().try_for_each(Expectation::check_usable)
+    }
+
+    /// Adds what must be measured, and gives the judge, with the rule of each expectation that
+    /// says which rows fail it.
+    pub(crate) fn compile(
+        &self,
+        schema: &Schema,
+        plan: &mut Plan,
+    ) -> Result<(Judge<Assessment>, Vec<Option<RowRule>>)> {
+        let rows = plan.add(mlops_core::states::RowCount);
+        let mut judges = Vec::with_capacity(self.expectations.len());
+        let mut rules = Vec::with_capacity(self.expectations.len());
+        for expectation in &self.expectations {
+            let compiled = expectation.compile(schema, plan)?;
+            judges.push(compiled.judge);
+            rules.push(compiled.rule);
+        }
+        let (name, findings) = (self.name.clone(), Judge::all(judges));
+        let judge = Judge::new(move |m| {
+            let rows = *m.get(&rows)?;
+            let found = Assessment::new(name.clone(), rows, findings.judge(m)?);
+            // Where there is nothing, nothing is shown to be good, whatever was expected of it.
+            let vacuous = rows == 0 && found.verdict.is_pass();
+            Ok(if vacuous { found.with_verdict(Verdict::Inconclusive) } else { found })
+        });
+        Ok((judge, rules))
+    }
+}
+
+impl Validator for Suite {
+    fn plan(&self, schema: &Schema, plan: &mut Plan) -> Result<Judge<Assessment>> {
+        Ok(self.compile(schema, plan)?.0)
+    }
+}

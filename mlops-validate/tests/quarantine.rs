@@ -1,0 +1,139 @@
+//! Good rows to one file, bad rows to another: whole, or not at all.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of `#[test]`")]
+
+use std::fs::File;
+use std::path::Path;
+
+use mlops_core::arrow::array::{AsArray, Int32Array, RecordBatch, StringArray};
+use mlops_core::arrow::compute::concat_batches;
+use mlops_core::arrow::datatypes::{Int32Type, UInt64Type};
+use mlops_core::{Cancel, MemorySource, Progress, Severity, Verdict, batch};
+use mlops_validate::{
+    Quarantine, QuarantineFiles, Suite, in_range, in_set, not_null, quarantine, row_count, unique,
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+fn files(directory: &Path) -> QuarantineFiles {
+    QuarantineFiles { clean: directory.join("clean.parquet"), bad: directory.join("bad.parquet") }
+}
+
+fn read(path: &Path) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    let schema = reader.schema().clone();
+    let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    concat_batches(&schema, &batches).unwrap()
+}
+
+fn ages(batch: &RecordBatch) -> Vec<Option<i32>> {
+    batch.column_by_name("age").unwrap().as_primitive::<Int32Type>().iter().collect()
+}
+
+fn data() -> MemorySource {
+    MemorySource::from(
+        batch! {
+            "age" => Int32Array::from(vec![Some(31), Some(150), None, Some(47), Some(-3), Some(47)]),
+            "sex" => StringArray::from(vec!["F", "X", "M", "M", "F", "F"]),
+        }
+        .unwrap(),
+    )
+}
+
+#[test]
+fn every_row_goes_to_one_side_with_its_reasons() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    let suite = Suite::new("people")
+        .expect(row_count(100..))
+        .expect(not_null("age"))
+        .expect(in_range("age", 18..=99))
+        .expect(in_set("sex", ["F", "M"]));
+    for batch_size in [1, 2, 1000] {
+        let split =
+            Quarantine::new(&suite, files.clone()).batch_size(batch_size).run(&data()).unwrap();
+        assert_eq!((split.clean, split.bad), (3, 3));
+        assert_eq!(split.assessment.verdict, Verdict::Fail);
+        assert_eq!(split.assessment.findings[0].verdict, Verdict::Fail, "the row count is judged");
+        assert_eq!(ages(&read(&files.clean)), [Some(31), Some(47), Some(47)]);
+        let bad = read(&files.bad);
+        assert_eq!(ages(&bad), [Some(150), None, Some(-3)]);
+        let rows = bad.column_by_name("quarantine_row").unwrap();
+        assert_eq!(rows.as_primitive::<UInt64Type>().values(), &[1, 2, 4]);
+        let reasons = bad.column_by_name("quarantine_reasons").unwrap().as_list::<i32>();
+        let of = |row| -> Vec<String> {
+            let list = reasons.value(row);
+            list.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+        };
+        assert_eq!(of(0), ["in_range(age)", "in_set(sex)"]);
+        assert_eq!(of(1), ["not_null(age)"]);
+        assert_eq!(of(2), ["in_range(age)"]);
+    }
+}
+
+#[test]
+fn what_mostly_tolerates_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    let tolerant = Suite::new("people").expect(in_range("age", 18..=99).mostly(0.5));
+    let split = quarantine(&data(), &tolerant, files.clone()).unwrap();
+    assert_eq!((split.clean, split.bad), (6, 0));
+    assert!(split.assessment.verdict.is_pass());
+    assert_eq!(read(&files.bad).num_rows(), 0);
+    let strict = Suite::new("people").expect(in_range("age", 18..=99).mostly(0.9));
+    let split = quarantine(&data(), &strict, files).unwrap();
+    assert_eq!((split.clean, split.bad), (4, 2));
+}
+
+#[test]
+fn every_row_of_a_group_of_duplicates_is_bad() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    let suite = Suite::new("people").expect(unique("age"));
+    let split = quarantine(&data(), &suite, files.clone()).unwrap();
+    assert_eq!((split.clean, split.bad), (4, 2));
+    assert_eq!(ages(&read(&files.bad)), [Some(47), Some(47)]);
+}
+
+#[test]
+fn warnings_put_rows_aside_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    let suite = Suite::new("people").expect(in_range("age", 18..=99).severity(Severity::Warning));
+    assert_eq!(quarantine(&data(), &suite, files.clone()).unwrap().bad, 0);
+    let split = Quarantine::new(&suite, files).severity(Severity::Warning).run(&data()).unwrap();
+    assert_eq!(split.bad, 2);
+}
+
+#[test]
+fn a_cancelled_run_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    std::fs::write(&files.clean, "old").unwrap();
+    let suite = Suite::new("people").expect(in_range("age", 18..=99));
+    let cancel = Cancel::new();
+    let throw = |p: &Progress| {
+        if p.rows >= 2 {
+            cancel.cancel();
+        }
+    };
+    let error = Quarantine::new(&suite, files.clone())
+        .batch_size(1)
+        .on_progress(&throw)
+        .cancel(&cancel)
+        .run(&data())
+        .unwrap_err();
+    assert!(error.is_cancelled());
+    assert_eq!(std::fs::read_to_string(&files.clean).unwrap(), "old");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_bad_place_is_an_error_before_anything_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let suite = Suite::new("people").expect(in_range("age", 18..=99));
+    let one = dir.path().join("one.parquet");
+    let same = QuarantineFiles { clean: one.clone(), bad: one };
+    assert!(quarantine(&data(), &suite, same).is_err());
+    let error = quarantine(&data(), &suite, files(&dir.path().join("no"))).unwrap_err();
+    assert!(error.to_string().contains("clean.parquet"), "{error}");
+}
