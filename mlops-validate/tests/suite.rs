@@ -1,5 +1,4 @@
 //! Suites as text, and what they say of nasty data.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of `#[test]`")]
 
 use mlops_core::arrow::array::{Float64Array, Int32Array, StringArray};
 use mlops_core::{MemorySource, Severity, ValidatorExt, Verdict, batch};
