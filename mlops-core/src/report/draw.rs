@@ -26,14 +26,14 @@ pub(crate) enum Size {
 impl Size {
     fn width(self) -> f64 {
         match self {
-            Self::Narrow => 400.0,
+            Self::Narrow => 360.0,
             Self::Wide => 960.0,
         }
     }
 
     fn height(self) -> f64 {
         match self {
-            Self::Narrow => 190.0,
+            Self::Narrow => 180.0,
             Self::Wide => 250.0,
         }
     }
@@ -360,10 +360,6 @@ fn line(plot: &Line, figure: &Figure, size: Size) -> Option<Svg> {
     for bound in plot.bounds.iter().filter(|b| b.at.is_finite()) {
         let y = frame.y(bound.at);
         svg.line("bound", (frame.left, y), (frame.right, y));
-        // Above the line, unless that is outside the picture.
-        let below = if y - frame.top < 14.0 { 14.0 } else { -5.0 };
-        let text = bound.to_string();
-        svg.label("boundname", (frame.right, y + below), Anchor::End, &text, frame.width());
     }
     for (k, s) in plot.series.iter().enumerate() {
         let value = |i: usize| s.values.get(i).copied().filter(|v| v.is_finite());
@@ -383,6 +379,14 @@ fn line(plot: &Line, figure: &Figure, size: Size) -> Option<Svg> {
                 }
             }
         }
+    }
+    // Their names lie above the lines.
+    for bound in plot.bounds.iter().filter(|b| b.at.is_finite()) {
+        let y = frame.y(bound.at);
+        // Above the line, unless that is outside the picture.
+        let below = if y - frame.top < 14.0 { 14.0 } else { -5.0 };
+        let text = bound.to_string();
+        svg.label("boundname", (frame.right, y + below), Anchor::End, &text, frame.width());
     }
     frame.x_labels(&mut svg, (0..n).step_by(stride).map(|i| (x(i), plot.points[i].clone())));
     let mut free = f64::NEG_INFINITY;

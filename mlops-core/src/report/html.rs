@@ -426,7 +426,7 @@ fn cell(value: &Cell) -> String {
             format::number(*high, DIGITS)
         ),
         Cell::Bar { value, full } => format!(
-            "<span class=\"meter\"><i class=\"{}\" style=\"width:{:.1}%\"></i></span>{}",
+            "<span class=\"bars\"><span class=\"meter\"><i class=\"{}\" style=\"width:{:.1}%\"></i></span>{}</span>",
             if *value < 0.0 { "neg" } else { "pos" },
             Cell::fill(*value, *full) * 100.0,
             format::number(*value, DIGITS)

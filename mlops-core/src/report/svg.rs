@@ -174,7 +174,7 @@ impl Svg {
 }
 
 /// About half the height of a label's letters, what most of them are wide.
-const HALF_EM: f64 = 6.4;
+const HALF_EM: f64 = 7.0;
 
 /// About how many pixels a label is wide.
 pub(crate) fn text_width(text: &str) -> f64 {
