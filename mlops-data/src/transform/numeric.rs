@@ -1,0 +1,359 @@
+//! Steps on columns of numbers: each number in, one number out.
+
+use mlops_core::states::{CategoryTable, Summary};
+use mlops_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Puts a value where there is none: null or NaN. `sklearn.impute.SimpleImputer`.
+///
+/// ```
+/// use mlops_data::Imputer;
+/// let imputer = Imputer::mean().with_indicator();
+/// let unknown = Imputer::constant("unknown");
+/// # let _ = (imputer, unknown);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imputer {
+    pub(crate) strategy: Strategy,
+    pub(crate) indicator: bool,
+}
+
+/// What an imputer puts in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Strategy {
+    Mean,
+    Median,
+    MostFrequent,
+    Constant(Fill),
+}
+
+/// A constant that an [`Imputer`] puts in: a number, or a category.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fill {
+    /// For columns of numbers.
+    Number(f64),
+    /// For columns of categories.
+    Text(String),
+}
+
+impl From<f64> for Fill {
+    fn from(value: f64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<&str> for Fill {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl Imputer {
+    fn new(strategy: Strategy) -> Self {
+        Self { strategy, indicator: false }
+    }
+
+    /// The mean of the values that are there. Numbers only.
+    pub fn mean() -> Self {
+        Self::new(Strategy::Mean)
+    }
+
+    /// Their median: of an even number the mean of the middle two. Numbers only.
+    pub fn median() -> Self {
+        Self::new(Strategy::Median)
+    }
+
+    /// The most frequent value; of several the smallest.
+    pub fn most_frequent() -> Self {
+        Self::new(Strategy::MostFrequent)
+    }
+
+    /// Always this number or category.
+    pub fn constant(value: impl Into<Fill>) -> Self {
+        Self::new(Strategy::Constant(value.into()))
+    }
+
+    /// Adds a feature `NAME_missing` that is 1 where the value was missing, else 0.
+    #[must_use]
+    pub fn with_indicator(mut self) -> Self {
+        self.indicator = true;
+        self
+    }
+}
+
+/// Scales to mean 0 and standard deviation 1 (divided by n): `(x − mean) / std`. A column without
+/// spread is centred only. `sklearn.preprocessing.StandardScaler`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandardScaler;
+
+/// Scales the range that was seen to `[low, high]`, `[0, 1]` unless told otherwise; values beyond
+/// that range land beyond `[low, high]`. A column without spread goes to `low`.
+/// `sklearn.preprocessing.MinMaxScaler`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MinMaxScaler {
+    low: f64,
+    high: f64,
+}
+
+impl Default for MinMaxScaler {
+    fn default() -> Self {
+        Self { low: 0.0, high: 1.0 }
+    }
+}
+
+impl MinMaxScaler {
+    /// To `[0, 1]`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// To `[low, high]`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless both are finite and `low < high`.
+    pub fn to(low: f64, high: f64) -> Result<Self> {
+        if low.is_finite() && high.is_finite() && low < high {
+            return Ok(Self { low, high });
+        }
+        Err(Error::invalid("range of MinMaxScaler", "low < high", format!("{low}, {high}")))
+    }
+}
+
+/// A step on a column of numbers.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NumericStep {
+    /// Fills what is missing.
+    Imputer(Imputer),
+    /// Scales to mean 0 and standard deviation 1.
+    StandardScaler(StandardScaler),
+    /// Scales to a range.
+    MinMaxScaler(MinMaxScaler),
+}
+
+/// Steps on a column of numbers, one after the other: a step, a tuple of them, a list, or `()`
+/// for the numbers as they are.
+pub trait NumericSteps {
+    /// The steps, the first first.
+    fn into_steps(self) -> Vec<NumericStep>;
+}
+
+macro_rules! steps {
+    ($($step:ident),*) => {$(
+        impl From<$step> for NumericStep {
+            fn from(step: $step) -> Self {
+                Self::$step(step)
+            }
+        }
+
+        impl NumericSteps for $step {
+            fn into_steps(self) -> Vec<NumericStep> {
+                vec![self.into()]
+            }
+        }
+    )*};
+}
+
+steps!(Imputer, StandardScaler, MinMaxScaler);
+
+impl NumericSteps for () {
+    fn into_steps(self) -> Vec<NumericStep> {
+        Vec::new()
+    }
+}
+
+impl NumericSteps for Vec<NumericStep> {
+    fn into_steps(self) -> Self {
+        self
+    }
+}
+
+impl<A: Into<NumericStep>, B: Into<NumericStep>> NumericSteps for (A, B) {
+    fn into_steps(self) -> Vec<NumericStep> {
+        vec![self.0.into(), self.1.into()]
+    }
+}
+
+/// A step that knows its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FittedStep {
+    /// `fill` where there is null or NaN.
+    Impute { fill: f64 },
+    /// `(x − mean) / scale`.
+    Standard { mean: f64, scale: f64 },
+    /// `x · scale + offset`.
+    MinMax { scale: f64, offset: f64 },
+}
+
+impl FittedStep {
+    pub(crate) fn apply(self, value: Option<f64>) -> Option<f64> {
+        match self {
+            Self::Impute { fill } => Some(value.filter(|x| !x.is_nan()).unwrap_or(fill)),
+            Self::Standard { mean, scale } => value.map(|x| (x - mean) / scale),
+            Self::MinMax { scale, offset } => value.map(|x| x * scale + offset),
+        }
+    }
+
+    /// Whether it is one that fitting can give.
+    pub(crate) fn is_valid(self) -> bool {
+        match self {
+            Self::Impute { fill } => fill.is_finite(),
+            Self::Standard { mean, scale } => mean.is_finite() && scale.is_finite() && scale > 0.0,
+            Self::MinMax { scale, offset } => scale.is_finite() && offset.is_finite() && scale > 0.0,
+        }
+    }
+}
+
+/// What is known of a column between two steps. Each step says what it does to it, so that one
+/// scan of the raw rows fits them all.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Values that are there, and that are not.
+    n: f64,
+    missing: f64,
+    mean: f64,
+    /// Divided by n.
+    variance: f64,
+    min: f64,
+    max: f64,
+    median: Option<f64>,
+    mode: Option<f64>,
+}
+
+/// The steps with their numbers, from what a scan measured of the raw column.
+pub(crate) fn fit(
+    column: &str,
+    steps: &[NumericStep],
+    summary: &Summary,
+    median: Option<f64>,
+    counts: Option<&CategoryTable>,
+) -> Result<Vec<FittedStep>> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let undefined =
+        |reason: String| Error::undefined(format!("transform of column `{column}`"), reason);
+    let infinite = summary.positive_infinities + summary.negative_infinities;
+    if infinite > 0 {
+        return Err(undefined(format!("{infinite} of its values are infinite")));
+    }
+    let mode = counts.map(|counts| mode(column, counts)).transpose()?.flatten();
+    let mut known = Known {
+        n: summary.n() as f64,
+        missing: (summary.nulls + summary.nans) as f64,
+        mean: summary.mean().unwrap_or(f64::NAN),
+        variance: summary.moments.variance(0).unwrap_or(f64::NAN),
+        min: summary.min.unwrap_or(f64::NAN),
+        max: summary.max.unwrap_or(f64::NAN),
+        median,
+        mode,
+    };
+    let mut fitted = Vec::with_capacity(steps.len());
+    for step in steps {
+        let step = known.fit(column, step)?;
+        if !step.is_valid() {
+            let seen = format!("{} values, {} missing", summary.n(), known.missing);
+            return Err(undefined(format!("there are {seen}, or they are beyond the range of f64")));
+        }
+        known.apply(step);
+        fitted.push(step);
+    }
+    Ok(fitted)
+}
+
+impl Known {
+    fn fit(&self, column: &str, step: &NumericStep) -> Result<FittedStep> {
+        let constant = self.min == self.max;
+        Ok(match step {
+            NumericStep::Imputer(imputer) => FittedStep::Impute {
+                fill: match &imputer.strategy {
+                    Strategy::Mean => self.mean,
+                    Strategy::Median => self.median.unwrap_or(f64::NAN),
+                    Strategy::MostFrequent => self.mode.unwrap_or(f64::NAN),
+                    Strategy::Constant(Fill::Number(value)) => *value,
+                    Strategy::Constant(Fill::Text(text)) => {
+                        let expected = format!("a number for column `{column}`");
+                        return Err(Error::invalid("constant of Imputer", expected, text));
+                    }
+                },
+            },
+            NumericStep::StandardScaler(_) => {
+                let spread = self.variance.sqrt();
+                let scale = if constant || spread == 0.0 { 1.0 } else { spread };
+                FittedStep::Standard { mean: self.mean, scale }
+            }
+            NumericStep::MinMaxScaler(MinMaxScaler { low, high }) => {
+                let range = if constant { 1.0 } else { self.max - self.min };
+                let scale = (high - low) / range;
+                FittedStep::MinMax { scale, offset: low - self.min * scale }
+            }
+        })
+    }
+
+    fn apply(&mut self, step: FittedStep) {
+        let through = |x: f64| step.apply(Some(x)).unwrap_or(x);
+        match step {
+            FittedStep::Impute { fill } if self.missing > 0.0 => {
+                let all = self.n + self.missing;
+                let (before, spread) =
+                    if self.n > 0.0 { (self.mean, self.n * self.variance) } else { (fill, 0.0) };
+                let mean = (self.n * before + self.missing * fill) / all;
+                let moved = self.n * (before - mean).powi(2) + self.missing * (fill - mean).powi(2);
+                // `min` and `max` pass over the NaN of a column without values.
+                *self = Self {
+                    n: all,
+                    missing: 0.0,
+                    mean,
+                    variance: (spread + moved) / all,
+                    min: self.min.min(fill),
+                    max: self.max.max(fill),
+                    median: None,
+                    mode: None,
+                };
+            }
+            FittedStep::Impute { .. } => {}
+            FittedStep::Standard { scale: factor, .. } => {
+                self.rescale(through, 1.0 / (factor * factor));
+            }
+            FittedStep::MinMax { scale, .. } => self.rescale(through, scale * scale),
+        }
+    }
+
+    fn rescale(&mut self, through: impl Fn(f64) -> f64, variance: f64) {
+        *self = Self {
+            mean: through(self.mean),
+            variance: self.variance * variance,
+            min: through(self.min),
+            max: through(self.max),
+            median: self.median.map(&through),
+            mode: self.mode.map(&through),
+            ..*self
+        };
+    }
+}
+
+/// The most frequent number, of several the smallest; not NaN.
+fn mode(column: &str, counts: &CategoryTable) -> Result<Option<f64>> {
+    if !counts.is_complete() {
+        return Err(Error::undefined(
+            format!("most frequent value of column `{column}`"),
+            format!("it has more than {} distinct values", counts.counts.len()),
+        ));
+    }
+    let mut best: Option<(u64, f64)> = None;
+    for (label, &count) in &counts.counts {
+        // Booleans are numbers, too.
+        let value = match label.as_str() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            label => label.parse::<f64>().ok(),
+        };
+        let Some(value) = value.filter(|v| v.is_finite()) else { continue };
+        if best.is_none_or(|(most, x)| count > most || (count == most && value < x)) {
+            best = Some((count, value));
+        }
+    }
+    Ok(best.map(|(_, value)| value))
+}
