@@ -7,9 +7,13 @@ mod csv_column;
 mod csv_records;
 mod files;
 mod infer;
+mod narrow;
 mod parquet;
 
+pub(crate) use civil::timestamp;
 pub use csv::{CsvOptions, CsvSource};
 pub use files::{FilesSource, open};
 pub use infer::{InferredColumn, InferredSchema, Reading, RuledOut};
+pub(crate) use narrow::collect;
+pub use narrow::{Filtered, Projected};
 pub use parquet::{ParquetSource, Prune};

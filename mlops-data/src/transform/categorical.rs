@@ -268,7 +268,8 @@ impl FittedEncoder {
             &self.categories.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", "),
         );
         if self.categories.len() > SHOWN {
-            text.push_str(&format!(" and {} more", self.categories.len() - SHOWN));
+            let more = self.categories.len() - SHOWN;
+            return format!("{text} and {more} more");
         }
         text
     }

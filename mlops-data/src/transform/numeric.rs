@@ -201,7 +201,9 @@ impl FittedStep {
         match self {
             Self::Impute { fill } => fill.is_finite(),
             Self::Standard { mean, scale } => mean.is_finite() && scale.is_finite() && scale > 0.0,
-            Self::MinMax { scale, offset } => scale.is_finite() && offset.is_finite() && scale > 0.0,
+            Self::MinMax { scale, offset } => {
+                scale.is_finite() && offset.is_finite() && scale > 0.0
+            }
         }
     }
 }
@@ -227,7 +229,6 @@ pub(crate) fn fit(
     column: &str,
     steps: &[NumericStep],
     summary: &Summary,
-    median: Option<f64>,
     counts: Option<&CategoryTable>,
 ) -> Result<Vec<FittedStep>> {
     if steps.is_empty() {
@@ -239,7 +240,7 @@ pub(crate) fn fit(
     if infinite > 0 {
         return Err(undefined(format!("{infinite} of its values are infinite")));
     }
-    let mode = counts.map(|counts| mode(column, counts)).transpose()?.flatten();
+    let values = counts.map(|counts| numbers(column, counts)).transpose()?.unwrap_or_default();
     let mut known = Known {
         n: summary.n() as f64,
         missing: (summary.nulls + summary.nans) as f64,
@@ -247,15 +248,17 @@ pub(crate) fn fit(
         variance: summary.moments.variance(0).unwrap_or(f64::NAN),
         min: summary.min.unwrap_or(f64::NAN),
         max: summary.max.unwrap_or(f64::NAN),
-        median,
-        mode,
+        median: median(&values),
+        mode: mode(&values),
     };
     let mut fitted = Vec::with_capacity(steps.len());
     for step in steps {
         let step = known.fit(column, step)?;
         if !step.is_valid() {
             let seen = format!("{} values, {} missing", summary.n(), known.missing);
-            return Err(undefined(format!("there are {seen}, or they are beyond the range of f64")));
+            return Err(undefined(format!(
+                "there are {seen}, or they are beyond the range of f64"
+            )));
         }
         known.apply(step);
         fitted.push(step);
@@ -334,26 +337,56 @@ impl Known {
     }
 }
 
-/// The most frequent number, of several the smallest; not NaN.
-fn mode(column: &str, counts: &CategoryTable) -> Result<Option<f64>> {
+/// The finite numbers of a column and how often each is there, ascending.
+fn numbers(column: &str, counts: &CategoryTable) -> Result<Vec<(f64, u64)>> {
     if !counts.is_complete() {
         return Err(Error::undefined(
-            format!("most frequent value of column `{column}`"),
+            format!("median or most frequent value of column `{column}`"),
             format!("it has more than {} distinct values", counts.counts.len()),
         ));
     }
-    let mut best: Option<(u64, f64)> = None;
-    for (label, &count) in &counts.counts {
-        // Booleans are numbers, too.
-        let value = match label.as_str() {
-            "true" => Some(1.0),
-            "false" => Some(0.0),
-            label => label.parse::<f64>().ok(),
-        };
-        let Some(value) = value.filter(|v| v.is_finite()) else { continue };
-        if best.is_none_or(|(most, x)| count > most || (count == most && value < x)) {
-            best = Some((count, value));
-        }
+    let number = |label: &str| match label {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        label => label.parse::<f64>().ok().filter(|x| x.is_finite()),
+    };
+    let mut numbers: Vec<_> =
+        counts.counts.iter().filter_map(|(label, &n)| Some((number(label)?, n))).collect();
+    numbers.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(numbers)
+}
+
+fn median(values: &[(f64, u64)]) -> Option<f64> {
+    let n: u64 = values.iter().map(|(_, n)| n).sum();
+    let at = |rank: u64| {
+        let mut before = 0;
+        values.iter().find_map(|&(x, n)| {
+            before += n;
+            (rank < before).then_some(x)
+        })
+    };
+    let (low, high) = (at(n.checked_sub(1)? / 2)?, at(n / 2)?);
+    // Halved first: the sum of two huge numbers is infinite.
+    Some(if low == high { low } else { low / 2.0 + high / 2.0 })
+}
+
+/// The most frequent, of several the smallest.
+fn mode(values: &[(f64, u64)]) -> Option<f64> {
+    let most = values.iter().map(|(_, n)| *n).max()?;
+    values.iter().find(|(_, n)| *n == most).map(|(x, _)| *x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_modes_of_counted_values() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[(1.0, 1)]), Some(1.0));
+        assert_eq!(median(&[(1.0, 1), (2.0, 1)]), Some(1.5));
+        assert_eq!(median(&[(1.0, 1), (2.0, 2)]), Some(2.0));
+        assert_eq!(median(&[(f64::MAX, 1), (f64::MAX / 2.0, 1)]), Some(f64::MAX * 0.75));
+        assert_eq!(mode(&[(1.0, 2), (2.0, 2), (3.0, 1)]), Some(1.0));
     }
-    Ok(best.map(|(_, value)| value))
 }
