@@ -27,6 +27,7 @@ mod verdict;
 
 // The types of every seam; use these, and the versions meet.
 pub use arrow;
+pub use ndarray;
 
 pub use analyzer::{Analyzer, Description, State, canonical};
 pub use atomic_file::{AtomicFile, sync_directory_of};

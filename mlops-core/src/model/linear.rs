@@ -485,6 +485,17 @@ mod tests {
         }
 
         #[test]
+        fn changed_bytes_never_panic(at in 0usize..400, byte in any::<u8>()) {
+            let mut bytes = iris().to_bytes().unwrap();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(model) = LinearModel::from_bytes(&bytes) {
+                drop(model.predict(&nasty()));
+                prop_assert_eq!(LinearModel::from_bytes(&model.to_bytes().unwrap()).unwrap(), model);
+            }
+        }
+
+        #[test]
         fn scores_add_up(z in prop::collection::vec(-800.0..800.0f64, 3)) {
             let link = Link::Softmax { classes: vec!["x".into(), "y".into(), "z".into()] };
             let model = LinearModel::new(vec![], vec![], z.clone(), link).unwrap();

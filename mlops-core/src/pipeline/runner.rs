@@ -120,7 +120,11 @@ impl<'a> Runner<'a> {
         let threads = self.threads.unwrap_or_else(cores).min(pipeline.len()).max(1);
         std::thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(|| work.work());
+                // A machine that has no more threads to give runs the stages with those it gave.
+                let thread = std::thread::Builder::new().name("pipeline".into());
+                if thread.spawn_scoped(scope, || work.work()).is_err() {
+                    break;
+                }
             }
             work.work();
         });
