@@ -9,23 +9,19 @@ use super::arguments::{Classified, Estimated, Scored, check_probabilities};
 use super::confusion::Confusion;
 use super::regression::{absolute_errors, r2_of, squared_errors};
 use super::scores::{average_precision_of, brier_losses, log_losses};
+use crate::states::Sum;
 use crate::stats::{Interval, SampleMean, mean_t_interval, roc_auc_delong, wilson};
 use crate::{Error, Result};
 
-/// The mean, whose sum does not depend on the order of the values.
+/// The mean, rounded once, whatever the order of the values; infinite where one of them is, NaN of
+/// nothing.
 pub(super) fn mean(values: &[f64]) -> f64 {
-    // SUM
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    pairwise(&sorted) / values.len() as f64
-}
-
-fn pairwise(values: &[f64]) -> f64 {
-    if values.len() <= 32 {
-        return values.iter().sum();
+    let mut sum = Sum::new();
+    // The sum leaves out what is not finite: squares that overflowed must not look like no error.
+    if sum.add_slice(values) > 0 {
+        return f64::INFINITY;
     }
-    let (left, right) = values.split_at(values.len() / 2);
-    pairwise(left) + pairwise(right)
+    sum.mean(values.len() as u64).unwrap_or(f64::NAN)
 }
 
 /// A metric's value and limits, or why there are none.

@@ -212,7 +212,7 @@ pub fn newcombe_difference(pair: ProportionPair, confidence: f64) -> Result<Inte
 /// they always end. Holds its confidence with few rows and with proportions of 0 and 1.
 ///
 /// Miettinen and Nurminen 1985, doi:10.1002/sim.4780040211. The example is case (a) of Newcombe
-/// 1998, Statistics in Medicine 17:873; statsmodels 0.14 (`confint_proportions_2indep` with
+/// 1998, Statistics in Medicine 17:873; statsmodels 0.15 (`confint_proportions_2indep` with
 /// `method="score", compare="diff"`) gives other limits there.
 ///
 /// # Errors
@@ -443,6 +443,16 @@ mod tests {
         assert_eq!(open.high, f64::INFINITY);
         let text = serde_json::to_string(&open).unwrap();
         assert_eq!(serde_json::from_str::<Interval>(&text).unwrap(), open);
+    }
+
+    /// Where all succeed the score has a closed form: (1 − φ)² = z² φ(1 − φ)/n · N/(N − 1).
+    #[test]
+    fn a_ratio_of_two_certainties_has_limits() {
+        let interval = miettinen_nurminen_ratio(pair(10, 10, 20, 20), 0.95).unwrap();
+        let z = two_sided_z(0.95).unwrap();
+        let bound = |n: f64| 1.0 / (1.0 + z * z / n * 30.0 / 29.0);
+        assert!((interval.low - bound(10.0)).abs() < 1e-12, "{interval}");
+        assert!((interval.high - 1.0 / bound(20.0)).abs() < 1e-12, "{interval}");
     }
 
     /// How often the interval of each outcome holds the truth, weighed by its probability.
