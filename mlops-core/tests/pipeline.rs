@@ -207,42 +207,40 @@ fn a_listener_that_panics_ends_the_run() {
 fn events_tell_the_story() {
     let work = stage_with("work", |(): &(), context| {
         use mlops_core::OnProgress;
-        context.on_progress(&Progress::default());
+        let mut progress = Progress::default();
+        (progress.rows, progress.rows_total) = (1, Some(4));
+        context.on_progress(&progress);
         context.note("two rows");
         Ok(2)
     });
-    let (p, _) =
-        (work >> stage("fail", |_: &i32| Err::<(), _>(failing())) >> stage("never", |()| Ok(())))
-            .into_pipeline();
+    let (p, _) = (work
+        >> stage("fail", |_: &i32| Err::<(), _>(failing())).retry(Retry::times(2))
+        >> stage("never", |()| Ok(())))
+    .into_pipeline();
     let told = Mutex::new(Vec::new());
     let listen = |event: &Event<'_>| {
-        let kind = format!("{:?}", event.kind);
-        let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
-        told.lock().unwrap().push(format!(
-            "{}/{} {} {kind}",
-            event.index + 1,
-            event.stages,
-            event.stage
-        ));
+        told.lock().unwrap().push(event.to_string());
     };
     let clock = FakeClock::default();
     let run = Runner::new().clock(&clock).on_event(&listen).run(&p).unwrap();
     let expected = [
-        "1/3 work Started",
-        "1/3 work Progress",
-        "1/3 work Note",
-        "1/3 work Finished",
-        "2/3 fail Started",
-        "2/3 fail Failed",
-        "3/3 never Skipped",
+        "[1/3] work: started",
+        "[1/3] work: 25 %",
+        "[1/3] work: two rows",
+        "[1/3] work: finished in 0.000 s",
+        "[2/3] fail: started",
+        "[2/3] fail: attempt 1 failed, again in 1.000 s: the answer is undefined: nobody asked",
+        "[2/3] fail: started, attempt 2",
+        "[2/3] fail: failed after 1.000 s: the answer is undefined: nobody asked",
+        "[3/3] never: skipped, `fail` failed",
     ];
     assert_eq!(*told.lock().unwrap(), expected);
     let table = "\
 stage  status     attempts       time
 work   finished          1    0.000 s  two rows
-fail   failed            1    0.000 s  the answer is undefined: nobody asked
+fail   failed            2    1.000 s  the answer is undefined: nobody asked
 never  skipped           0    0.000 s  `fail` failed
-1 of 3 finished in 0.000 s";
+1 of 3 finished in 1.000 s";
     assert_eq!(run.report().to_string(), table);
     let json = serde_json::to_string(run.report()).unwrap();
     assert_eq!(serde_json::from_str::<RunReport>(&json).unwrap(), *run.report());

@@ -1,10 +1,13 @@
 //! What a run tells while it goes on.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::report::seconds;
 use crate::{Error, Progress};
 
-/// Something that happened to a stage.
+/// Something that happened to a stage; prints as a line for whoever watches:
+/// `[2/9] train: finished in 0.250 s`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
@@ -71,6 +74,30 @@ pub enum EventKind<'a> {
     },
     /// The run was stopped before it began or in its midst.
     Cancelled,
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}/{}] {}: ", self.index + 1, self.stages, self.stage)?;
+        match self.kind {
+            EventKind::Started { attempt: 1 } => write!(f, "started"),
+            EventKind::Started { attempt } => write!(f, "started, attempt {attempt}"),
+            EventKind::Progress { progress } => match progress.fraction() {
+                Some(share) => write!(f, "{:.0} %", 100.0 * share),
+                None => write!(f, "{} rows", progress.rows),
+            },
+            EventKind::Note { text } => f.write_str(text),
+            EventKind::Retried { attempt, error, delay } => {
+                write!(f, "attempt {attempt} failed, again in {}: {error}", seconds(delay))
+            }
+            EventKind::Finished { elapsed, .. } => write!(f, "finished in {}", seconds(elapsed)),
+            EventKind::Failed { elapsed, error, .. } => {
+                write!(f, "failed after {}: {error}", seconds(elapsed))
+            }
+            EventKind::Skipped { because_of } => write!(f, "skipped, `{because_of}` failed"),
+            EventKind::Cancelled => write!(f, "cancelled"),
+        }
+    }
 }
 
 /// Somebody who wants to know; every `Fn(&Event<'_>)` is one.

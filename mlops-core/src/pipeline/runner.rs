@@ -21,14 +21,10 @@ use crate::{Cancel, Error, Result};
 ///
 /// ```
 /// use mlops_core::Cancel;
-/// use mlops_core::pipeline::{Event, EventKind, Runner, stage};
+/// use mlops_core::pipeline::{Event, Runner, stage};
 ///
 /// let cancel = Cancel::new(); // hand a clone to whoever may stop it
-/// let show = |event: &Event<'_>| {
-///     if let EventKind::Finished { elapsed, .. } = event.kind {
-///         println!("[{}/{}] {} {elapsed:?}", event.index + 1, event.stages, event.stage);
-///     }
-/// };
+/// let show = |event: &Event<'_>| println!("{event}"); // [1/2] extract: started
 /// let runner = Runner::new().threads(2).cancel(&cancel).on_event(&show);
 /// let extract = stage("extract", |()| Ok(20));
 /// let double = stage("double", |n: &i32| Ok(n * 2));
