@@ -112,8 +112,8 @@ impl<'a> Rows<'a> {
     }
 
     /// The column of this name as `f64`: integers, floats, decimals, booleans (0 and 1), dates,
-    /// times and timestamps (in their own unit), and dictionaries of these. Integers beyond 2⁵³
-    /// round. No copy where the column is `f64` already.
+    /// times and timestamps (in their own unit), and dictionaries of these; a column of type `Null`
+    /// is all nulls. Integers beyond 2⁵³ round. No copy where the column is `f64` already.
     ///
     /// # Errors
     /// [`Error::ColumnNotFound`], or [`Error::ColumnType`] for text and nested types.
@@ -176,6 +176,8 @@ pub fn to_numbers(name: &str, array: &dyn Array) -> Result<Float64Array> {
         || Error::column_type(name, "a number, boolean, date or timestamp", array.data_type());
     match array.data_type() {
         DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
+        // What a reader makes of a column without a single value.
+        DataType::Null => Ok(Float64Array::new_null(array.len())),
         other if !is_numeric(other) => Err(wrong()),
         other if other.is_temporal() => {
             // Arrow casts times to numbers only by way of integers of their own width.

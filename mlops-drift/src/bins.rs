@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use mlops_core::report::Distribution;
+
 use crate::counts::ColumnCounts;
-use crate::family::Family;
 use crate::profile::{Cells, ColumnProfile};
 
 /// A category whose smaller expected count is below this is pooled with the other rare ones: the
@@ -85,60 +86,47 @@ pub(crate) fn category_cells(reference: &[u64], current: &[u64]) -> (Vec<u64>, V
     (left, right)
 }
 
-/// Both sides in a few bins.
-pub(crate) fn distribution(
-    column: &ColumnProfile,
-    current: &ColumnCounts,
-) -> crate::report::Distribution {
+/// Both sides in a few bins, with what is missing apart.
+pub(crate) fn distribution(column: &ColumnProfile, current: &ColumnCounts) -> Distribution {
     let reference = column.counts();
-    let mut drawn = crate::report::Distribution::default();
-    match column.cells() {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let drawn = match column.cells() {
         Cells::Edges(edges) => {
-            for bin in drawn_bins(edges, reference.cells()) {
-                drawn.bins.push(name_of(edges, &bin, column.family()));
-                drawn.reference.push(reference.cells()[bin.clone()].iter().sum());
-                drawn.current.push(current.cells()[bin].iter().sum());
-            }
+            let bins = drawn_bins(edges, reference.cells());
+            left = regroup(reference.cells(), &bins);
+            right = regroup(current.cells(), &bins);
+            let inner = bins.iter().skip(1).map(|bin| edges[bin.start / 2 - 1]);
+            let ends = (std::iter::once(f64::NEG_INFINITY), std::iter::once(f64::INFINITY));
+            Distribution::numbers(ends.0.chain(inner).chain(ends.1).collect::<Vec<_>>())
         }
         Cells::Labels(labels) => {
+            let mut names = Vec::new();
+            let mut draw = |name: String, r: u64, c: u64| {
+                names.push(name);
+                left.push(r);
+                right.push(c);
+            };
             let (n, m) = (reference.values().max(1) as f64, current.values().max(1) as f64);
+            let count = |i: usize| (reference.cells()[i], current.cells()[i]);
+            let share = |i: usize| (count(i).0 as f64 / n).max(count(i).1 as f64 / m);
             let mut order: Vec<_> = (0..labels.len()).collect();
-            let share =
-                |i: usize| (reference.cells()[i] as f64 / n).max(current.cells()[i] as f64 / m);
             order.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
             let (shown, rest) = order.split_at(order.len().min(DRAWN_CATEGORIES));
             for &i in shown {
-                drawn.bins.push(labels[i].clone());
-                drawn.reference.push(reference.cells()[i]);
-                drawn.current.push(current.cells()[i]);
+                draw(labels[i].clone(), count(i).0, count(i).1);
             }
-            let sum = |counts: &ColumnCounts| rest.iter().map(|&i| counts.cells()[i]).sum::<u64>();
-            let (r, c) = (sum(reference), sum(current));
+            let (r, c) = rest.iter().fold((0, 0), |(r, c), &i| (r + count(i).0, c + count(i).1));
             if r + c > 0 {
-                drawn.bins.push(format!("{} others", rest.len()));
-                drawn.reference.push(r);
-                drawn.current.push(c);
+                draw(format!("({} others)", rest.len()), r, c);
             }
-            let (r, c) = (reference.cells()[labels.len()], current.cells()[labels.len()]);
+            let (r, c) = count(labels.len());
             if r + c > 0 {
-                drawn.bins.push("(not among the labels)".into());
-                drawn.reference.push(r);
-                drawn.current.push(c);
+                draw("(no label of the reference)".into(), r, c);
             }
+            Distribution::categories(names)
         }
-    }
-    let apart = [
-        ("(null)", reference.nulls(), current.nulls()),
-        ("(NaN)", reference.nan(), current.nan()),
-        ("(-inf)", reference.negative_infinite(), current.negative_infinite()),
-        ("(+inf)", reference.positive_infinite(), current.positive_infinite()),
-    ];
-    for (name, r, c) in apart.into_iter().filter(|(_, r, c)| r + c > 0) {
-        drawn.bins.push(name.into());
-        drawn.reference.push(r);
-        drawn.current.push(c);
-    }
-    drawn
+    };
+    drawn.series("reference", left, reference.missing()).series("current", right, current.missing())
 }
 
 /// Bins of about equal width between the reference's 0.5th and 99.5th percentile, ending on edges,
@@ -174,26 +162,39 @@ fn drawn_bins(edges: &[f64], reference: &[u64]) -> Vec<Range<usize>> {
     starts.zip(ends).filter(|(a, b)| a < b).map(|(a, b)| a..b).collect()
 }
 
-/// A bin in words: the edges it ends on, or the one value it holds.
-fn name_of(edges: &[f64], bin: &Range<usize>, family: Family) -> String {
-    let show = |x: f64| match family {
-        Family::Float => {
-            let size = x.abs();
-            if size != 0.0 && !(1e-3..1e6).contains(&size) {
-                format!("{x:.2e}")
-            } else {
-                let text = format!("{x:.3}");
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            }
-        }
-        _ => format!("{x}"),
-    };
-    let lower = (bin.start / 2).checked_sub(1).map(|i| edges[i]);
-    let upper = if bin.end.is_multiple_of(2) { edges.get(bin.end / 2 - 1) } else { None };
-    match (lower, upper) {
-        (None, None) => "all".into(),
-        (None, Some(b)) => format!("≤ {}", show(*b)),
-        (Some(a), None) => format!("> {}", show(a)),
-        (Some(a), Some(b)) => format!("({}, {}]", show(a), show(*b)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantile_bins_share_the_reference_evenly() {
+        // Ten values, one on each of ten edges.
+        let cells: Vec<u64> = (0..21).map(|i| u64::from(i % 2 == 1)).collect();
+        assert_eq!(regroup(&cells, &quantile_bins(&cells, 5)), [2, 2, 2, 2, 2]);
+        assert_eq!(regroup(&cells, &quantile_bins(&cells, 10)), [1; 10]);
+        // No more bins than values, and a heavy value keeps its bin to itself.
+        assert_eq!(quantile_bins(&cells, 100).len(), 10);
+        assert_eq!(
+            regroup(&[0, 90, 0, 5, 0, 5, 0], &quantile_bins(&[0, 90, 0, 5, 0, 5, 0], 4)),
+            [90, 10]
+        );
+        // A constant stands alone, so that another constant is noticed.
+        assert_eq!(quantile_bins(&[0, 7, 0], 10), [0..1, 1..2, 2..3]);
+        assert_eq!(quantile_bins(&[7], 10).len(), 1);
+    }
+
+    #[test]
+    fn rare_and_unseen_categories_are_pooled_by_both_sides_together() {
+        // Labels of 100, 3 and 2 rows, and 4 unseen ones on the current side.
+        let (r, c) = category_cells(&[60, 2, 2, 0], &[40, 1, 4, 7]);
+        assert_eq!((r, c), (vec![60, 4], vec![40, 12]));
+        // What is pooled but still too small joins the smallest of the others.
+        let (r, c) = category_cells(&[60, 30, 1, 0], &[40, 20, 0, 0]);
+        assert_eq!((r, c), (vec![60, 31], vec![40, 20]));
+        // Identifiers: every label once, and all of them new. Nothing has drifted.
+        let (mut r, mut c) = (vec![1; 500], vec![0; 500]);
+        r.push(0);
+        c.push(500);
+        assert_eq!(category_cells(&r, &c), (vec![500], vec![500]));
     }
 }

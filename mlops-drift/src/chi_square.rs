@@ -100,3 +100,29 @@ pub(crate) fn fisher_exact(
     }
     Ok(Some((tail / whole).min(1.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fisher_equals_scipy() {
+        // scipy.stats.fisher_exact
+        for (reference, current, expected) in [
+            ([3, 9], [7, 2], 0.029973122852379824),
+            ([900, 100], [840, 160], 8.25451696543088e-05),
+            ([0, 100], [0, 30], 1.0),
+            ([8, 2], [1, 5], 0.034965034965034975),
+            ([0, 2000], [40, 60], 2.1056558835032792e-57),
+        ] {
+            let p = fisher_exact(reference, current, 10_000).expect("rows").expect("few terms");
+            assert!((p - expected).abs() <= 1e-9 * expected, "{reference:?} {current:?}: {p:e}");
+            let mirrored =
+                fisher_exact([current[1], current[0]], [reference[1], reference[0]], 10_000);
+            let p = mirrored.expect("rows").expect("few terms");
+            assert!((p - expected).abs() <= 1e-9 * expected, "{reference:?} {current:?}: {p:e}");
+        }
+        assert_eq!(fisher_exact([5000, 5000], [5000, 5000], 10_000).expect("rows"), None);
+        assert!(fisher_exact([0, 0], [1, 1], 10).is_err());
+    }
+}

@@ -1,9 +1,9 @@
 //! Counting a column in given cells: the one analyzer of this crate.
 
-use arrow::array::{Array, Float64Array};
-use arrow::datatypes::DataType;
+use arrow::array::Array;
 use mlops_core::bytes::{bad, put_len, put_u64, take_len, take_u64};
-use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
+use mlops_core::states::{Histogram, HistogramState};
+use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Cells;
@@ -118,113 +118,227 @@ impl ColumnCounts {
 
 /// Counts a column in given cells.
 ///
-/// The state is integers: it merges by addition, and takes `8 (cells + 4)` bytes. Numbers are read
-/// as [`Rows::numbers`] reads them, labels as [`Rows::categories`] does; a column of type `Null` is
+/// The state is integers: it merges by addition, and takes `8 (cells + 4)` bytes. Numbers are
+/// counted by [`Histogram`], labels as [`Rows::categories`] reads them; a column of type `Null` is
 /// all nulls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct CountAtCells {
+    column: String,
+    cells: Cells,
+    /// The counter of numbers, where the cells are edges.
+    histogram: Option<Histogram>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
     column: String,
     cells: Cells,
 }
 
-impl CountAtCells {
-    /// Counts this column in these cells.
-    pub fn new(column: impl Into<String>, cells: Cells) -> Self {
-        Self { column: column.into(), cells }
+impl TryFrom<Written> for CountAtCells {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        Self::new(written.column, written.cells)
     }
 }
 
+impl From<CountAtCells> for Written {
+    fn from(counts: CountAtCells) -> Self {
+        Self { column: counts.column, cells: counts.cells }
+    }
+}
+
+impl CountAtCells {
+    /// The stable kind of its [`Description`].
+    pub const KIND: &'static str = "drift_counts";
+    /// The version of its state's bytes.
+    pub const VERSION: u16 = 1;
+
+    /// Counts this column in these cells.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for edges or labels that are not strictly increasing.
+    pub fn new(column: impl Into<String>, cells: Cells) -> Result<Self> {
+        let column = column.into();
+        cells.check().map_err(|expected| {
+            Error::invalid(format!("cells of `{column}`"), expected, "others")
+        })?;
+        let histogram = match &cells {
+            Cells::Edges(edges) => Some(Histogram::new(&column, edges.to_vec())?),
+            Cells::Labels(_) => None,
+        };
+        Ok(Self { column, cells, histogram })
+    }
+}
+
+/// What [`CountAtCells`] has counted so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CountState {
+    /// At edges.
+    #[doc(hidden)]
+    Numbers(HistogramState),
+    /// By label.
+    #[doc(hidden)]
+    Labels(ColumnCounts),
+}
+
 impl Analyzer for CountAtCells {
-    type State = ColumnCounts;
+    type State = CountState;
     type Output = ColumnCounts;
 
     fn columns(&self) -> Vec<String> {
         vec![self.column.clone()]
     }
 
-    fn start(&self) -> ColumnCounts {
-        ColumnCounts::of(&self.cells)
+    fn start(&self) -> CountState {
+        match &self.histogram {
+            Some(histogram) => CountState::Numbers(histogram.start()),
+            None => CountState::Labels(ColumnCounts::of(&self.cells)),
+        }
     }
 
-    fn update(&self, state: &mut ColumnCounts, rows: &Rows<'_>) -> Result<()> {
-        if rows.column(&self.column)?.data_type() == &DataType::Null {
-            state.nulls += rows.len() as u64;
-            return Ok(());
-        }
-        match &self.cells {
-            Cells::Edges(edges) => count_numbers(edges, rows.numbers(&self.column)?, state),
-            Cells::Labels(labels) => {
-                let categories = rows.categories(&self.column)?;
-                let cell_of: Vec<usize> = categories
-                    .labels()
-                    .iter()
-                    .map(|label| {
-                        let label = label.unwrap_or_default();
-                        let found = labels.binary_search_by(|known| known.as_str().cmp(label));
-                        found.unwrap_or(labels.len())
-                    })
-                    .collect();
-                let codes = categories.codes();
-                state.nulls += codes.null_count() as u64;
-                if codes.null_count() == 0 {
-                    for code in codes.values() {
-                        state.cells[cell_of[*code as usize]] += 1;
-                    }
-                } else {
-                    for code in codes.iter().flatten() {
-                        state.cells[cell_of[code as usize]] += 1;
-                    }
-                }
+    fn update(&self, state: &mut CountState, rows: &Rows<'_>) -> Result<()> {
+        match (&self.histogram, &self.cells, state) {
+            (Some(histogram), _, CountState::Numbers(state)) => histogram.update(state, rows),
+            (None, Cells::Labels(labels), CountState::Labels(state)) => {
+                count_labels(labels, rows.categories(&self.column)?, state);
+                Ok(())
             }
+            _ => Err(foreign()),
         }
-        Ok(())
     }
 
-    fn finish(&self, state: ColumnCounts) -> Result<ColumnCounts> {
-        Ok(state)
+    fn finish(&self, state: CountState) -> Result<ColumnCounts> {
+        match (&self.histogram, state) {
+            (Some(histogram), CountState::Numbers(state)) => {
+                let counted = histogram.finish(state)?;
+                Ok(ColumnCounts {
+                    nulls: counted.nulls,
+                    nan: counted.nans,
+                    negative_infinite: counted.negative_infinities,
+                    positive_infinite: counted.positive_infinities,
+                    cells: counted.cells,
+                })
+            }
+            (None, CountState::Labels(counts)) => Ok(counts),
+            _ => Err(foreign()),
+        }
     }
 
-    fn decode(&self, bytes: &mut &[u8]) -> Result<ColumnCounts> {
-        ColumnCounts::decode(bytes, &self.cells)
+    fn decode(&self, bytes: &mut &[u8]) -> Result<CountState> {
+        match &self.histogram {
+            Some(histogram) => histogram.decode(bytes).map(CountState::Numbers),
+            None => ColumnCounts::decode(bytes, &self.cells).map(CountState::Labels),
+        }
     }
 
     fn description(&self) -> Option<Description> {
-        Some(Description::new("drift_counts", 1, self))
+        Some(Description::new(Self::KIND, Self::VERSION, self))
     }
 }
 
-impl State for ColumnCounts {
+impl State for CountState {
     fn merge(&mut self, other: Self) -> Result<()> {
-        if self.cells.len() != other.cells.len() {
-            let reason = format!("{} cells and {}", self.cells.len(), other.cells.len());
-            return Err(Error::merge("counts in cells", reason));
+        match (self, other) {
+            (Self::Numbers(mine), Self::Numbers(theirs)) => mine.merge(theirs),
+            (Self::Labels(mine), Self::Labels(theirs))
+                if mine.cells.len() == theirs.cells.len() =>
+            {
+                mine.add(&theirs);
+                Ok(())
+            }
+            _ => Err(foreign()),
         }
-        self.add(&other);
-        Ok(())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        ColumnCounts::encode(self, out);
+        match self {
+            Self::Numbers(state) => state.encode(out),
+            Self::Labels(counts) => counts.encode(out),
+        }
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + 8 * self.cells.len()
+        match self {
+            Self::Numbers(state) => state.size(),
+            Self::Labels(counts) => size_of::<Self>() + 8 * counts.cells.len(),
+        }
     }
 }
 
-fn count_numbers(edges: &[f64], values: &Float64Array, counts: &mut ColumnCounts) {
-    counts.nulls += values.null_count() as u64;
-    for x in values.iter().flatten() {
-        if x.is_finite() {
-            let i = edges.partition_point(|edge| *edge < x);
-            let on = edges.get(i).is_some_and(|edge| *edge == x);
-            counts.cells[2 * i + usize::from(on)] += 1;
-        } else if x.is_nan() {
-            counts.nan += 1;
-        } else if x > 0.0 {
-            counts.positive_infinite += 1;
-        } else {
-            counts.negative_infinite += 1;
+fn foreign() -> Error {
+    Error::merge("counts in cells", "the other was counted in other cells")
+}
+
+fn count_labels(labels: &[String], categories: &Categories, counts: &mut ColumnCounts) {
+    let cell_of: Vec<usize> = categories
+        .labels()
+        .iter()
+        .map(|label| {
+            let label = label.unwrap_or_default();
+            let found = labels.binary_search_by(|known| known.as_str().cmp(label));
+            found.unwrap_or(labels.len())
+        })
+        .collect();
+    let codes = categories.codes();
+    counts.nulls += codes.null_count() as u64;
+    if codes.null_count() == 0 {
+        for code in codes.values() {
+            counts.cells[cell_of[*code as usize]] += 1;
         }
+    } else {
+        for code in codes.iter().flatten() {
+            counts.cells[cell_of[code as usize]] += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, Int32Array, NullArray, StringArray};
+    use mlops_core::{batch, conformance};
+
+    use super::*;
+
+    #[test]
+    fn the_contract_holds_on_nasty_data() {
+        let rows = batch! {
+            "x" => Float64Array::from(vec![
+                Some(f64::NAN), Some(-0.0), Some(0.0), None, Some(f64::INFINITY), Some(1e300),
+                Some(f64::NEG_INFINITY), Some(5e-324), Some(1.0), Some(1.0), Some(-1e300),
+            ]),
+            "c" => StringArray::from(vec![
+                Some("a"), Some("b"), None, Some("zz"), Some("a"), Some(""), Some("a"), None,
+                Some("é"), Some("b"), Some("a"),
+            ]),
+            "k" => Int32Array::from(vec![Some(1), Some(2), None, Some(1), Some(-7), Some(9), Some(1),
+                Some(2), Some(2), Some(2), Some(1)]),
+            "nothing" => NullArray::new(11),
+        }
+        .expect("a batch");
+        let edges = Cells::Edges([-1.0, 0.0, 1.0].into());
+        let labels = |l: &[&str]| Cells::Labels(l.iter().map(|l| (*l).to_owned()).collect());
+        for (column, cells) in [
+            ("x", edges.clone()),
+            ("k", edges.clone()),
+            ("nothing", edges.clone()),
+            ("c", labels(&["", "a", "b"])),
+            ("k", labels(&["1", "2"])),
+            ("nothing", labels(&[])),
+        ] {
+            conformance::analyzer(&CountAtCells::new(column, cells).expect("cells"), &rows);
+        }
+        let count = CountAtCells::new("x", edges).expect("cells");
+        let mut state = count.start();
+        count.update(&mut state, &Rows::new(&rows)).expect("counts");
+        let counts = count.finish(state).expect("counts");
+        assert_eq!(counts.cells(), [1, 0, 0, 2, 1, 2, 1]);
+        assert_eq!((counts.nulls(), counts.nan(), counts.missing()), (1, 1, 4));
+        assert_eq!(counts.rows(), 11);
+        assert!(CountAtCells::new("x", Cells::Edges([1.0, 1.0].into())).is_err());
+        assert!(CountAtCells::new("x", Cells::Edges([f64::NAN].into())).is_err());
+        assert!(CountAtCells::new("x", labels(&["b", "a"])).is_err());
     }
 }

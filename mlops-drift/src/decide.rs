@@ -15,8 +15,7 @@ use crate::monitor::Current;
 use crate::profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
 use crate::psi::psi_test;
 use crate::report::{
-    ColumnDrift, Distribution, DriftReport, Missing, MissingChange, Statistic, StatisticResult,
-    Status,
+    ColumnDrift, DriftReport, Missing, MissingChange, Statistic, StatisticResult, Status,
 };
 use crate::rule::{DatasetRule, DriftRule, Effect};
 use crate::total_variation::total_variation;
@@ -83,7 +82,7 @@ impl Draft {
                 statistics: Vec::new(),
                 missing: Vec::new(),
                 unseen: None,
-                distribution: Distribution::default(),
+                distribution: None,
             },
             test: None,
             tested: Statistic::Ks,
@@ -104,7 +103,7 @@ fn compare(column: &ColumnProfile, rule: &DriftRule, current: &ColumnCounts) -> 
         _ => Status::Compared,
     };
     let mut draft = Draft::not_compared(column, status);
-    draft.drift.distribution = distribution(column, current);
+    draft.drift.distribution = Some(distribution(column, current));
     draft.drift.missing = missing(rule, reference, current)?;
     if n == 0 || m == 0 || column.kind() == Kind::TooManyLabels {
         return Ok(draft);

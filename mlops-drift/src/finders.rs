@@ -1,12 +1,7 @@
-//! The first look at a reference: which values and which labels there are, in bounded memory.
-
-use std::collections::BTreeMap;
+//! The first look at a reference: where its values lie, in bounded memory.
 
 use arrow::array::{Array, Float64Array};
-use arrow::datatypes::DataType;
-use mlops_core::bytes::{
-    bad, put_len, put_str, put_u8, put_u64, take_len, take_str, take_u8, take_u64,
-};
+use mlops_core::bytes::{bad, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
 use mlops_core::{Analyzer, Error, Result, Rows, State};
 
 /// Finds where the finite numbers of a column lie: every distinct value with its count while there
@@ -19,7 +14,8 @@ pub(crate) struct ValueFinder {
 
 /// What [`ValueFinder`] has seen: sorted buckets, each the run of floats whose keys agree but for
 /// the lowest `shift` bits. The shift is the smallest that leaves at most `cap` buckets, which
-/// depends on the multiset of values alone: a part never needs a larger one than the whole.
+/// depends on the multiset of values alone: a part never needs a larger one than the whole. At the
+/// widest, a bucket is a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ValueState {
     shift: u8,
@@ -153,7 +149,7 @@ impl Analyzer for ValueFinder {
         let buckets: Vec<_> =
             (0..n).map(|_| Ok((take_u64(bytes)?, take_u64(bytes)?))).collect::<Result<_>>()?;
         let sorted = shift < 64
-            && n <= self.cap
+            && n <= self.cap.max(2)
             && buckets.windows(2).all(|w| w[0].0 >> shift < w[1].0 >> shift)
             && buckets.iter().all(|b| b.1 > 0 && value_of(b.0).is_finite());
         let sum = buckets.iter().try_fold(0u64, |sum, b| sum.checked_add(b.1));
@@ -190,131 +186,76 @@ impl State for ValueState {
     }
 }
 
-/// Finds the labels of a column: every one with its count while there are at most `cap`, and that
-/// there are more beyond.
-#[derive(Clone, Debug)]
-pub(crate) struct LabelFinder {
-    pub(crate) column: String,
-    pub(crate) cap: usize,
-}
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int32Array, NullArray};
+    use mlops_core::{batch, conformance};
+    use proptest::prelude::*;
 
-/// What [`LabelFinder`] has seen; `None` if there were more labels than `cap`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LabelState {
-    cap: usize,
-    labels: Option<BTreeMap<String, u64>>,
-}
+    use super::*;
 
-impl LabelState {
-    /// At most this many labels, the most frequent ones, in order; `None` if there were too many
-    /// to count.
-    pub(crate) fn labels(self, most: usize) -> Option<Vec<String>> {
-        let mut all: Vec<_> = self.labels?.into_iter().collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        all.truncate(most);
-        let mut labels: Vec<_> = all.into_iter().map(|(label, _)| label).collect();
-        labels.sort_unstable();
-        Some(labels)
+    fn found(values: &[f64], cap: usize) -> ValueState {
+        let finder = ValueFinder { column: "x".into(), cap };
+        let rows = batch! { "x" => Float64Array::from(values.to_vec()) }.expect("a batch");
+        let mut state = finder.start();
+        finder.update(&mut state, &Rows::new(&rows)).expect("values");
+        state
     }
 
-    fn add(&mut self, label: &str, count: u64) {
-        let Some(labels) = &mut self.labels else { return };
-        if let Some(known) = labels.get_mut(label) {
-            *known += count;
-        } else if labels.len() < self.cap {
-            labels.insert(label.to_owned(), count);
-        } else {
-            self.labels = None;
+    #[test]
+    fn the_contract_holds_on_nasty_data() {
+        let mut values: Vec<_> = (0..300).map(|i| Some(f64::from(i % 97).exp2() * -1.3)).collect();
+        values.extend([None, Some(f64::NAN), Some(f64::INFINITY), Some(-0.0), Some(5e-324)]);
+        let n = values.len();
+        let rows = batch! {
+            "x" => Float64Array::from(values),
+            "i" => Int32Array::from_iter_values((0..n as i32).map(|i| i % 7)),
+            "nothing" => NullArray::new(n),
         }
-    }
-}
-
-impl Analyzer for LabelFinder {
-    type State = LabelState;
-    type Output = LabelState;
-
-    fn columns(&self) -> Vec<String> {
-        vec![self.column.clone()]
-    }
-
-    fn start(&self) -> LabelState {
-        LabelState { cap: self.cap, labels: Some(BTreeMap::new()) }
-    }
-
-    fn update(&self, state: &mut LabelState, rows: &Rows<'_>) -> Result<()> {
-        if state.labels.is_none() || rows.column(&self.column)?.data_type() == &DataType::Null {
-            return Ok(());
-        }
-        let categories = rows.categories(&self.column)?;
-        let mut counts = vec![0u64; categories.labels().len()];
-        for code in categories.codes().iter().flatten() {
-            counts[code as usize] += 1;
-        }
-        for (label, count) in categories.labels().iter().zip(counts) {
-            if count > 0 {
-                state.add(label.unwrap_or_default(), count);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&self, state: LabelState) -> Result<LabelState> {
-        Ok(state)
-    }
-
-    fn decode(&self, bytes: &mut &[u8]) -> Result<LabelState> {
-        let labels = match take_u8(bytes)? {
-            0 => None,
-            1 => {
-                let n = take_len(bytes, 16)?;
-                let mut labels = BTreeMap::new();
-                for _ in 0..n {
-                    let (label, count) = (take_str(bytes)?, take_u64(bytes)?);
-                    let in_order = labels.last_key_value().is_none_or(|(last, _)| *last < label);
-                    if !in_order || count == 0 {
-                        return Err(bad(bytes, "labels in order with rows", label));
-                    }
-                    labels.insert(label, count);
-                }
-                if n > self.cap {
-                    return Err(bad(bytes, format!("at most {} labels", self.cap), n));
-                }
-                Some(labels)
-            }
-            tag => return Err(bad(bytes, "0 or 1", tag)),
-        };
-        Ok(LabelState { cap: self.cap, labels })
-    }
-}
-
-impl State for LabelState {
-    fn merge(&mut self, other: Self) -> Result<()> {
-        if self.cap != other.cap {
-            return Err(Error::merge("labels", format!("caps {} and {}", self.cap, other.cap)));
-        }
-        match other.labels {
-            None => self.labels = None,
-            Some(labels) => labels.iter().for_each(|(label, count)| self.add(label, *count)),
-        }
-        Ok(())
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        match &self.labels {
-            None => put_u8(out, 0),
-            Some(labels) => {
-                put_u8(out, 1);
-                put_len(out, labels.len());
-                for (label, count) in labels {
-                    put_str(out, label);
-                    put_u64(out, *count);
-                }
+        .expect("a batch");
+        for column in ["x", "i", "nothing"] {
+            for cap in [1, 8, 1000] {
+                conformance::analyzer(&ValueFinder { column: column.into(), cap }, &rows);
             }
         }
     }
 
-    fn size(&self) -> usize {
-        let labels = self.labels.iter().flatten();
-        size_of::<Self>() + labels.map(|(label, _)| label.len() + 64).sum::<usize>()
+    #[test]
+    fn few_values_are_their_own_edges() {
+        let state = found(&[3.0, -0.0, 0.0, 2.5, 3.0, f64::NEG_INFINITY], 100);
+        assert_eq!(state.distinct(), Some(3));
+        assert_eq!(state.edges(10), [0.0, 2.5, 3.0]);
+        assert_eq!(state.edges(2), [0.0, 3.0]);
+        assert!(found(&[f64::NAN], 4).edges(4).is_empty());
+    }
+
+    #[test]
+    fn edges_lie_at_equal_ranks() {
+        let values: Vec<_> = (0..10_000).map(|i| f64::from(i) / 7.0).collect();
+        let edges = found(&values, 1 << 14).edges(101);
+        assert_eq!(edges.len(), 101);
+        for (i, edge) in edges.iter().enumerate() {
+            assert!((edge * 7.0 - 99.99 * i as f64).abs() <= 1.0, "{i}: {edge}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn edges_increase_and_hold_the_extremes(
+            values in prop::collection::vec(prop::num::f64::NORMAL | prop::num::f64::ZERO, 1..300),
+            cap in 1usize..64,
+            most in 2usize..40,
+        ) {
+            let edges = found(&values, cap).edges(most);
+            prop_assert!(edges.len() <= most && edges.windows(2).all(|w| w[0] < w[1]));
+            let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
+            prop_assert_eq!((edges[0], *edges.last().expect("an edge")), (low, high));
+        }
+
+        #[test]
+        fn hostile_bytes_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let finder = ValueFinder { column: "x".into(), cap: 8 };
+            drop(finder.decode(&mut bytes.as_slice()));
+        }
     }
 }

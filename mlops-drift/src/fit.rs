@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use mlops_core::states::RowCount;
+use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
 use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::counts::CountAtCells;
 use crate::family::Family;
-use crate::finders::{LabelFinder, LabelState, ValueFinder, ValueState};
+use crate::finders::{ValueFinder, ValueState};
 use crate::profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
 
 /// Beyond this many labels they are not counted one by one.
@@ -91,7 +91,7 @@ impl ProfileOptions {
 /// What the first scan finds out about a column.
 enum Found {
     Values(Handle<ValueState>),
-    Labels(Handle<LabelState>),
+    Labels(Handle<CategoryTable>),
 }
 
 pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<ReferenceProfile> {
@@ -125,7 +125,7 @@ pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<R
         let column = field.name().clone();
         let found = match family {
             Family::Text | Family::Boolean | Family::Null => {
-                Found::Labels(plan.add(LabelFinder { column, cap: LABEL_CAP }))
+                Found::Labels(plan.add(CategoryCounts::new(column).with_cap(LABEL_CAP)?))
             }
             _ => {
                 let cap = options.edges * BUCKETS_PER_EDGE;
@@ -138,15 +138,22 @@ pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<R
     let mut described = Vec::with_capacity(columns.len());
     for (name, family, found) in columns {
         let (kind, cells) = match found {
-            Found::Labels(handle) => match measured.get(&handle)?.clone().labels(options.labels) {
-                Some(labels) => (Kind::Categorical, Cells::Labels(labels.into())),
-                None => (Kind::TooManyLabels, Cells::Labels(Vec::new().into())),
-            },
+            Found::Labels(handle) => labels_of(measured.get(&handle)?, options),
             Found::Values(handle) => cells_of(measured.get(&handle)?, family, options),
         };
         described.push((name, family, kind, cells));
     }
     count(source, described)
+}
+
+fn labels_of(found: &CategoryTable, options: &ProfileOptions) -> (Kind, Cells) {
+    if !found.is_complete() {
+        return (Kind::TooManyLabels, Cells::Labels(Vec::new().into()));
+    }
+    let frequent = found.by_count().into_iter().take(options.labels);
+    let mut labels: Vec<_> = frequent.map(|(label, _)| label.to_owned()).collect();
+    labels.sort_unstable();
+    (Kind::Categorical, Cells::Labels(labels.into()))
 }
 
 fn cells_of(found: &ValueState, family: Family, options: &ProfileOptions) -> (Kind, Cells) {
@@ -177,7 +184,7 @@ pub(crate) fn count(
         {
             return Err(Error::column_type(name, family.to_string(), field.data_type()));
         }
-        handles.push(plan.add(CountAtCells::new(name, cells.clone())));
+        handles.push(plan.add(CountAtCells::new(name, cells.clone())?));
     }
     let measured = Scan::new(source).run(&plan)?;
     let columns = columns

@@ -46,15 +46,17 @@ mod finders;
 mod fit;
 mod ks;
 mod monitor;
+mod page;
 mod profile;
 mod psi;
 mod report;
 mod rule;
 mod tables;
 mod total_variation;
+mod windows;
 
 pub use chi_square::{ChiSquare, chi_square};
-pub use counts::{ColumnCounts, CountAtCells};
+pub use counts::{ColumnCounts, CountAtCells, CountState};
 pub use family::Family;
 pub use fit::ProfileOptions;
 pub use ks::{KsBounds, KsTest, ks_from_cells, ks_two_sample};
@@ -62,8 +64,8 @@ pub use monitor::DriftMonitor;
 pub use profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
 pub use psi::{PSI_FOLKLORE_MAJOR, PSI_FOLKLORE_MODERATE, PsiTest, ZeroCells, psi, psi_test};
 pub use report::{
-    ColumnDrift, Distribution, DriftReport, Missing, MissingChange, Statistic, StatisticResult,
-    Status,
+    ColumnDrift, DriftReport, Missing, MissingChange, Statistic, StatisticResult, Status,
 };
 pub use rule::{DatasetRule, DriftRule, Effect};
 pub use total_variation::{TotalVariation, total_variation};
+pub use windows::{DriftOverTime, Window, WindowDrift, over_time};

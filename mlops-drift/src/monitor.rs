@@ -150,7 +150,10 @@ impl Slot {
         let family = Family::of(field.data_type());
         match family {
             Some(f) if column.family().takes(f, column.cells().is_categorical()) => {
-                Self::Measured(plan.add(CountAtCells::new(column.name(), column.cells().clone())))
+                match CountAtCells::new(column.name(), column.cells().clone()) {
+                    Ok(count) => Self::Measured(plan.add(count)),
+                    Err(error) => Self::Given(Current::Unmeasured(error.to_string())),
+                }
             }
             other => Self::Given(Current::OtherType(other)),
         }

@@ -54,7 +54,7 @@ impl Cells {
     }
 
     /// Strictly increasing and finite edges, or strictly increasing labels.
-    fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::Edges(edges) => {
                 let finite =

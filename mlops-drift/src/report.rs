@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mlops_core::report::Distribution;
 use mlops_core::stats::Interval;
 use mlops_core::{Assessment, Finding, Verdict};
 use serde::{Deserialize, Serialize};
@@ -164,18 +165,6 @@ impl fmt::Display for Status {
     }
 }
 
-/// Counts of both sides in a few readable bins, to be drawn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Distribution {
-    /// The bins, in words; the last ones hold what is missing, if any is.
-    pub bins: Vec<String>,
-    /// Rows of the reference in each.
-    pub reference: Vec<u64>,
-    /// Current rows in each.
-    pub current: Vec<u64>,
-}
-
 /// What was found about a column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -196,8 +185,8 @@ pub struct ColumnDrift {
     pub missing: Vec<MissingChange>,
     /// Current rows whose category the reference's labels do not hold, for categories.
     pub unseen: Option<u64>,
-    /// Both sides in a few bins.
-    pub distribution: Distribution,
+    /// Both sides in a few bins, to be drawn; `None` where the column was not measured.
+    pub distribution: Option<Distribution>,
 }
 
 impl ColumnDrift {

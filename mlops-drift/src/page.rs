@@ -1,0 +1,134 @@
+//! A comparison as a report to be read: verdict first, then columns, then pictures.
+
+use mlops_core::Verdict;
+use mlops_core::report::{Cell, Figure, Report, Section, Table};
+
+use crate::report::{ColumnDrift, DriftReport, Statistic, StatisticResult};
+
+/// Beyond this many columns the page would be heavy: the first in rank are drawn.
+const DRAWN: usize = 60;
+
+impl DriftReport {
+    /// The report as a page for the terminal, Markdown, HTML or JSON: the verdict over the dataset
+    /// first, the columns ranked as [`ranked`](Self::ranked) does, both sides of each drawn over
+    /// one another, and the rule in words.
+    pub fn to_report(&self) -> Report {
+        self.sections().into_iter().fold(
+            Report::new("Drift")
+                .subtitle(self.headline())
+                .meta("Rows of the reference", self.reference_rows)
+                .meta("Current rows", self.current_rows)
+                .meta("Columns", self.columns.len() as u64)
+                .verdict(self.verdict),
+            Report::section,
+        )
+    }
+
+    /// The same as sections for a larger report.
+    pub fn sections(&self) -> Vec<Section> {
+        let ranked = self.ranked();
+        let mut sections = vec![
+            Section::new("Columns")
+                .text(self.headline())
+                .verdict(self.verdict)
+                .table(self.table(&ranked)),
+        ];
+        let missing: Vec<_> = ranked
+            .iter()
+            .flat_map(|c| c.missing.iter().map(move |m| (c, m)))
+            .filter(|(_, m)| m.reference > 0.0 || m.current > 0.0)
+            .collect();
+        if !missing.is_empty() {
+            let mut table = Table::new([
+                "Column",
+                "Missing as",
+                "Reference",
+                "Current",
+                "Change",
+                "Adjusted p",
+                "Verdict",
+            ]);
+            for (column, m) in missing {
+                table = table.row(vec![
+                    Cell::code(&column.column),
+                    m.missing.to_string().into(),
+                    Cell::percent(m.reference),
+                    Cell::percent(m.current),
+                    Cell::interval(m.current - m.reference, m.interval.low, m.interval.high),
+                    Cell::number(m.adjusted_p_value, 2),
+                    m.verdict.into(),
+                ]);
+            }
+            sections.push(Section::new("Missing values").table(table));
+        }
+        let drawn = ranked.iter().filter_map(|c| c.figure()).take(DRAWN);
+        sections.push(Section::new("Distributions").figures(drawn));
+        sections.push(Section::new("Rule").text(self.rule.to_string()));
+        sections
+    }
+
+    fn headline(&self) -> String {
+        let names = |verdict: Verdict| {
+            let columns: Vec<_> = self
+                .ranked()
+                .into_iter()
+                .filter(|c| c.verdict == verdict)
+                .map(|c| c.column.as_str())
+                .collect();
+            (columns.len(), columns.iter().take(5).copied().collect::<Vec<_>>().join(", "))
+        };
+        let (fails, failed) = names(Verdict::Fail);
+        let (open, undecided) = names(Verdict::Inconclusive);
+        let more = |n: usize| if n > 5 { ", …" } else { "" };
+        let of = self.columns.len();
+        match (fails, open) {
+            (0, 0) => format!("All of {of} columns are within their floors."),
+            (0, n) => format!(
+                "No column of {of} drifted; {n} could not be decided: {undecided}{}.",
+                more(n)
+            ),
+            (n, _) => format!("{n} of {of} columns drifted: {failed}{}.", more(n)),
+        }
+    }
+
+    fn table(&self, ranked: &[&ColumnDrift]) -> Table {
+        let effect = format!("Effect, {} % limits", self.rule.confidence * 100.0);
+        let mut table = Table::new([
+            "Column",
+            "Verdict",
+            "Measured by",
+            effect.as_str(),
+            "Floor",
+            "Adjusted p",
+            "PSI",
+            "Why",
+        ]);
+        let cell_of = |s: &StatisticResult| match s.interval {
+            Some(i) => Cell::interval(s.value, i.low, i.high),
+            None => Cell::number(s.value, 3),
+        };
+        for column in ranked {
+            let effect = column.effect();
+            let or_dash = |cell: Option<Cell>| cell.unwrap_or(Cell::Missing);
+            table = table.row(vec![
+                Cell::code(&column.column),
+                column.verdict.into(),
+                or_dash(effect.map(|s| s.statistic.to_string().into())),
+                or_dash(effect.map(cell_of)),
+                or_dash(effect.and_then(|s| s.floor).map(|f| Cell::number(f, 3))),
+                or_dash(column.adjusted_p_value().map(|p| Cell::number(p, 2))),
+                or_dash(column.statistic(Statistic::Psi).map(|s| Cell::number(s.value, 3))),
+                column.reason.as_str().into(),
+            ]);
+        }
+        table
+    }
+}
+
+impl ColumnDrift {
+    /// Both sides over one another; `None` where the column was not measured.
+    pub fn figure(&self) -> Option<Figure> {
+        let figure = Figure::new(&self.column, self.distribution.clone()?);
+        Some(figure.note(&self.reason).verdict(self.verdict))
+    }
+}

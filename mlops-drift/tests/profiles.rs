@@ -1,0 +1,371 @@
+//! Profiles: the same bits however the rows come, bytes that resist, merging, and every status a
+//! column can be in.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array as _, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
+    Float64Array, Int32Array, Int64Array, NullArray, RecordBatch, StringArray,
+    TimestampMillisecondArray,
+};
+use arrow::datatypes::Int32Type;
+use mlops_core::{DriftDetectorExt, MemorySource, Verdict, batch};
+use mlops_drift::{
+    Cells, ColumnProfile, DatasetRule, DriftMonitor, DriftReport, DriftRule, Effect, Family, Kind,
+    Missing, ProfileOptions, ReferenceProfile, Statistic, Status, ks_from_cells, ks_two_sample,
+};
+use proptest::prelude::*;
+
+fn every_type(n: i32) -> RecordBatch {
+    let texts: Vec<Option<String>> =
+        (0..n).map(|i| (i % 11 != 0).then(|| format!("t{}", i % 5))).collect();
+    let dictionary: DictionaryArray<Int32Type> = texts.iter().map(Option::as_deref).collect();
+    batch! {
+        "float" => Float64Array::from((0..n).map(|i| match i % 50 {
+            0 => None,
+            1 => Some(f64::NAN),
+            2 => Some(f64::INFINITY),
+            3 => Some(-0.0),
+            _ => Some(f64::from(i) / 7.0),
+        }).collect::<Vec<_>>()),
+        "decimal" => Decimal128Array::from_iter_values((0..n).map(|i| i128::from(i) * 10))
+            .with_precision_and_scale(12, 2).expect("a decimal"),
+        "integer" => Int64Array::from_iter_values((0..n).map(i64::from)),
+        "few" => Int32Array::from_iter_values((0..n).map(|i| i % 3 - 1)),
+        "flag" => BooleanArray::from((0..n).map(|i| i % 4 == 0).collect::<Vec<_>>()),
+        "date" => Date32Array::from_iter_values((0..n).map(|i| 18_000 + i % 40)),
+        "time" => TimestampMillisecondArray::from_iter_values((0..n).map(|i| i64::from(i) * 60_000)),
+        "text" => StringArray::from(texts),
+        "dictionary" => dictionary,
+        "nothing" => NullArray::new(n as usize),
+        "bytes" => BinaryArray::from_iter_values((0..n).map(i32::to_le_bytes)),
+    }
+    .expect("a batch")
+}
+
+fn fit(batch: &RecordBatch) -> ReferenceProfile {
+    ReferenceProfile::fit(&MemorySource::from(batch.clone()), &ProfileOptions::default())
+        .expect("a profile")
+}
+
+#[test]
+fn every_type_has_its_cells() {
+    let profile = fit(&every_type(400));
+    let kinds: Vec<_> =
+        profile.columns().iter().map(|c| (c.name(), c.family(), c.kind())).collect();
+    assert_eq!(
+        kinds,
+        [
+            ("float", Family::Float, Kind::Numeric),
+            ("decimal", Family::Float, Kind::Numeric),
+            ("integer", Family::Integer, Kind::Numeric),
+            ("few", Family::Integer, Kind::FewIntegers),
+            ("flag", Family::Boolean, Kind::Categorical),
+            ("date", Family::Days, Kind::Numeric),
+            ("time", Family::Millis, Kind::Numeric),
+            ("text", Family::Text, Kind::Categorical),
+            ("dictionary", Family::Text, Kind::Categorical),
+            ("nothing", Family::Null, Kind::Categorical),
+        ]
+    );
+    let few = profile.column("few").expect("the column");
+    assert_eq!(few.cells(), &Cells::Labels(["-1", "0", "1"].map(String::from).into()));
+    let float = profile.column("float").expect("the column").counts();
+    assert_eq!((float.nulls(), float.nan(), float.positive_infinite()), (8, 8, 8));
+    assert_eq!(float.rows(), 400);
+    let (text, dictionary) = (profile.column("text"), profile.column("dictionary"));
+    assert_eq!(text.map(ColumnProfile::counts), dictionary.map(ColumnProfile::counts));
+    assert!(profile.to_string().contains("few distinct integers"));
+}
+
+#[test]
+fn the_same_bits_however_the_rows_come() {
+    let batch = every_type(500);
+    let expected = fit(&batch).to_bytes();
+    let reversed: Vec<_> =
+        (0..500).step_by(37).map(|at| batch.slice(at, 37.min(500 - at))).rev().collect();
+    for threads in [1, 2, 7] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        let source = MemorySource::new(batch.schema(), reversed.clone()).expect("a source");
+        let profile = pool.install(|| ReferenceProfile::fit(&source, &ProfileOptions::default()));
+        assert_eq!(profile.expect("a profile").to_bytes(), expected, "{threads} threads");
+    }
+    let monitor = DriftMonitor::new(fit(&batch));
+    let one = monitor.compare(&MemorySource::from(batch.slice(100, 300))).expect("a report");
+    let parts = MemorySource::new(batch.schema(), [batch.slice(250, 150), batch.slice(100, 150)]);
+    assert_eq!(monitor.compare(&parts.expect("a source")).expect("a report"), one);
+    let counted = monitor.profile().count(&MemorySource::from(batch.slice(100, 300)));
+    assert_eq!(monitor.compare_profile(&counted.expect("counts")).expect("a report"), one);
+}
+
+#[test]
+fn profiles_are_stored_and_read_back() {
+    let profile = fit(&every_type(300));
+    let bytes = profile.to_bytes();
+    let back = ReferenceProfile::from_bytes(&bytes).expect("a profile");
+    assert_eq!((&back, back.digest()), (&profile, profile.digest()));
+    let json = serde_json::to_string(&profile).expect("JSON");
+    assert_eq!(serde_json::from_str::<ReferenceProfile>(&json).expect("a profile"), profile);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("reference.mlpr");
+    profile.save(&path).expect("saved");
+    assert_eq!(ReferenceProfile::load(&path).expect("loaded"), profile);
+    assert!(ReferenceProfile::load(directory.path().join("none")).is_err());
+
+    for n in 0..bytes.len() {
+        assert!(ReferenceProfile::from_bytes(&bytes[..n]).is_err(), "{n} bytes");
+    }
+    for at in (0..bytes.len()).step_by(7) {
+        let mut other = bytes.clone();
+        other[at] ^= 0x40;
+        assert!(ReferenceProfile::from_bytes(&other).is_err(), "byte {at}");
+    }
+    for (from, to) in [
+        ("\"rows\":300", "\"rows\":301"),
+        ("\"format\":1", "\"format\":2"),
+        ("\"nulls\":6", "\"nulls\":18446744073709551615"),
+        ("[\"-1\",\"0\",\"1\"]", "[\"1\",\"0\",\"-1\"]"),
+        ("\"kind\":\"numeric\"", "\"kind\":\"categorical\""),
+        ("\"name\":\"decimal\"", "\"name\":\"float\""),
+    ] {
+        assert!(json.contains(from), "{from}");
+        let wrong = json.replacen(from, to, 1);
+        assert!(serde_json::from_str::<ReferenceProfile>(&wrong).is_err(), "{to}");
+    }
+}
+
+#[test]
+fn profiles_merge_with_equal_cells_only() {
+    let batch = every_type(400);
+    let whole = fit(&batch);
+    let part = |at, n| whole.count(&MemorySource::from(batch.slice(at, n))).expect("counts");
+    let mut merged = part(0, 150);
+    merged.merge(part(150, 250)).expect("equal cells");
+    assert_eq!(merged, whole);
+    assert!(part(0, 10).merge(fit(&batch.slice(0, 10))).is_err());
+    assert!(part(0, 10).merge(part(0, 10).without(&["few"])).is_err());
+    let fewer = batch.project(&[0, 1]).expect("two columns");
+    assert!(whole.count(&MemorySource::from(fewer)).is_err());
+}
+
+fn compare(reference: ArrayRef, current: ArrayRef) -> DriftReport {
+    let source = |array| {
+        MemorySource::from(
+            RecordBatch::try_from_iter_with_nullable([("x", array, true)]).expect("rows"),
+        )
+    };
+    let profile =
+        ReferenceProfile::fit(&source(reference), &ProfileOptions::default()).expect("a fit");
+    DriftMonitor::new(profile).compare(&source(current)).expect("a report")
+}
+
+fn floats(n: usize, f: impl Fn(usize) -> Option<f64>) -> ArrayRef {
+    Arc::new((0..n).map(f).collect::<Float64Array>())
+}
+
+#[test]
+fn every_column_gets_a_status_and_no_error() {
+    let some = || floats(3000, |i| Some((i * 7919 % 1009) as f64));
+    let null = || floats(3000, |_| None);
+    let constant = |c: f64| floats(3000, move |_| Some(c));
+    let text = || {
+        Arc::new(StringArray::from_iter_values((0..3000).map(|i| format!("{}", i % 4)))) as ArrayRef
+    };
+    for (name, reference, current, status, verdict) in [
+        ("itself", some(), some(), Status::Compared, Verdict::Pass),
+        ("constant", constant(5.0), constant(5.0), Status::Constant, Verdict::Pass),
+        ("other constant", constant(5.0), constant(6.0), Status::Constant, Verdict::Fail),
+        ("all null", null(), null(), Status::NoValues, Verdict::Pass),
+        ("turned null", some(), null(), Status::NoCurrent, Verdict::Fail),
+        ("was null", null(), some(), Status::NoReference, Verdict::Fail),
+        (
+            "became typeless",
+            some(),
+            Arc::new(NullArray::new(3000)),
+            Status::NoCurrent,
+            Verdict::Fail,
+        ),
+        (
+            "one row",
+            some(),
+            some().slice(0, 1),
+            Status::TooFew { reference: 3000, current: 1 },
+            Verdict::Inconclusive,
+        ),
+        ("no rows", some(), some().slice(0, 0), Status::NoCurrent, Verdict::Inconclusive),
+        ("no reference", some().slice(0, 0), some(), Status::NoReference, Verdict::Inconclusive),
+        (
+            "type",
+            some(),
+            text(),
+            Status::TypeChanged { reference: "float".into(), current: "text".into() },
+            Verdict::Inconclusive,
+        ),
+        (
+            "whole numbers",
+            some(),
+            Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i * 7919 % 1009))),
+            Status::Compared,
+            Verdict::Pass,
+        ),
+    ] {
+        let report = compare(reference, current);
+        let column = report.column("x").expect("the column");
+        assert_eq!((&column.status, column.verdict), (&status, verdict), "{name}: {report}");
+        assert_eq!(report.verdict, verdict, "{name}");
+        assert!(!column.reason.is_empty());
+        let json = serde_json::to_string(&report).expect("JSON");
+        assert_eq!(serde_json::from_str::<DriftReport>(&json).expect("a report"), report, "{name}");
+        assert!(report.to_report().to_html().contains("<html"));
+        assert!(report.to_report().to_terminal(100, false).contains('x'));
+    }
+}
+
+#[test]
+fn missing_values_new_and_vanished_categories_drift() {
+    let value = |i: usize| (i * 7919 % 1009) as f64;
+    let report = compare(
+        floats(4000, |i| (i % 100 != 0).then(|| value(i))),
+        floats(3000, |i| (i % 5 != 0).then(|| value(i))),
+    );
+    let column = &report.columns[0];
+    let nulls = column.missing.iter().find(|m| m.missing == Missing::Null).expect("nulls");
+    assert_eq!((nulls.verdict, column.verdict), (Verdict::Fail, Verdict::Fail), "{report}");
+    assert_eq!((nulls.reference, nulls.current), (0.01, 0.2));
+    assert!(nulls.interval.contains(0.19));
+
+    let nan = compare(
+        floats(4000, |i| Some(value(i))),
+        floats(3000, |i| Some(if i % 9 == 0 { f64::NAN } else { value(i) })),
+    );
+    let kinds: Vec<_> = nan.columns[0].missing.iter().map(|m| (m.missing, m.verdict)).collect();
+    assert_eq!(kinds, [(Missing::Null, Verdict::Pass), (Missing::Nan, Verdict::Fail)]);
+
+    let city = |n: usize, names: &[&str]| {
+        Arc::new(StringArray::from_iter_values((0..n).map(|i| names[i % names.len()].to_owned())))
+            as ArrayRef
+    };
+    let new = compare(city(4000, &["a", "b", "c", "d"]), city(3000, &["a", "b", "c", "d", "new"]));
+    let column = &new.columns[0];
+    assert_eq!((column.unseen, column.verdict), (Some(600), Verdict::Fail), "{new}");
+    let tv = column.statistic(Statistic::TotalVariation).expect("a distance");
+    assert!((tv.value - 0.2).abs() < 1e-12);
+    let gone = compare(city(4000, &["a", "b", "c", "d"]), city(3000, &["a", "b", "c"]));
+    assert_eq!(gone.columns[0].verdict, Verdict::Fail, "{gone}");
+    // One row of a new category is no alarm, and neither are identifiers.
+    let mut one: Vec<_> = (0..3000).map(|i| ["a", "b", "c", "d"][i % 4]).collect();
+    one[17] = "new";
+    let one = compare(city(4000, &["a", "b", "c", "d"]), Arc::new(StringArray::from(one)));
+    assert_eq!(one.verdict, Verdict::Pass, "{one}");
+    let ids = |from: usize| {
+        Arc::new(StringArray::from_iter_values((from..from + 900).map(|i| format!("{i}"))))
+            as ArrayRef
+    };
+    assert!(!compare(ids(0), ids(10_000)).verdict.is_fail());
+}
+
+#[test]
+fn rules_decide() {
+    let source = |shift: f64| {
+        let x = |i: i32| f64::from(i * 7919 % 1009) + shift;
+        MemorySource::from(
+            batch! {
+                "x" => Float64Array::from_iter_values((0..4000).map(x)),
+                "y" => Float64Array::from_iter_values((0..4000).map(|i| f64::from(i % 991))),
+            }
+            .expect("a batch"),
+        )
+    };
+    let profile = ReferenceProfile::fit(&source(0.0), &ProfileOptions::default()).expect("a fit");
+    let verdict = |rule: DriftRule, shift: f64| {
+        let monitor = DriftMonitor::with_rule(profile.clone(), rule).expect("a rule");
+        let report = monitor.compare(&source(shift)).expect("a report");
+        assert_eq!(monitor.detect(&source(shift)).expect("an assessment").verdict, report.verdict);
+        report.verdict
+    };
+    let rule = DriftRule::new;
+    // D = 0.2.
+    assert_eq!(verdict(rule(), 200.0), Verdict::Fail);
+    assert_eq!(verdict(rule().floor("x", 0.3), 200.0), Verdict::Pass);
+    assert_eq!(verdict(rule().floor("x", 0.19), 200.0), Verdict::Inconclusive);
+    assert_eq!(verdict(rule().dataset(DatasetRule::Share(0.5)), 200.0), Verdict::Fail);
+    assert_eq!(verdict(rule().dataset(DatasetRule::Share(0.6)), 200.0), Verdict::Pass);
+    assert_eq!(
+        verdict(rule().effect(Effect::Psi { floor: mlops_drift::PSI_FOLKLORE_MAJOR }), 200.0),
+        Verdict::Fail
+    );
+    assert_eq!(
+        verdict(rule().effect(Effect::Psi { floor: mlops_drift::PSI_FOLKLORE_MAJOR }), 0.0),
+        Verdict::Pass
+    );
+    assert_eq!(verdict(rule().min_rows(5000), 200.0), Verdict::Inconclusive);
+    for wrong in [
+        rule().alpha(0.0),
+        rule().confidence(1.0),
+        rule().missing(f64::NAN),
+        rule().psi_bins(1),
+        rule().floor("x", -1.0),
+        rule().dataset(DatasetRule::Share(0.0)),
+    ] {
+        assert!(DriftMonitor::with_rule(profile.clone(), wrong).is_err());
+    }
+    let gone =
+        MemorySource::from(batch! { "y" => Float64Array::from(vec![1.0; 100]) }.expect("a batch"));
+    let report = DriftMonitor::new(profile).compare(&gone).expect("a report");
+    assert_eq!(report.column("x").expect("x").status, Status::MissingColumn);
+    for options in [
+        ProfileOptions::default().edges(1),
+        ProfileOptions::default().labels(0),
+        ProfileOptions::default().exclude(["nope"]),
+        ProfileOptions::default().columns(["nope"]),
+    ] {
+        assert!(ReferenceProfile::fit(&source(0.0), &options).is_err());
+    }
+}
+
+/// Values with heavy ties, few distinct magnitudes, signs and extremes.
+fn tied() -> impl Strategy<Value = Vec<f64>> {
+    let value = prop_oneof![
+        4 => (-6i32..6).prop_map(|i| f64::from(i) / 2.0),
+        2 => -3.0..3.0f64,
+        1 => Just(-0.0),
+        1 => prop::num::f64::NORMAL,
+    ];
+    prop::collection::vec(value, 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn counts_enclose_the_exact_ks(reference in tied(), current in tied(), edges in 2usize..20) {
+        let source = |values: &[f64]| {
+            MemorySource::from(batch! { "x" => Float64Array::from(values.to_vec()) }.expect("a batch"))
+        };
+        let options = ProfileOptions::default().edges(edges);
+        let profile = ReferenceProfile::fit(&source(&reference), &options).expect("a profile");
+        let counted = profile.count(&source(&current)).expect("counts");
+        let cells = |p: &ReferenceProfile| p.columns()[0].counts().cells().to_vec();
+        let bounds = ks_from_cells(&cells(&profile), &cells(&counted), 0.95).expect("bounds");
+        let exact = ks_two_sample(&reference.clone().into(), &current.clone().into()).expect("a test");
+        prop_assert!(bounds.statistic.0 <= exact.statistic && exact.statistic <= bounds.statistic.1,
+            "{:?} {}", bounds.statistic, exact.statistic);
+        prop_assert!(bounds.p_value.0 <= exact.p_value * (1.0 + 1e-9));
+        prop_assert!(exact.p_value <= bounds.p_value.1 * (1.0 + 1e-9));
+        let itself = ks_from_cells(&cells(&profile), &cells(&profile), 0.95).expect("bounds");
+        prop_assert_eq!(itself.statistic.0, 0.0);
+    }
+
+    #[test]
+    fn hostile_bytes_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(ReferenceProfile::from_bytes(&bytes).is_err());
+        // With a good head, so that the columns are read: whatever they are, no panic.
+        let mut payload = bytes;
+        payload.splice(0..0, [5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let mut whole = b"MLDP\x01\x00".to_vec();
+        whole.extend_from_slice(mlops_core::Digest::of(&payload).as_bytes());
+        whole.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        whole.extend_from_slice(&payload);
+        drop(ReferenceProfile::from_bytes(&whole));
+    }
+}
