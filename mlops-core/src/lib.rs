@@ -37,8 +37,9 @@ pub use model::{Model, Predictions};
 pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState};
 pub use progress::{Cancel, OnProgress, Progress};
 pub use registry::{
-    Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
-    Registry, Rollback, Version,
+    Alias, AliasChange, Approval, Artifact, ChangeKind, Listing, NewVersion, Promotion,
+    PromotionPolicy, Registry, RegistryExt, Rollback, Version, check_name, history_flaws,
+    manifest_digest,
 };
 pub use rows::{Categories, Names, Rows, is_numeric, is_text, to_numbers};
 pub use scan::Scan;

@@ -6,12 +6,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, GateReport, Result, Timestamp};
+use crate::{Digest, Error, GateReport, Result, Timestamp};
+
+mod rules;
+mod show;
+
+pub use rules::{check_name, history_flaws, manifest_digest};
+pub use show::Listing;
 
 /// A version to be registered.
 #[derive(Clone, Debug, Default)]
 pub struct NewVersion {
-    /// The model's name: letters, digits, `_`, `-`, `.`; at most 128 bytes.
+    /// The model's name: ASCII letters, digits, `_`, `-`, `.`; at most 128 bytes.
     pub model: String,
     /// Who made it. An author can't approve their own version.
     pub author: String,
@@ -126,6 +132,10 @@ impl Version {
                 reasons.push(format!("gate `{gate}` judged other bytes ({})", report.subject));
             } else if !report.is_open() {
                 reasons.push(format!("gate `{gate}` says {}", report.assessment.verdict));
+            }
+            // One from the future would outlast every later report.
+            if report.at > now {
+                reasons.push(format!("gate `{gate}` was run at {}, after {now}", report.at));
             }
             let age = now.millis().saturating_sub(report.at.millis());
             if policy.max_gate_age_millis.is_some_and(|most| age > most) {
@@ -271,9 +281,18 @@ pub struct AliasChange {
 ///   `promote` fails with [`Error::Conflict`](crate::Error::Conflict) if the alias's revision is
 ///   not the expected one, and with [`Error::Blocked`](crate::Error::Blocked), naming every
 ///   obstacle, if the policy is not met ([`Version::obstacles`]).
-/// - `artifact` verifies the bytes against their digest before it gives them.
+/// - A promotion to the version that the alias names already is an obstacle, too. A request that
+///   is refused leaves no trace.
+/// - Promotions stack up; a rollback takes the top off ([`Rollback::target`]). It asks for no gate
+///   and no approval, because the version had them when it was promoted.
+/// - `artifact` gives the bytes that were registered or an error, never others.
 /// - Times are the caller's; the history's order is that of the revisions.
 /// - Names that are empty, too long, or hold other characters than a name may are refused.
+/// - Any number of threads may call at once.
+///
+/// [`NewVersion::check`], [`NewVersion::to_version`], [`Version::check_gate`],
+/// [`Version::check_approval`], [`PromotionPolicy::check`], [`Promotion::decide`] and
+/// [`Rollback::decide`] hold the rules, so that a backend only stores what they give.
 ///
 /// [`conformance::registry`](crate::conformance::registry) tests all of this.
 pub trait Registry: Debug + Send + Sync + 'static {
@@ -374,6 +393,46 @@ pub trait Registry: Debug + Send + Sync + 'static {
     /// A store that can't be read.
     fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>>;
 }
+
+/// What every [`Registry`] can do.
+pub trait RegistryExt: Registry {
+    /// The version that an alias names, and the bytes of one of its files: how a service loads
+    /// its model.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an alias that was never set or a file that the version does not
+    /// have; those of [`Registry::artifact`].
+    fn load(&self, model: &str, alias: &str, artifact: &str) -> Result<(Version, Vec<u8>)> {
+        let found = self.alias(model, alias)?.ok_or_else(|| Error::NotFound {
+            what: "alias".into(),
+            name: format!("{model}@{alias}"),
+        })?;
+        let version = self.version(model, found.version)?;
+        let bytes = self.artifact(model, found.version, artifact)?;
+        Ok((version, bytes))
+    }
+
+    /// How often an alias has moved, 0 if never: what a request to move it expects.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn revision(&self, model: &str, alias: &str) -> Result<u64> {
+        Ok(self.alias(model, alias)?.map_or(0, |a| a.revision))
+    }
+
+    /// A model's versions and aliases, to print.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn list(&self, model: &str) -> Result<Listing> {
+        let numbers = self.versions(model)?;
+        let versions =
+            numbers.into_iter().map(|n| self.version(model, n)).collect::<Result<Vec<_>>>()?;
+        Ok(Listing::new(model, versions, self.aliases(model)?))
+    }
+}
+
+impl<T: Registry + ?Sized> RegistryExt for T {}
 
 macro_rules! forward {
     ($($pointer:ident),*) => {$(

@@ -1,0 +1,490 @@
+//! The rules of a registry as pure functions, so that every backend decides alike: what a name
+//! may be, what a version's digest is, when an alias may move and where a rollback leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use super::{
+    Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
+    Rollback, Version,
+};
+use crate::{Digest, Error, GateReport, Result, Timestamp};
+
+/// The longest name of a model or alias, in bytes.
+const NAME_BYTES: usize = 128;
+/// The longest path of an artifact, in bytes.
+const PATH_BYTES: usize = 512;
+/// The longest part of such a path: what every file system can hold.
+const PATH_PART_BYTES: usize = 255;
+/// The longest name of a person, metric, parameter, tag or gate, in bytes.
+const LABEL_BYTES: usize = 256;
+/// The longest value of a parameter or tag, comment or reason, in bytes. More is an artifact.
+const TEXT_BYTES: usize = 1 << 20;
+
+/// Whether this can be the name of a model or an alias: ASCII letters, digits, `_`, `-` and `.`,
+/// at most 128 bytes, a letter, digit or `_` first.
+///
+/// ```
+/// use mlops_core::check_name;
+/// assert!(check_name("model", "loans-2026.1").is_ok());
+/// for bad in ["", "..", "-f", "a/b", "a\0", "größe"] {
+///     assert!(check_name("model", bad).is_err());
+/// }
+/// ```
+///
+/// # Errors
+/// [`Error::Invalid`] with the rule and the name.
+pub fn check_name(what: &str, name: &str) -> Result<()> {
+    let good = name.len() <= NAME_BYTES
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if good {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("name of the {what}"),
+        format!(
+            "ASCII letters, digits, `_`, `-`, `.`, at most {NAME_BYTES} bytes, a letter, digit or `_` first"
+        ),
+        shown(name),
+    ))
+}
+
+/// Whether this can be the name of an artifact: a relative path that means the same file, and
+/// none outside, on every operating system.
+fn check_path(path: &str) -> Result<()> {
+    let part_is_good = |part: &str| {
+        // Windows opens a device for these, with any extension.
+        let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+        let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+            || stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")).is_some_and(|n| {
+                let mut digits = n.chars();
+                matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+            });
+        !part.is_empty()
+            && part.len() <= PATH_PART_BYTES
+            && !part.starts_with(' ')
+            // `.`, `..`, and what Windows strips.
+            && !part.ends_with(['.', ' '])
+            && !part.contains(|c: char| c.is_control() || "\\:<>\"|?*".contains(c))
+            && !device
+    };
+    if path.len() <= PATH_BYTES && path.split('/').all(part_is_good) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "name of the artifact",
+        format!(
+            "a relative path of at most {PATH_BYTES} bytes with `/` between its parts, without \
+             `..`, control characters or any of \\ : < > \" | ? *"
+        ),
+        shown(path),
+    ))
+}
+
+/// Whether this can name a person, a metric, a parameter, a tag or a gate.
+fn check_label(what: &str, label: &str) -> Result<()> {
+    let good = !label.is_empty()
+        && label.len() <= LABEL_BYTES
+        && label.trim() == label
+        && !label.contains(char::is_control);
+    if good {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        what,
+        format!("1 to {LABEL_BYTES} bytes, no control characters, no space at either end"),
+        shown(label),
+    ))
+}
+
+fn check_text(what: &str, text: &str) -> Result<()> {
+    if text.len() <= TEXT_BYTES {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        what,
+        format!("at most {TEXT_BYTES} bytes (what is larger is an artifact)"),
+        format!("{} bytes", text.len()),
+    ))
+}
+
+/// The start of a name that came from outside, harmless in a terminal.
+fn shown(name: &str) -> String {
+    const SHOWN: usize = 60;
+    let start: String = name.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if name.chars().nth(SHOWN).is_some() {
+        format!("`{start}…` ({} bytes)", name.len())
+    } else {
+        format!("`{start}`")
+    }
+}
+
+/// The digest of a version: that of the text
+///
+/// ```text
+/// mlops-manifest-v1
+/// <64 hexadecimal digits> <size> <name>
+/// …
+/// ```
+///
+/// with a line per artifact, sorted by name, each ended by a line feed. It does not depend on
+/// anything but the names and bytes of the files.
+///
+/// ```
+/// use mlops_core::{Digest, manifest_digest};
+/// let text = b"mlops-manifest-v1\n";
+/// assert_eq!(manifest_digest(&[]), Digest::of(text));
+/// ```
+pub fn manifest_digest(artifacts: &[Artifact]) -> Digest {
+    let mut sorted: Vec<_> = artifacts.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let mut text = String::from("mlops-manifest-v1\n");
+    for Artifact { name, digest, size } in sorted {
+        text.extend([&digest.hex(), " ", &size.to_string(), " ", name, "\n"]);
+    }
+    Digest::of(text)
+}
+
+impl NewVersion {
+    /// A version of this model by this author, with nothing in it yet.
+    pub fn new(model: impl Into<String>, author: impl Into<String>) -> Self {
+        Self { model: model.into(), author: author.into(), ..Self::default() }
+    }
+
+    /// The same, with this file.
+    #[must_use]
+    pub fn with_artifact(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.artifacts.insert(name.into(), bytes.into());
+        self
+    }
+
+    /// The same, with this number measured on it.
+    #[must_use]
+    pub fn with_metric(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.metrics.insert(name.into(), value);
+        self
+    }
+
+    /// The same, trained with this parameter.
+    #[must_use]
+    pub fn with_param(mut self, name: impl Into<String>, value: impl Display) -> Self {
+        self.params.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// The same, with this tag.
+    #[must_use]
+    pub fn with_tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same, trained on data of this digest.
+    #[must_use]
+    pub fn with_data_digest(mut self, digest: Digest) -> Self {
+        self.data_digest = Some(digest);
+        self
+    }
+
+    /// Whether it can be registered: good names, and at least one artifact. A backend calls this
+    /// before it writes anything.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what was expected.
+    pub fn check(&self) -> Result<()> {
+        check_name("model", &self.model)?;
+        check_label("author", &self.author)?;
+        if self.artifacts.is_empty() {
+            return Err(Error::invalid("artifacts", "at least one", "none"));
+        }
+        let mut files = BTreeSet::new();
+        for path in self.artifacts.keys() {
+            check_path(path)?;
+            // macOS and Windows take names that differ in case for one file.
+            if !files.insert(path.to_lowercase()) {
+                return Err(Error::invalid(
+                    "artifacts",
+                    "names that differ in more than case",
+                    shown(path),
+                ));
+            }
+        }
+        for file in &files {
+            let mut parents = file.char_indices().filter(|(_, c)| *c == '/');
+            if parents.any(|(at, _)| files.contains(&file[..at])) {
+                return Err(Error::invalid(
+                    "artifacts",
+                    "names none of which is a directory of another",
+                    shown(file),
+                ));
+            }
+        }
+        for name in self.metrics.keys() {
+            check_label("name of the metric", name)?;
+        }
+        for (name, value) in &self.params {
+            check_label("name of the parameter", name)?;
+            check_text("value of the parameter", value)?;
+        }
+        for (name, value) in &self.tags {
+            check_label("name of the tag", name)?;
+            check_text("value of the tag", value)?;
+        }
+        Ok(())
+    }
+
+    /// The version that this becomes under a number: its artifacts hashed, its digest taken.
+    pub fn to_version(&self, number: u64, at: Timestamp) -> Version {
+        let artifacts: Vec<_> = self
+            .artifacts
+            .iter()
+            .map(|(name, bytes)| Artifact {
+                name: name.clone(),
+                digest: Digest::of(bytes),
+                size: bytes.len() as u64,
+            })
+            .collect();
+        Version {
+            artifacts: artifacts.clone(),
+            metrics: self.metrics.clone(),
+            params: self.params.clone(),
+            tags: self.tags.clone(),
+            data_digest: self.data_digest,
+            ..Version::new(&self.model, number, manifest_digest(&artifacts), &self.author, at)
+        }
+    }
+}
+
+impl Version {
+    /// Whether this report may be recorded on this version: a good name, and it speaks of these
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_gate(&self, report: &GateReport) -> Result<()> {
+        check_label("name of the gate", &report.gate)?;
+        if report.subject != self.digest {
+            return Err(Error::invalid(
+                format!("subject of gate `{}`", report.gate),
+                format!("{}, the digest of {} v{}", self.digest, self.model, self.number),
+                report.subject,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this approval may be recorded on this version: a name, and not the author's.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; [`Error::Blocked`] for the author.
+    pub fn check_approval(&self, approval: &Approval) -> Result<()> {
+        check_label("name of who approves", &approval.by)?;
+        check_text("comment", &approval.comment)?;
+        if approval.by == self.author {
+            return Err(Error::Blocked {
+                what: format!("approval of {} v{}", self.model, self.number),
+                reasons: vec![format!("{} is its author", self.author)],
+            });
+        }
+        Ok(())
+    }
+
+    fn change(&self, alias: &str, last: Option<&AliasChange>, kind: ChangeKind) -> AliasChange {
+        let mut approvals: Vec<_> = self.approvals.iter().map(|a| a.by.clone()).collect();
+        approvals.retain(|by| *by != self.author);
+        let open = self.latest_gates().into_values().filter(|report| report.is_open());
+        AliasChange {
+            model: self.model.clone(),
+            alias: alias.to_owned(),
+            revision: last.map_or(0, |c| c.revision) + 1,
+            version: self.number,
+            previous: last.map(|c| c.version),
+            kind,
+            actor: String::new(),
+            reason: String::new(),
+            at: self.created_at,
+            gates: open.map(|report| report.gate.clone()).collect(),
+            approvals,
+        }
+    }
+}
+
+impl PromotionPolicy {
+    /// Whether this can be the policy of this alias, set by this person.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name or a negative age.
+    pub fn check(&self, model: &str, alias: &str, actor: &str) -> Result<()> {
+        check_name("model", model)?;
+        check_name("alias", alias)?;
+        check_label("actor", actor)?;
+        for gate in &self.required_gates {
+            check_label("name of the gate", gate)?;
+        }
+        if let Some(age) = self.max_gate_age_millis.filter(|age| *age < 0) {
+            return Err(Error::invalid("oldest age of a gate", "0 ms or more", age));
+        }
+        Ok(())
+    }
+}
+
+impl Promotion {
+    /// The change that this promotion makes, or why it may not. A backend calls this inside the
+    /// transaction that then stores the change.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name; [`Error::Conflict`] if the alias has another revision
+    /// than expected; [`Error::Blocked`] with every obstacle.
+    pub fn decide(
+        &self,
+        version: &Version,
+        policy: &PromotionPolicy,
+        last: Option<&AliasChange>,
+        at: Timestamp,
+    ) -> Result<AliasChange> {
+        check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
+        expect_revision(&self.model, &self.alias, self.expected_revision, last)?;
+        let mut reasons = version.obstacles(policy, at);
+        // A change that changes nothing would make the next rollback one, too.
+        if last.is_some_and(|c| c.version == version.number) {
+            reasons.push(format!("`{}` names it already", self.alias));
+        }
+        if !reasons.is_empty() {
+            return Err(Error::Blocked {
+                what: format!(
+                    "promotion of {} v{} to `{}`",
+                    self.model, version.number, self.alias
+                ),
+                reasons,
+            });
+        }
+        Ok(AliasChange {
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            at,
+            ..version.change(&self.alias, last, ChangeKind::Promotion)
+        })
+    }
+}
+
+impl Rollback {
+    /// The number of the version that this rollback leads to: the one that the alias named before
+    /// the promotion that put it where it is. Promotions stack up, a rollback takes the top off.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name; [`Error::NotFound`] if there is no earlier version;
+    /// [`Error::Conflict`] if the alias has another revision than expected.
+    pub fn target(&self, history: &[AliasChange]) -> Result<u64> {
+        check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
+        let earlier = |what: &str| Error::NotFound {
+            what: what.to_owned(),
+            name: format!("{}@{}", self.model, self.alias),
+        };
+        let last = history.last().ok_or_else(|| earlier("alias"))?;
+        expect_revision(&self.model, &self.alias, self.expected_revision, Some(last))?;
+        let mut standing = Vec::new();
+        for change in history {
+            match change.kind {
+                ChangeKind::Promotion => standing.push(change.version),
+                ChangeKind::Rollback => drop(standing.pop()),
+            }
+        }
+        standing.pop();
+        standing.pop().ok_or_else(|| earlier("a version before the one named by alias"))
+    }
+
+    /// The change that this rollback makes, given the version that [`target`](Self::target) names.
+    ///
+    /// # Errors
+    /// As [`target`](Self::target); [`Error::Invalid`] if this is another version.
+    pub fn decide(
+        &self,
+        version: &Version,
+        history: &[AliasChange],
+        at: Timestamp,
+    ) -> Result<AliasChange> {
+        let target = self.target(history)?;
+        if (&version.model, version.number) != (&self.model, target) {
+            return Err(Error::invalid("rollback", format!("version {target}"), version.number));
+        }
+        Ok(AliasChange {
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            at,
+            ..version.change(&self.alias, history.last(), ChangeKind::Rollback)
+        })
+    }
+}
+
+impl AliasChange {
+    /// Where the alias points after this change.
+    pub fn to_alias(&self) -> Alias {
+        Alias {
+            model: self.model.clone(),
+            alias: self.alias.clone(),
+            version: self.version,
+            revision: self.revision,
+            since: self.at,
+        }
+    }
+}
+
+fn check_request(model: &str, alias: &str, actor: &str, reason: &str) -> Result<()> {
+    check_name("model", model)?;
+    check_name("alias", alias)?;
+    check_label("actor", actor)?;
+    check_text("reason", reason)
+}
+
+fn expect_revision(
+    model: &str,
+    alias: &str,
+    expected: u64,
+    last: Option<&AliasChange>,
+) -> Result<()> {
+    let found = last.map_or(0, |c| c.revision);
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Conflict { what: format!("alias {model}@{alias}"), expected, found })
+}
+
+/// What is wrong with a history, change by change: revisions that do not count 1, 2, 3, …, a
+/// `previous` that was not, a rollback to elsewhere than the stack of promotions leads.
+///
+/// A backend's check of itself calls this; empty for the history of a whole registry.
+pub fn history_flaws(history: &[AliasChange]) -> BTreeMap<u64, String> {
+    let mut flaws = BTreeMap::new();
+    let mut standing: Vec<u64> = Vec::new();
+    let mut previous = None;
+    for (change, expected) in history.iter().zip(1..) {
+        let mut say = |flaw: String| {
+            flaws.entry(change.revision).or_insert(flaw);
+        };
+        if change.revision != expected {
+            say(format!("expected revision {expected}, found {}", change.revision));
+        }
+        if change.previous != previous {
+            say(format!(
+                "expected {previous:?} as the version before, found {:?}",
+                change.previous
+            ));
+        }
+        match change.kind {
+            ChangeKind::Promotion => standing.push(change.version),
+            ChangeKind::Rollback => {
+                standing.pop();
+                if standing.last() != Some(&change.version) {
+                    say(format!(
+                        "a rollback to version {}, where {:?} was before",
+                        change.version,
+                        standing.last()
+                    ));
+                }
+            }
+        }
+        previous = Some(change.version);
+    }
+    flaws
+}

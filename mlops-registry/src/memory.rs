@@ -1,0 +1,187 @@
+//! A registry that lives and dies with its process.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mlops_core::{
+    Alias, AliasChange, Approval, Digest, GateReport, NewVersion, Promotion, PromotionPolicy,
+    Registry, Result, Rollback, Timestamp, Version,
+};
+
+/// A registry in memory: for tests, and for programs that decide in one run.
+///
+/// It keeps to the same rules as [`SqliteRegistry`](crate::SqliteRegistry), but nothing outlives
+/// it.
+///
+/// ```
+/// use mlops_core::{NewVersion, Registry, Timestamp};
+/// use mlops_registry::MemoryRegistry;
+///
+/// let registry = MemoryRegistry::new();
+/// let new = NewVersion::new("loans", "ana").with_artifact("model.json", "{}");
+/// let version = registry.register(new, Timestamp::from_millis(0))?;
+/// assert_eq!(version.number, 1);
+/// assert_eq!(registry.artifact("loans", 1, "model.json")?, b"{}");
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryRegistry {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    versions: BTreeMap<String, Vec<Version>>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    history: BTreeMap<(String, String), Vec<AliasChange>>,
+    policies: BTreeMap<(String, String), Vec<SetPolicy>>,
+}
+
+/// A policy, who set it and when.
+type SetPolicy = (PromotionPolicy, String, Timestamp);
+
+impl State {
+    fn version(&self, model: &str, number: u64) -> Result<&Version> {
+        let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+        let found = at.and_then(|at| self.versions.get(model)?.get(at));
+        found.ok_or_else(|| crate::no_version(model, number))
+    }
+
+    fn version_mut(&mut self, model: &str, number: u64) -> Result<&mut Version> {
+        let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+        let found = at.and_then(|at| self.versions.get_mut(model)?.get_mut(at));
+        found.ok_or_else(|| crate::no_version(model, number))
+    }
+
+    fn history(&self, model: &str, alias: &str) -> &[AliasChange] {
+        let key = (model.to_owned(), alias.to_owned());
+        self.history.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    fn policy(&self, model: &str, alias: &str) -> PromotionPolicy {
+        let key = (model.to_owned(), alias.to_owned());
+        let last = self.policies.get(&key).and_then(|all| all.last());
+        last.map(|(policy, ..)| policy.clone()).unwrap_or_default()
+    }
+
+    fn push(&mut self, change: AliasChange) -> Alias {
+        let alias = change.to_alias();
+        let key = (change.model.clone(), change.alias.clone());
+        self.history.entry(key).or_default().push(change);
+        alias
+    }
+}
+
+impl MemoryRegistry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is made in one step after all that can fail.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry for MemoryRegistry {
+    fn register(&self, version: NewVersion, at: Timestamp) -> Result<Version> {
+        version.check()?;
+        let mut made = version.to_version(0, at);
+        let mut state = self.state();
+        let versions = state.versions.entry(version.model).or_default();
+        made.number = versions.len() as u64 + 1;
+        versions.push(made.clone());
+        for (artifact, bytes) in made.artifacts.iter().zip(version.artifacts.into_values()) {
+            state.blobs.insert(artifact.digest, bytes);
+        }
+        Ok(made)
+    }
+
+    fn models(&self) -> Result<Vec<String>> {
+        Ok(self.state().versions.keys().cloned().collect())
+    }
+
+    fn versions(&self, model: &str) -> Result<Vec<u64>> {
+        Ok((1..).take(self.state().versions.get(model).map_or(0, Vec::len)).collect())
+    }
+
+    fn version(&self, model: &str, number: u64) -> Result<Version> {
+        self.state().version(model, number).cloned()
+    }
+
+    fn artifact(&self, model: &str, number: u64, name: &str) -> Result<Vec<u8>> {
+        let state = self.state();
+        let version = state.version(model, number)?;
+        let artifact = version.artifacts.iter().find(|a| a.name == name);
+        let bytes = artifact.and_then(|a| state.blobs.get(&a.digest));
+        bytes.cloned().ok_or_else(|| crate::no_artifact(model, number, name))
+    }
+
+    fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()> {
+        let mut state = self.state();
+        let version = state.version_mut(model, number)?;
+        version.check_gate(&report)?;
+        version.gates.push(report);
+        Ok(())
+    }
+
+    fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
+        let mut state = self.state();
+        let version = state.version_mut(model, number)?;
+        version.check_approval(&approval)?;
+        if version.approvals.iter().all(|a| a.by != approval.by) {
+            version.approvals.push(approval);
+        }
+        Ok(())
+    }
+
+    fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
+        Ok(self.state().policy(model, alias))
+    }
+
+    fn set_policy(
+        &self,
+        model: &str,
+        alias: &str,
+        policy: PromotionPolicy,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<()> {
+        policy.check(model, alias, actor)?;
+        let key = (model.to_owned(), alias.to_owned());
+        self.state().policies.entry(key).or_default().push((policy, actor.to_owned(), at));
+        Ok(())
+    }
+
+    fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
+        let mut state = self.state();
+        let version = state.version(&promotion.model, promotion.version)?;
+        let policy = state.policy(&promotion.model, &promotion.alias);
+        let last = state.history(&promotion.model, &promotion.alias).last();
+        let change = promotion.decide(version, &policy, last, at)?;
+        Ok(state.push(change))
+    }
+
+    fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
+        let mut state = self.state();
+        let history = state.history(&rollback.model, &rollback.alias);
+        let version = state.version(&rollback.model, rollback.target(history)?)?;
+        let change = rollback.decide(version, history, at)?;
+        Ok(state.push(change))
+    }
+
+    fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>> {
+        Ok(self.state().history(model, alias).last().map(AliasChange::to_alias))
+    }
+
+    fn aliases(&self, model: &str) -> Result<Vec<Alias>> {
+        let state = self.state();
+        let of_model = state.history.iter().filter(|((m, _), _)| m == model);
+        Ok(of_model.filter_map(|(_, h)| h.last()).map(AliasChange::to_alias).collect())
+    }
+
+    fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
+        Ok(self.state().history(model, alias).to_vec())
+    }
+}

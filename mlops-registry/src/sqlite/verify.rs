@@ -1,0 +1,227 @@
+//! A look at everything in the file.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use mlops_core::{Digest, Result, history_flaws, manifest_digest};
+use rusqlite::{Connection, params};
+
+use super::{Store, seal};
+
+/// Something that is not as it was written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Where: the file, a version, an artifact, an alias.
+    pub place: String,
+    /// What.
+    pub problem: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// What [`SqliteRegistry::verify`](crate::SqliteRegistry::verify) looked at and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// How many versions there are.
+    pub versions: u64,
+    /// How many distinct artifacts.
+    pub blobs: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// How many moves of aliases.
+    pub changes: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn say(&mut self, place: impl Into<String>, problem: impl fmt::Display) {
+        self.problems.push(Problem { place: place.into(), problem: problem.to_string() });
+    }
+
+    /// The value, or nothing and a problem.
+    fn or_say<T: Default>(&mut self, place: &str, result: Result<T>) -> T {
+        result.unwrap_or_else(|e| {
+            self.say(place, e);
+            T::default()
+        })
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} versions, {} artifacts of {} bytes, {} moves of aliases: ",
+            self.versions, self.blobs, self.bytes, self.changes
+        )?;
+        match self.problems.as_slice() {
+            [] => f.write_str("whole"),
+            problems => {
+                write!(f, "{} problems", problems.len())?;
+                problems.iter().try_for_each(|p| write!(f, "\n  {p}"))
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn verify(&self, db: &Connection) -> Verification {
+        let mut found = Verification::default();
+        self.verify_pages(db, &mut found);
+        self.verify_blobs(db, &mut found);
+        let models = self.all(db, "SELECT name FROM model ORDER BY name", [], |row| row.get(0));
+        let models: Vec<String> = found.or_say("models", models);
+        for model in &models {
+            self.verify_versions(db, model, &mut found);
+            self.verify_aliases(db, model, &mut found);
+        }
+        self.verify_policies(db, &mut found);
+        found
+    }
+
+    fn verify_pages(&self, db: &Connection, found: &mut Verification) {
+        let pages = self.all(db, "PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+        for line in found.or_say("pages", pages) {
+            if line != "ok" {
+                found.say("pages", line);
+            }
+        }
+        let keys = self.all(db, "PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0));
+        for table in found.or_say("references", keys) {
+            found.say("references", format!("a row of `{table}` refers to one that is not there"));
+        }
+    }
+
+    fn verify_blobs(&self, db: &Connection, found: &mut Verification) {
+        let blobs = self.all(db, "SELECT digest, size, id FROM blob ORDER BY id", [], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        for (digest, size, id) in found.or_say("artifacts", blobs) {
+            let place = format!("artifact in row {id}");
+            let Ok(digest) = <[u8; 32]>::try_from(digest.as_slice()) else {
+                found.say(place, format!("expected 32 bytes of digest, found {}", digest.len()));
+                continue;
+            };
+            found.blobs += 1;
+            match self.blob(db, Digest::from_bytes(digest)) {
+                Ok(bytes) => {
+                    found.bytes += bytes.len() as u64;
+                    if bytes.len() as i64 != size {
+                        let problem = format!("expected {size} bytes, found {}", bytes.len());
+                        found.say(&place, problem);
+                    }
+                }
+                Err(e) => found.say(&place, e),
+            }
+            let sql = "SELECT count(*) FROM artifact WHERE blob = ?1";
+            let uses = self.one(db, sql, [id], |row| row.get::<_, i64>(0));
+            if found.or_say(&place, uses).is_none_or(|n| n == 0) {
+                found.say(&place, "no version has it");
+            }
+        }
+    }
+
+    fn verify_versions(&self, db: &Connection, model: &str, found: &mut Verification) {
+        let sql = "SELECT v.number FROM version v JOIN model m ON m.id = v.model
+                   WHERE m.name = ?1 ORDER BY v.number";
+        let numbers = self.all(db, sql, [model], |row| row.get::<_, i64>(0));
+        let numbers = found.or_say(model, numbers);
+        if numbers.is_empty() {
+            found.say(model, "a model without versions");
+        }
+        for (number, expected) in numbers.into_iter().zip(1..) {
+            let place = format!("{model} v{number}");
+            if number != expected {
+                found.say(&place, format!("expected number {expected}"));
+            }
+            found.versions += 1;
+            let (id, version) = match self.whole_version(db, model, number.cast_unsigned()) {
+                Ok(version) => version,
+                Err(e) => {
+                    found.say(&place, e);
+                    continue;
+                }
+            };
+            let manifest = manifest_digest(&version.artifacts);
+            if manifest != version.digest {
+                let problem =
+                    format!("its artifacts are {manifest}, its digest {}", version.digest);
+                found.say(&place, problem);
+            }
+            for report in &version.gates {
+                if let Err(e) = version.check_gate(report) {
+                    found.say(&place, e);
+                }
+            }
+            for approval in &version.approvals {
+                if let Err(e) = version.check_approval(approval) {
+                    found.say(&place, e);
+                }
+            }
+            let sql = "SELECT name, value FROM metric WHERE version = ?1";
+            let values = self.all(db, sql, [id], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<f64>>(1)?))
+            });
+            for (name, value) in found.or_say(&place, values) {
+                let kept = version.metrics.get(&name).copied().unwrap_or(f64::NAN);
+                // NULL stands for NaN, and SQLite has one zero.
+                if value.map_or(!kept.is_nan(), |value| value != kept) {
+                    found.say(&place, format!("metric `{name}`: {value:?} beside {kept}"));
+                }
+            }
+        }
+    }
+
+    fn verify_aliases(&self, db: &Connection, model: &str, found: &mut Verification) {
+        let sql = "SELECT DISTINCT c.alias FROM alias_change c JOIN model m ON m.id = c.model
+                   WHERE m.name = ?1 ORDER BY c.alias";
+        let aliases = self.all(db, sql, [model], |row| row.get::<_, String>(0));
+        for alias in found.or_say(model, aliases) {
+            let place = format!("{model}@{alias}");
+            let history = self.history_rows(db, model, &alias);
+            let history = found.or_say(&place, history);
+            found.changes += history.len() as u64;
+            for (revision, flaw) in history_flaws(&history) {
+                found.say(format!("{place}, revision {revision}"), flaw);
+            }
+            let last = self.last_change(db, model, &alias);
+            if found.or_say(&place, last).as_ref() != history.last() {
+                found.say(&place, "it does not point where its history ends");
+            }
+        }
+    }
+
+    fn verify_policies(&self, db: &Connection, found: &mut Verification) {
+        let sql = "SELECT model, alias, policy, actor, at, seal FROM policy ORDER BY id";
+        let policies = self.all(db, sql, params![], |row| {
+            let (model, alias) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            let (json, actor) = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+            let seal = seal::policy(&model, &alias, &json, &actor, row.get(4)?);
+            let kept = row.get::<_, Vec<u8>>(5)?;
+            Ok((model, alias, kept == seal.as_bytes()))
+        });
+        let mut seen = BTreeSet::new();
+        for (model, alias, whole) in found.or_say("policies", policies) {
+            let place = format!("policy of {model}@{alias}");
+            if !whole {
+                found.say(&place, "it is not what its seal says");
+            }
+            if seen.insert((model.clone(), alias.clone())) {
+                let policy = self.policy_row(db, &model, &alias);
+                found.or_say(&place, policy.map(drop));
+            }
+        }
+    }
+}
