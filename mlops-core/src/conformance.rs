@@ -2,7 +2,11 @@
 //!
 //! Each takes an implementation and panics, naming the clause, where the contract is broken.
 
+mod registry;
+
 use arrow::array::RecordBatch;
+
+pub use registry::registry;
 
 use crate::model::{Model, Predictions};
 use crate::{Analyzer, DataSource, MemorySource, Rows, Scan, State};

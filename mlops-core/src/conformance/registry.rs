@@ -1,0 +1,390 @@
+//! The contract of a registry, clause by clause.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{
+    Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion, Promotion,
+    PromotionPolicy, Registry, RegistryExt, Rollback, Timestamp, Verdict, Version, history_flaws,
+    manifest_digest,
+};
+
+const MODEL: &str = "conformance-loans";
+const RACE: &str = "conformance-race";
+const ALIAS: &str = "champion";
+
+/// Tests the contract of [`Registry`] on one that has no models whose names start with
+/// `conformance-`.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn registry(registry: &dyn Registry) {
+    assert_eq!(registry.versions(MODEL).expect("versions"), [0; 0], "no such model: no versions");
+    versions(registry);
+    hostile_names(registry);
+    gates_and_approvals(registry);
+    promotion(registry);
+    rollback(registry);
+    policies(registry);
+    race(registry);
+}
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_millis(1_769_860_800_000 + second * 1000)
+}
+
+fn new(model: &str) -> NewVersion {
+    NewVersion::new(model, "ana").with_artifact("model.json", "{\"w\": 1}")
+}
+
+fn report(version: &Version, gate: &str, verdict: Verdict, at: Timestamp) -> GateReport {
+    let finding =
+        Finding::new("roc_auc", "hold-out", verdict, "≥ 0.75", "0.8").with_value(0.1 + 0.7);
+    GateReport::new(version.digest, Assessment::new(gate, 10, vec![finding]), at)
+}
+
+fn approval(by: &str) -> Approval {
+    Approval { by: by.into(), comment: "read\0 it: ✓".into(), at: time(3) }
+}
+
+fn promote_to(model: &str, version: u64, expected_revision: u64) -> Promotion {
+    Promotion {
+        model: model.into(),
+        alias: ALIAS.into(),
+        version,
+        actor: "ana".into(),
+        reason: "better".into(),
+        expected_revision,
+    }
+}
+
+fn back(model: &str, expected_revision: u64) -> Rollback {
+    Rollback {
+        model: model.into(),
+        alias: ALIAS.into(),
+        actor: "ben".into(),
+        reason: "complaints".into(),
+        expected_revision,
+    }
+}
+
+/// A version that may be promoted under the default policy.
+fn ready(registry: &dyn Registry, model: &str) -> u64 {
+    let version = registry.register(new(model), time(0)).expect("register");
+    let gate = report(&version, "quality", Verdict::Pass, time(1));
+    registry.record_gate(model, version.number, gate).expect("record_gate");
+    registry.approve(model, version.number, approval("ben")).expect("approve");
+    version.number
+}
+
+fn versions(registry: &dyn Registry) {
+    let mut first = new(MODEL)
+        .with_artifact("deep/er/größe.bin", (0..=255).cycle().take(700_000).collect::<Vec<u8>>())
+        .with_artifact("empty", "")
+        .with_param("depth", 3)
+        .with_param("text", "line\nfeed, \0 and ✓")
+        .with_tag("run", "")
+        .with_data_digest(Digest::of(b"data"));
+    let numbers =
+        [0.0, -0.0, 0.1 + 0.2, f64::MAX, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    for (n, value) in numbers.into_iter().enumerate() {
+        first = first.with_metric(format!("m {n}"), value);
+    }
+    first = first.with_metric("nan with a payload", f64::from_bits(0x7ff8_0000_dead_beef));
+    let made = registry.register(first.clone(), time(0)).expect("register");
+    assert_eq!((made.number, &*made.model, &*made.author), (1, MODEL, "ana"), "the first version");
+    assert_eq!(made.created_at, time(0), "the time is the caller's");
+    assert_eq!(made.digest, manifest_digest(&made.artifacts), "the digest of the manifest");
+    let names: Vec<_> = made.artifacts.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["deep/er/größe.bin", "empty", "model.json"], "artifacts sorted by name");
+
+    let read = registry.version(MODEL, 1).expect("version");
+    let bits = |v: &Version| v.metrics.values().map(|m| m.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&read), bits(&made), "metrics to the bit, as register gave them");
+    assert_eq!(
+        bits(&read),
+        first.metrics.values().map(|m| m.to_bits()).collect::<Vec<_>>(),
+        "metrics to the bit, as they were given"
+    );
+    let rest = |v: Version| Version { metrics: std::collections::BTreeMap::new(), ..v };
+    assert_eq!(rest(read.clone()), rest(made), "what register gave is what is read");
+    assert_eq!((&read.params, &read.tags), (&first.params, &first.tags), "parameters and tags");
+    assert_eq!(read.data_digest, first.data_digest, "the data's digest");
+    for (name, bytes) in &first.artifacts {
+        let stored = registry.artifact(MODEL, 1, name).expect("artifact");
+        assert!(stored == *bytes, "the bytes of `{name}`");
+    }
+    let missing = |e: Error| matches!(e, Error::NotFound { .. });
+    for (number, name) in [(1, "other"), (1, "../model.json"), (1, ""), (2, "model.json")] {
+        let error = registry.artifact(MODEL, number, name).expect_err("no such artifact");
+        assert!(missing(error), "`{name}` of version {number} is not found");
+    }
+    for (model, number) in [(MODEL, 0), (MODEL, 2), (MODEL, u64::MAX), ("conformance-no", 1)] {
+        let error = registry.version(model, number).expect_err("no such version");
+        assert!(missing(error), "{model} v{number} is not found");
+    }
+    // The same bytes again are another version of the same digest.
+    let again = registry.register(new(MODEL), time(1)).expect("register");
+    let third = registry.register(new(MODEL), time(-1)).expect("register");
+    assert_eq!((again.number, third.number), (2, 3), "numbers count up, whatever the clock says");
+    assert_eq!(again.digest, third.digest, "equal files, equal digests");
+    assert_ne!(again.digest, read.digest, "other files, another digest");
+    assert_eq!(registry.versions(MODEL).expect("versions"), [1, 2, 3], "the numbers");
+    assert!(registry.models().expect("models").contains(&MODEL.to_owned()), "the model's name");
+}
+
+fn hostile_names(registry: &dyn Registry) {
+    let invalid = |new: NewVersion, why: &str| {
+        let error = registry.register(new, time(0)).expect_err(why);
+        assert!(matches!(error, Error::Invalid { .. }), "{why:.60}: {error}");
+        assert!(error.to_string().len() < 1000, "{why:.60}: an error of sane length");
+    };
+    let huge = "x".repeat(1 << 20);
+    let bad_names =
+        ["", ".", "..", "../x", "a/b", "a\\b", "a b", "a\0", "größe", "-f", ".x", "a\n", &huge];
+    for name in bad_names {
+        invalid(new(name), name);
+    }
+    for name in ["", " ", "a\n", " ana", &huge] {
+        invalid(NewVersion { author: name.into(), ..new(MODEL) }, name);
+        invalid(new(MODEL).with_metric(name, 1.0), name);
+        invalid(new(MODEL).with_param(name, 1), name);
+        invalid(new(MODEL).with_tag(name, "x"), name);
+    }
+    for name in [
+        "",
+        "/",
+        "/etc/passwd",
+        "..",
+        "../x",
+        "a/../b",
+        "a//b",
+        "a/",
+        "./a",
+        "a/.",
+        "a\\b",
+        "C:x",
+        "c:/x",
+        "\\\\server\\x",
+        "a\0b",
+        "a\n",
+        "con",
+        "NUL.txt",
+        "a/COM1.bin",
+        "x.",
+        "x ",
+        "a?",
+        &huge,
+    ] {
+        invalid(new(MODEL).with_artifact(name, "x"), name);
+    }
+    invalid(new(MODEL).with_artifact("MODEL.json", "x"), "names that differ only in case");
+    invalid(new(MODEL).with_artifact("model.json/x", "x"), "a file as a directory");
+    invalid(NewVersion { artifacts: [].into(), ..new(MODEL) }, "no artifacts");
+    assert_eq!(registry.versions(MODEL).expect("versions"), [1, 2, 3], "nothing was registered");
+    for name in bad_names {
+        if let Ok(versions) = registry.versions(name) {
+            assert_eq!(versions, [0; 0], "{name:.60} has no versions");
+        }
+        if let Ok(alias) = registry.alias(MODEL, name) {
+            assert_eq!(alias, None, "{name:.60} is no alias");
+        }
+        let policy = PromotionPolicy::default();
+        registry.set_policy(MODEL, name, policy, "ana", time(0)).expect_err("a bad alias");
+        let promotion = Promotion { alias: name.into(), ..promote_to(MODEL, 1, 0) };
+        registry.promote(promotion, time(9)).expect_err("a bad alias");
+        let rollback = Rollback { alias: name.into(), ..back(MODEL, 0) };
+        registry.rollback(rollback, time(9)).expect_err("a bad alias");
+    }
+}
+
+fn gates_and_approvals(registry: &dyn Registry) {
+    let version = registry.version(MODEL, 1).expect("version");
+    let other = registry.version(MODEL, 2).expect("version");
+    let gate = report(&version, "quality", Verdict::Inconclusive, time(1));
+    registry.record_gate(MODEL, 1, gate.clone()).expect("record_gate");
+    let error = registry
+        .record_gate(MODEL, 1, report(&other, "quality", Verdict::Pass, time(1)))
+        .expect_err("a report on other bytes");
+    assert!(matches!(error, Error::Invalid { .. }), "a report on other bytes: {error}");
+    let error = registry.record_gate(MODEL, 99, gate.clone()).expect_err("no such version");
+    assert!(matches!(error, Error::NotFound { .. }), "no such version: {error}");
+
+    let error = registry.approve(MODEL, 1, approval("ana")).expect_err("its own author");
+    assert!(matches!(error, Error::Blocked { .. }), "its own author: {error}");
+    let error = registry.approve(MODEL, 99, approval("ben")).expect_err("no such version");
+    assert!(matches!(error, Error::NotFound { .. }), "no such version: {error}");
+    registry.approve(MODEL, 1, approval("")).expect_err("nobody");
+    registry.approve(MODEL, 1, approval("ben")).expect("approve");
+    registry
+        .approve(MODEL, 1, Approval { comment: "again".into(), ..approval("ben") })
+        .expect("approving twice is no error");
+    let read = registry.version(MODEL, 1).expect("version");
+    assert_eq!(read.gates, [gate], "the gates, as they were recorded");
+    assert_eq!(read.approvals, [approval("ben")], "of one person's approvals the first");
+}
+
+fn promotion(registry: &dyn Registry) {
+    let blocked = |promotion: Promotion, at: Timestamp, why: &str| -> Vec<String> {
+        match registry.promote(promotion, at) {
+            Err(Error::Blocked { reasons, .. }) => reasons,
+            other => panic!("{why}: expected a block, found {other:?}"),
+        }
+    };
+    let reasons = blocked(promote_to(MODEL, 2, 0), time(9), "no gate, no approval");
+    assert_eq!(reasons.len(), 2, "every obstacle is named: {reasons:?}");
+    blocked(promote_to(MODEL, 1, 0), time(9), "an inconclusive gate");
+    let version = registry.version(MODEL, 1).expect("version");
+    let record = |verdict, second| {
+        let gate = report(&version, "quality", verdict, time(second));
+        registry.record_gate(MODEL, 1, gate).expect("record_gate");
+    };
+    record(Verdict::Fail, 2);
+    blocked(promote_to(MODEL, 1, 0), time(9), "a failed gate");
+    record(Verdict::Pass, 3);
+    let fairness = report(&version, "fairness", Verdict::Fail, time(3));
+    registry.record_gate(MODEL, 1, fairness).expect("record_gate");
+    blocked(promote_to(MODEL, 1, 0), time(9), "one gate of two");
+    let fairness = report(&version, "fairness", Verdict::Pass, time(4));
+    registry.record_gate(MODEL, 1, fairness).expect("record_gate");
+    blocked(promote_to(MODEL, 1, 0), time(2), "gates from the future");
+    assert_eq!(registry.alias(MODEL, ALIAS).expect("alias"), None, "a block changes nothing");
+    assert_eq!(registry.history(MODEL, ALIAS).expect("history"), [], "nor its history");
+    let error = registry.promote(promote_to(MODEL, 99, 0), time(9)).expect_err("no such version");
+    assert!(matches!(error, Error::NotFound { .. }), "no such version: {error}");
+    let error = registry.promote(promote_to(MODEL, 1, 1), time(9)).expect_err("a conflict");
+    assert!(
+        matches!(error, Error::Conflict { expected: 1, found: 0, .. }),
+        "a revision that is not there: {error}"
+    );
+
+    let alias = registry.promote(promote_to(MODEL, 1, 0), time(9)).expect("promote");
+    assert_eq!((alias.version, alias.revision, alias.since), (1, 1, time(9)), "the alias");
+    assert_eq!(registry.alias(MODEL, ALIAS).expect("alias"), Some(alias.clone()), "as it is read");
+    assert_eq!(registry.aliases(MODEL).expect("aliases"), [alias], "in the list");
+    let history = registry.history(MODEL, ALIAS).expect("history");
+    let [change] = history.as_slice() else { panic!("one change, found {history:?}") };
+    assert_eq!((change.kind, change.previous), (ChangeKind::Promotion, None), "the first change");
+    assert_eq!((&*change.actor, &*change.reason), ("ana", "better"), "who and why");
+    assert_eq!(change.gates, ["fairness", "quality"], "the gates that were open");
+    assert_eq!(change.approvals, ["ben"], "who had approved");
+
+    let error = registry.promote(promote_to(MODEL, 1, 0), time(9)).expect_err("a conflict");
+    assert!(
+        matches!(error, Error::Conflict { expected: 0, found: 1, .. }),
+        "the loser of a race: {error}"
+    );
+    blocked(promote_to(MODEL, 1, 1), time(9), "the version that it names already");
+    let (version, bytes) = registry.load(MODEL, ALIAS, "model.json").expect("load");
+    assert_eq!((version.number, bytes.as_slice()), (1, &b"{\"w\": 1}"[..]), "load");
+    let error = registry.load(MODEL, "nobody", "model.json").expect_err("no such alias");
+    assert!(matches!(error, Error::NotFound { .. }), "no such alias: {error}");
+}
+
+fn rollback(registry: &dyn Registry) {
+    let error = registry.rollback(back(MODEL, 1), time(10)).expect_err("nothing before it");
+    assert!(matches!(error, Error::NotFound { .. }), "nothing before it: {error}");
+    let never = Rollback { alias: "never".into(), ..back(MODEL, 0) };
+    let error = registry.rollback(never, time(10)).expect_err("never set");
+    assert!(matches!(error, Error::NotFound { .. }), "an alias that was never set: {error}");
+    let numbers = [ready(registry, MODEL), ready(registry, MODEL), ready(registry, MODEL)];
+    let [second, third, fourth] = numbers;
+    registry.promote(promote_to(MODEL, second, 1), time(11)).expect("promote");
+    registry.promote(promote_to(MODEL, third, 2), time(12)).expect("promote");
+    let error = registry.rollback(back(MODEL, 2), time(13)).expect_err("a conflict");
+    assert!(matches!(error, Error::Conflict { expected: 2, found: 3, .. }), "a conflict: {error}");
+    let step = |revision: u64, expected: u64| {
+        let alias = registry.rollback(back(MODEL, revision), time(13)).expect("rollback");
+        assert_eq!((alias.version, alias.revision), (expected, revision + 1), "a rollback");
+    };
+    step(3, second);
+    step(4, 1);
+    registry.rollback(back(MODEL, 5), time(14)).expect_err("nothing further back");
+    registry.promote(promote_to(MODEL, fourth, 5), time(15)).expect("promote after rollbacks");
+    step(6, 1);
+    registry.rollback(back(MODEL, 7), time(16)).expect_err("nothing further back");
+    let history = registry.history(MODEL, ALIAS).expect("history");
+    let versions: Vec<_> = history.iter().map(|c| c.version).collect();
+    assert_eq!(versions, [1, second, third, second, 1, fourth, 1], "the history, oldest first");
+    assert!(history_flaws(&history).is_empty(), "a history that holds together");
+    let last = history.last().expect("a change");
+    assert_eq!((last.kind, &*last.actor), (ChangeKind::Rollback, "ben"), "who rolled back");
+}
+
+fn policies(registry: &dyn Registry) {
+    let get = || registry.policy(MODEL, "strict").expect("policy");
+    assert_eq!(get(), PromotionPolicy::default(), "the default");
+    let mut strict = PromotionPolicy {
+        required_gates: vec!["quality".into(), "drift".into()],
+        approvals: 2,
+        max_gate_age_millis: Some(5000),
+    };
+    let set = |policy: &PromotionPolicy| {
+        registry.set_policy(MODEL, "strict", policy.clone(), "cleo", time(0)).expect("set_policy");
+        assert_eq!(get(), *policy, "the policy that was set");
+    };
+    set(&strict);
+    assert_eq!(
+        registry.policy(MODEL, ALIAS).expect("policy"),
+        PromotionPolicy::default(),
+        "of that alias only"
+    );
+    let promote = |second: i64| {
+        let promotion = Promotion { alias: "strict".into(), ..promote_to(MODEL, 1, 0) };
+        registry.promote(promotion, time(second))
+    };
+    let reasons = |second: i64| match promote(second) {
+        Err(Error::Blocked { reasons, .. }) => reasons.len(),
+        other => panic!("expected a block, found {other:?}"),
+    };
+    assert_eq!(reasons(5), 2, "one gate and one approval are missing");
+    assert_eq!(reasons(100), 4, "and both gates are too old");
+    registry.approve(MODEL, 1, approval("cleo")).expect("approve");
+    assert_eq!(reasons(5), 1, "the gate is missing");
+    strict.required_gates.pop();
+    set(&strict);
+    promote(5).expect("promote");
+    let aliases = registry.aliases(MODEL).expect("aliases");
+    let names: Vec<_> = aliases.iter().map(|a| a.alias.as_str()).collect();
+    assert_eq!(names, [ALIAS, "strict"], "aliases sorted by name");
+}
+
+/// Threads that move one alias, each on the revision that it has seen.
+fn race(registry: &dyn Registry) {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 6;
+    let moved = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    let number = ready(registry, RACE);
+                    loop {
+                        let seen = registry.revision(RACE, ALIAS).expect("alias");
+                        match registry.promote(promote_to(RACE, number, seen), time(9)) {
+                            Ok(alias) => {
+                                assert_eq!(alias.revision, seen + 1, "the next revision");
+                                moved.fetch_add(1, Ordering::Relaxed);
+                                break;
+                            }
+                            Err(Error::Conflict { found, .. }) => {
+                                assert_ne!(found, seen, "a conflict with a revision that changed");
+                            }
+                            Err(e) => panic!("a race may only conflict: {e}"),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let total = THREADS * EACH;
+    assert_eq!(moved.load(Ordering::Relaxed), total, "every promotion got through");
+    let numbers: Vec<_> = (1..=total).collect();
+    assert_eq!(registry.versions(RACE).expect("versions"), numbers, "numbers without gaps");
+    let history = registry.history(RACE, ALIAS).expect("history");
+    assert_eq!(history.len() as u64, total, "one change a promotion");
+    let flaws = history_flaws(&history);
+    assert!(flaws.is_empty(), "the history is a total order without gaps: {flaws:?}");
+    let mut named: Vec<_> = history.iter().map(|c| c.version).collect();
+    named.sort_unstable();
+    assert_eq!(named, numbers, "every version once");
+}
