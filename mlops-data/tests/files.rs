@@ -47,7 +47,10 @@ fn what_is_not_there_is_said() {
     assert!(error("*.csv").contains("expected at least one file"));
     assert!(error("").contains("expected at least one file"));
     fs::write(dir.path().join("a.xlsx"), "x").unwrap();
-    assert!(error("a.xlsx").contains("expected csv, tsv, parquet or pq, found xlsx"));
+    assert!(
+        error("a.xlsx")
+            .contains("expected csv, tsv, parquet, pq, arrow, ipc or feather, found xlsx")
+    );
     fs::create_dir_all(dir.path().join("y=1")).unwrap();
     fs::write(dir.path().join("y=1/a.csv"), "x\n1\n").unwrap();
     assert_eq!(open(dir.path().join("y=*/?.csv")).unwrap().partitions().unwrap().len(), 1);

@@ -1,5 +1,7 @@
 //! Where rows go to: files, written whole or not at all.
 
+mod csv;
+mod ipc;
 mod parquet;
 mod whole_file;
 
@@ -11,6 +13,8 @@ use arrow::datatypes::SchemaRef;
 use mlops_core::{DataSource, Digest, Error, Result, Scan};
 use serde::{Deserialize, Serialize};
 
+pub use self::csv::CsvSink;
+pub use self::ipc::IpcSink;
 pub use self::parquet::ParquetSink;
 
 /// A file being written.

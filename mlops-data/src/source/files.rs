@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use mlops_core::{Batches, DataSource, Error, Partition, Result};
 
 use super::csv::{CsvOptions, CsvSource};
+use super::ipc::IpcSource;
 use super::parquet::ParquetSource;
 
 /// The format that a file's extension names.
@@ -13,9 +14,10 @@ use super::parquet::ParquetSource;
 enum Format {
     Csv(u8),
     Parquet,
+    Ipc,
 }
 
-const EXTENSIONS: &str = "csv, tsv, parquet or pq";
+const EXTENSIONS: &str = "csv, tsv, parquet, pq, arrow, ipc or feather";
 
 fn format(path: &Path) -> Option<Format> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -23,12 +25,13 @@ fn format(path: &Path) -> Option<Format> {
         "csv" => Format::Csv(b','),
         "tsv" => Format::Csv(b'\t'),
         "parquet" | "pq" => Format::Parquet,
+        "arrow" | "ipc" | "feather" => Format::Ipc,
         _ => return None,
     })
 }
 
 /// A file, a directory of files, or the files of a pattern as a source: the format is what the
-/// extension says (csv, tsv, parquet, pq). For options, open the format's own source.
+/// extension says (csv, tsv, parquet, pq, arrow, ipc, feather). For options, open the format's own source.
 ///
 /// ```
 /// use mlops_core::DataSource;
@@ -56,6 +59,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn DataSource>> {
             Box::new(CsvOptions::new().delimiter(delimiter).open(path)?)
         }
         Some(Format::Parquet) => Box::new(ParquetSource::open(path)?),
+        Some(Format::Ipc) => Box::new(IpcSource::open(path)?),
         None => {
             let what = format!("extension of {}", path.display());
             let found = path.extension().map_or("none".into(), |e| e.to_string_lossy());

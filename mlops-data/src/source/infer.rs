@@ -180,7 +180,7 @@ impl InferredColumn {
 /// ```text
 /// 3 columns from all 4 rows
 /// age   integer   4 values; not boolean: `31` (line 2)
-/// zip   text      3 values, 1 null; not integer: `0150` (line 3)
+/// zip   text      3 values, 1 null; not float: `0150` (line 3)
 /// note  text      no values
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,9 +238,10 @@ impl fmt::Display for InferredSchema {
                 (values, 0) => write!(f, " {values} values")?,
                 (values, nulls) => write!(f, " {values} values, {nulls} null")?,
             }
-            // Of the narrower types, the one that lasted longest tells the most.
+            // Of the narrower types, the one that lasted longest tells the most; of those that fell
+            // by one value, that it is no number.
             let narrower = column.ruled_out.iter().filter(|o| o.reading < reading);
-            if let Some(out) = narrower.max_by_key(|o| (o.line, std::cmp::Reverse(o.reading))) {
+            if let Some(out) = narrower.max_by_key(|o| (o.line, o.reading == Reading::Float)) {
                 write!(f, "; not {}: `{}` (", out.reading, out.value.escape_debug())?;
                 if let Some(file) = &out.file {
                     write!(f, "{file}, ")?;
@@ -294,7 +295,7 @@ mod tests {
         let schema = InferredSchema { columns: vec![column], rows: 3, complete: true };
         assert_eq!(
             schema.explain(),
-            "1 columns from all 3 rows\nzip  text       2 values, 1 null; not integer: `0150` (line 4)"
+            "1 columns from all 3 rows\nzip  text       2 values, 1 null; not float: `0150` (line 4)"
         );
     }
 }

@@ -7,6 +7,7 @@ mod csv_column;
 mod csv_records;
 mod files;
 mod infer;
+mod ipc;
 mod narrow;
 mod parquet;
 
@@ -14,6 +15,7 @@ pub(crate) use civil::timestamp;
 pub use csv::{CsvOptions, CsvSource};
 pub use files::{FilesSource, open};
 pub use infer::{InferredColumn, InferredSchema, Reading, RuledOut};
+pub use ipc::IpcSource;
 pub(crate) use narrow::collect;
 pub use narrow::{Filtered, Projected};
 pub use parquet::{ParquetSource, Prune};
