@@ -4,7 +4,9 @@ use mlops_core::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array,
 };
 use mlops_core::arrow::compute::{concat, concat_batches, take_record_batch};
-use mlops_core::states::{CategoryCounts, ConfusionCounts, Histogram, NumericSummary, RowCount};
+use mlops_core::states::{
+    CategoryCounts, ConfusionCounts, Distinct, Histogram, NumericSummary, Quantiles, RowCount,
+};
 use mlops_core::{
     Analyzer, Description, MemorySource, Result, Rows, Scan, State, batch, conformance,
 };
@@ -130,6 +132,13 @@ fn all(rows: &RecordBatch) {
     let edges = vec![-1e16, -1.0, 0.0, 0.1, 1.0, 1e6, 1e300];
     check(&Histogram::new("x", edges).expect("edges"), rows);
     check(&Histogram::new("x", vec![]).expect("no edges"), rows);
+    for column in ["x", "tame"] {
+        check(&Quantiles::new(column), rows);
+        check(&Quantiles::new(column).with_cap(50), rows);
+        check(&Distinct::new(column), rows);
+        check(&Distinct::new(column).with_cap(30), rows);
+    }
+    check(&Distinct::new("city"), rows);
     check(&CategoryCounts::new("city"), rows);
     check(&CategoryCounts::new("city").with_cap(7).expect("a cap"), rows);
     check(&ConfusionCounts::new("y", "guess", "1"), rows);

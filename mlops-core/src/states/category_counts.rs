@@ -7,7 +7,8 @@ use arrow::array::Array;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str, take_u64};
+use super::values;
+use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str};
 use crate::{Analyzer, Description, Error, Result, Rows, State};
 
 /// Counts of a column that [`Rows::categories`] can read, by label.
@@ -258,8 +259,8 @@ impl Analyzer for CategoryCounts {
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<CategoryState> {
         let mut state = self.start();
-        state.nulls = take_u64(bytes)?;
-        state.overflow = take_u64(bytes)?;
+        state.nulls = values::take_count(bytes)?;
+        state.overflow = values::take_count(bytes)?;
         let n = take_len(bytes, 16)?;
         if n > self.cap || (state.overflow > 0 && n < self.cap) {
             return Err(bad(bytes, format!("as many labels as the cap of {}", self.cap), n));
@@ -267,11 +268,11 @@ impl Analyzer for CategoryCounts {
         let mut rows = state.nulls.checked_add(state.overflow);
         for _ in 0..n {
             let label: Box<str> = take_str(bytes)?.into();
-            let count = take_u64(bytes)?;
+            let count = values::take_count(bytes)?;
             let key = (xxh3_64(label.as_bytes()), label);
             let in_order = state.labels.last_key_value().is_none_or(|(last, _)| *last < key);
             rows = rows.and_then(|r| r.checked_add(count));
-            if !in_order || count == 0 || rows.is_none() {
+            if !in_order || count == 0 || rows.is_none_or(|r| r > values::MOST_ROWS) {
                 return Err(bad(bytes, "labels in the order of their hash, with counts", count));
             }
             state.labels.insert(key, count);

@@ -7,7 +7,8 @@ use arrow::array::Array;
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str, take_u64};
+use super::values;
+use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str};
 use crate::{Analyzer, Categories, Description, Error, Result, Rows, State, is_numeric};
 
 /// Binary confusion counts of two columns of labels that [`Rows::categories`] can read.
@@ -275,11 +276,11 @@ impl Analyzer for ConfusionCounts {
         let c = &mut state.counts;
         let mut rows = Some(0u64);
         for count in [&mut c.tp, &mut c.fp, &mut c.tn, &mut c.fn_, &mut c.nulls] {
-            *count = take_u64(bytes)?;
+            *count = values::take_count(bytes)?;
             rows = rows.and_then(|r| r.checked_add(*count));
         }
         let n = take_len(bytes, 8)?;
-        if n > 2 || rows.is_none() {
+        if n > 2 || rows.is_none_or(|r| r > values::MOST_ROWS) {
             return Err(bad(bytes, "at most 2 labels, and counts below 2^64", n));
         }
         for _ in 0..n {

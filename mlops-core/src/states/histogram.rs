@@ -5,8 +5,10 @@ use std::fmt;
 use arrow::array::Array;
 use serde::{Deserialize, Serialize};
 
+use super::grid::Grid;
+use super::kernel::{self, BLOCK};
 use super::values;
-use crate::bytes::{bad, put_len, put_u64, take_len, take_u64};
+use crate::bytes::{bad, put_len, put_u64, take_len};
 use crate::{Analyzer, Description, Error, Result, Rows, State};
 
 /// Counts of a column of numbers by fixed edges.
@@ -28,11 +30,19 @@ use crate::{Analyzer, Description, Error, Result, Rows, State};
 /// assert_eq!(h.cdf(), Some(vec![0.4, 0.8])); // share of values ≤ each edge
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Histogram {
     column: String,
     edges: Vec<f64>,
+    /// Follows from the edges.
+    grid: Grid,
+}
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.column == other.column && self.edges == other.edges
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,7 +91,8 @@ impl Histogram {
             let found = format!("{low} before {high}");
             return Err(Error::invalid(what, "strictly increasing numbers", found));
         }
-        Ok(Self { column, edges })
+        let grid = Grid::new(&edges);
+        Ok(Self { column, edges, grid })
     }
 
     /// The column.
@@ -101,18 +112,33 @@ impl Histogram {
         self.named(state)
     }
 
-    /// The seam of the lookup: counts plain values.
     fn add(&self, state: &mut HistogramState, values: &[f64]) {
-        for &x in values {
-            if x.is_finite() {
-                let at = lower_bound(&self.edges, x);
-                let on_edge = self.edges.get(at).is_some_and(|&e| e == x);
-                state.cells[2 * at + usize::from(on_edge)] += 1;
-            } else if x.is_nan() {
-                state.apart[NANS] += 1;
-            } else {
-                state.apart[if x > 0.0 { POSITIVE } else { NEGATIVE }] += 1;
+        let mut places = [0; BLOCK];
+        for block in values.chunks(BLOCK) {
+            if kernel::is_finite(kernel::max_magnitude(block)) {
+                self.add_finite(state, block, &mut places);
+                continue;
             }
+            let mut finite = [0.0; BLOCK];
+            let mut n = 0;
+            for &x in block {
+                if x.is_finite() {
+                    finite[n] = x;
+                    n += 1;
+                } else if x.is_nan() {
+                    state.apart[NANS] += 1;
+                } else {
+                    state.apart[if x > 0.0 { POSITIVE } else { NEGATIVE }] += 1;
+                }
+            }
+            self.add_finite(state, &finite[..n], &mut places);
+        }
+    }
+
+    fn add_finite(&self, state: &mut HistogramState, block: &[f64], places: &mut [u32; BLOCK]) {
+        self.grid.locate(block, &mut places[..]);
+        for &place in &places[..block.len()] {
+            state.cells[place as usize] += 1;
         }
     }
 
@@ -126,17 +152,6 @@ impl Histogram {
             negative_infinities: state.apart[NEGATIVE],
         }
     }
-}
-
-/// The number of edges below x, by a search whose steps do not depend on x.
-fn lower_bound(edges: &[f64], x: f64) -> usize {
-    let (mut base, mut size) = (0, edges.len());
-    while size > 1 {
-        let half = size / 2;
-        base += if edges[base + half - 1] < x { half } else { 0 };
-        size -= half;
-    }
-    base + usize::from(edges.get(base).is_some_and(|&e| e < x))
 }
 
 /// What a [`Histogram`] has counted so far.
@@ -289,17 +304,17 @@ impl Analyzer for Histogram {
     fn decode(&self, bytes: &mut &[u8]) -> Result<HistogramState> {
         let mut apart = [0; 4];
         for count in &mut apart {
-            *count = take_u64(bytes)?;
+            *count = values::take_count(bytes)?;
         }
         let n = take_len(bytes, size_of::<u64>())?;
         let expected = 2 * self.edges.len() + 1;
         if n != expected {
             return Err(bad(bytes, format!("{expected} cells"), n));
         }
-        let cells: Vec<_> = (0..n).map(|_| take_u64(bytes)).collect::<Result<_>>()?;
+        let cells: Vec<_> = (0..n).map(|_| values::take_count(bytes)).collect::<Result<_>>()?;
         let total = cells.iter().chain(&apart).try_fold(0u64, |sum, &c| sum.checked_add(c));
-        if total.is_none() {
-            return Err(bad(bytes, "counts whose sum is below 2^64", "more"));
+        if total.is_none_or(|n| n > values::MOST_ROWS) {
+            return Err(values::too_many(bytes));
         }
         Ok(HistogramState { cells, apart })
     }

@@ -27,6 +27,12 @@ pub(super) fn magic(unit: i32) -> f64 {
     "aarch64+neon"
 ))]
 pub(super) fn max_magnitude(values: &[f64]) -> u64 {
+    max_magnitude_here(values)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn max_magnitude_here(values: &[f64]) -> u64 {
     values.iter().fold(0, |max, x| max.max(x.to_bits() & MAGNITUDE))
 }
 
@@ -50,6 +56,12 @@ fn cut(rest: f64, magic: f64) -> (u64, f64) {
     "aarch64+neon"
 ))]
 pub(super) fn slices(values: &[f64], m: [f64; 3]) -> [i64; 3] {
+    slices_here(values, m)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn slices_here(values: &[f64], m: [f64; 3]) -> [i64; 3] {
     let mut sums = [0u64; 3];
     for &x in values {
         let (a, rest) = cut(x, m[0]);
@@ -93,6 +105,12 @@ pub(super) fn from_key(key: i64) -> f64 {
     "aarch64+neon"
 ))]
 pub(super) fn range(values: &[f64]) -> Range {
+    range_here(values)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn range_here(values: &[f64]) -> Range {
     let (mut magnitude, mut min, mut max) = (0, i64::MAX, i64::MIN);
     let (mut zeros, mut negatives) = (0, 0);
     for &x in values {
@@ -176,4 +194,42 @@ fn square_slices_with(
         squares[3] = squares[3].wrapping_add(d.wrapping_add(h));
     }
     (sums.map(|s| s as i64), squares.map(|s| s as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        /// What this machine dispatches to, against the plain compilation and Dekker's product.
+        #[test]
+        fn every_path_has_the_same_bits(
+            bits in prop::collection::vec(any::<u64>(), 0..200),
+            small in prop::collection::vec(-1e9..1e9f64, 0..200),
+            top in -8i32..8,
+        ) {
+            let any: Vec<_> = bits.into_iter().map(f64::from_bits).collect();
+            prop_assert_eq!(max_magnitude(&any), max_magnitude_here(&any));
+            prop_assert_eq!(range(&any), range_here(&any));
+            // Of magnitudes that this window holds.
+            let scaled: Vec<_> = small.iter().map(|x| x * pow2(WIDTH * top)).collect();
+            let m = [0, 1, 2].map(|i| magic(top - i));
+            prop_assert_eq!(slices(&scaled, m), slices_here(&scaled, m));
+            let s = [0, 1, 2, 3].map(|i| magic(2 * top + 1 - i));
+            let portable = square_slices_split(&scaled, m, s);
+            prop_assert_eq!(square_slices(&scaled, m, s), portable);
+            let fused = square_slices_with(&scaled, m, s, |x, p| x.mul_add(x, -p));
+            prop_assert_eq!(fused, portable);
+        }
+
+        #[test]
+        fn keys_are_ordered_as_numbers(a in any::<f64>(), b in any::<f64>()) {
+            prop_assert_eq!(from_key(key(a)).to_bits(), a.to_bits());
+            if a < b {
+                prop_assert!(key(a) < key(b));
+            }
+        }
+    }
 }

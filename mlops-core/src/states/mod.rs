@@ -3,10 +3,13 @@
 mod bins;
 mod category_counts;
 mod confusion_counts;
+mod distinct;
+mod grid;
 mod histogram;
 mod kernel;
 mod moments;
 mod numeric_summary;
+mod quantiles;
 mod row_count;
 mod sum;
 mod values;
@@ -14,8 +17,10 @@ mod wide;
 
 pub use category_counts::{CategoryCounts, CategoryState, CategoryTable};
 pub use confusion_counts::{Confusion, ConfusionCounts, ConfusionState};
+pub use distinct::{Distinct, DistinctCount, DistinctState};
 pub use histogram::{Histogram, HistogramCounts, HistogramState};
 pub use moments::Moments;
 pub use numeric_summary::{NumericSummary, Summary};
+pub use quantiles::{QuantileState, QuantileTable, Quantiles};
 pub use row_count::RowCount;
 pub use sum::Sum;

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::bins::{Bins, decompose, from_hex, to_hex};
 use super::kernel::{self, BLOCK};
 use super::sum::Sum;
+use super::values;
 use super::wide::Wide;
-use crate::bytes::{bad, put_u64, take_u64};
+use crate::bytes::{bad, put_u64};
 use crate::{Error, Result, State};
 
 /// The units of the values within which squares stay normal numbers, or are too small to count.
@@ -157,7 +158,7 @@ impl Moments {
     /// # Errors
     /// [`Error::Decode`] on bytes that `encode` would not have written.
     pub fn decode(bytes: &mut &[u8]) -> Result<Self> {
-        let n = take_u64(bytes)?;
+        let n = values::take_count(bytes)?;
         let sum = Sum::decode(bytes)?;
         // Of a magnitude in (2^(40g−1), 2^(40g+39)] the square is in (2^(80g−2), 2^(80g+78)].
         let squares = match sum.0.top() {
@@ -222,5 +223,93 @@ impl TryFrom<String> for Moments {
         let rest = &mut bytes.as_slice();
         let moments = Self::decode(rest)?;
         if rest.is_empty() { Ok(moments) } else { Err(bad(rest, "the end", "more bytes")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::states::wide::pow2;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn the_fast_path_has_the_bits_of_the_integers(
+            like in prop::collection::vec((-1.0..1.0f64, -30i32..30), 0..200),
+            wide in prop::collection::vec((-1.0..1.0f64, -600i32..600), 0..100),
+            shift in -380i32..380,
+        ) {
+            let like: Vec<_> = like.into_iter().map(|(x, e)| x * pow2(e + shift)).collect();
+            let wide: Vec<_> = wide.into_iter().map(|(x, e)| x * pow2(e)).collect();
+            for values in [&like, &wide] {
+                let mut one_by_one = Moments::new();
+                for &x in values {
+                    one_by_one.add(x);
+                }
+                prop_assert_eq!(Moments::of(values), one_by_one);
+            }
+            let mut merged = Moments::of(&like);
+            merged.merge(Moments::of(&wide)).unwrap();
+            let all: Vec<_> = wide.iter().chain(&like).copied().collect();
+            prop_assert_eq!(merged, Moments::of(&all));
+            let mut bytes = Vec::new();
+            merged.encode(&mut bytes);
+            prop_assert_eq!(Moments::decode(&mut bytes.as_slice()).unwrap(), merged);
+        }
+
+        #[test]
+        fn a_huge_mean_leaves_the_variance_right(
+            centre in -(1i64 << 44)..(1 << 44),
+            offsets in prop::collection::vec(-50i64..50, 2..200),
+        ) {
+            let values: Vec<_> = offsets.iter().map(|d| (centre + d) as f64).collect();
+            let n = offsets.len() as i128;
+            let sum: i128 = offsets.iter().map(|&d| i128::from(d)).sum();
+            let squares: i128 = offsets.iter().map(|&d| i128::from(d * d)).sum();
+            let want = (n * squares - sum * sum) as f64 / (n * (n - 1)) as f64;
+            let moments = Moments::of(&values);
+            prop_assert_eq!(moments.variance(1), Some(want));
+            let mean = (i128::from(centre) * n + sum) as f64 / n as f64;
+            prop_assert!((moments.mean().unwrap() - mean).abs() <= mean.abs() * 2.0 * f64::EPSILON);
+        }
+
+        #[test]
+        fn hostile_bytes_do_no_harm(
+            noise in prop::collection::vec(any::<u8>(), 0..140),
+            values in prop::collection::vec(any::<f64>(), 0..5),
+            at in 0usize..128,
+            byte in any::<u8>(),
+        ) {
+            let mut mutated = Vec::new();
+            Moments::of(&values).encode(&mut mutated);
+            mutated[at] = byte;
+            for bytes in [noise, mutated] {
+                if let Ok(mut moments) = Moments::decode(&mut bytes.as_slice()) {
+                    moments.merge(moments).unwrap();
+                    moments.add_slice(&[1.0, 2.0]);
+                    let _ = (moments.mean(), moments.variance(1), moments.std(0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn undefined_is_none() {
+        assert_eq!(Moments::of(&[1.0]).variance(1), None);
+        assert_eq!(Moments::of(&[1.0]).variance(0), Some(0.0));
+        assert_eq!(Moments::of(&[0.0, -0.0]).variance(1), Some(0.0));
+        assert_eq!(Moments::of(&[1e200, -1e200]).variance(0), None, "10⁴⁰⁰ is no f64");
+        assert_eq!(Moments::of(&[1e-300, -1e-300]).variance(0), Some(0.0), "10⁻⁶⁰⁰ neither");
+        assert_eq!(Moments::of(&[3e-160, -3e-160]).variance(0), Some(3e-160 * 3e-160));
+    }
+
+    /// `numpy.var` of the values less 10⁹, which is exact there.
+    #[test]
+    fn as_numpy_says() {
+        let values: Vec<_> = (0..10_000).map(|i| 1e9 + f64::from(i % 7)).collect();
+        let shifted: Vec<_> = values.iter().map(|x| x - 1e9).collect();
+        assert_eq!(Moments::of(&values).variance(1), Moments::of(&shifted).variance(1));
+        assert!((Moments::of(&values).variance(0).unwrap() - 3.9998).abs() < 1e-3);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::kernel::{self, BLOCK, Range};
 use super::moments::Moments;
 use super::values;
-use crate::bytes::{bad, put_f64, put_u8, put_u64, take_f64, take_u8, take_u64};
+use crate::bytes::{bad, put_f64, put_u8, put_u64, take_f64, take_u8};
 use crate::{Analyzer, Description, Result, Rows, State};
 
 /// Rows, nulls, NaN, ±∞, minimum, maximum, zeros, negatives, mean and variance of a column that
@@ -179,7 +179,7 @@ impl Summary {
             &mut summary.zeros,
             &mut summary.negatives,
         ] {
-            *count = take_u64(bytes)?;
+            *count = values::take_count(bytes)?;
         }
         (summary.min, summary.max) = take_range(bytes)?;
         summary.moments = Moments::decode(bytes)?;
