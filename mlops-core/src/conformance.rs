@@ -225,3 +225,65 @@ pub fn alert_sink(sink: &dyn crate::alert::AlertSink) {
         }
     });
 }
+
+/// Tests the contract of [`DriftDetector`](crate::DriftDetector) on the reference that it was
+/// fitted on: data don't drift from themselves however they are cut, an empty source is no pass,
+/// and a missing column or one of another type is a finding, not an error.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn drift_detector(detector: &dyn crate::DriftDetector, reference: &RecordBatch) {
+    use crate::DriftDetectorExt as _;
+
+    let source = MemorySource::from(reference.clone());
+    let itself = detector.detect(&source).expect("a detector compares its reference");
+    assert!(!itself.verdict.is_fail(), "data don't drift from themselves: {itself}");
+    assert_eq!(itself.rows, reference.num_rows() as u64, "the rows that were looked at");
+    for finding in &itself.findings {
+        assert!(!finding.check.is_empty() && !finding.subject.is_empty(), "names: {finding:?}");
+        assert!(!finding.expected.is_empty() && !finding.observed.is_empty(), "words: {finding:?}");
+    }
+
+    let step = (reference.num_rows() / 3).max(1);
+    let pieces: Vec<_> = (0..reference.num_rows())
+        .step_by(step)
+        .map(|at| reference.slice(at, step.min(reference.num_rows() - at)))
+        .rev()
+        .collect();
+    let shuffled = MemorySource::new(reference.schema(), pieces).expect("pieces of one schema");
+    let again = detector.detect(&shuffled).expect("a detector compares pieces");
+    assert_eq!(again, itself, "the same findings however the rows come");
+
+    let mut plan = crate::Plan::new();
+    let twice = [(); 2].map(|()| detector.plan(&reference.schema(), &mut plan).expect("a plan"));
+    let measured = Scan::new(&source).run(&plan).expect("one scan for both");
+    for judge in &twice {
+        for _ in 0..2 {
+            let judged = judge.judge(&measured).expect("a judge may be used again");
+            assert_eq!(judged, itself, "the same findings on a shared scan");
+        }
+    }
+
+    let nothing = MemorySource::from(reference.slice(0, 0));
+    let empty = detector.detect(&nothing).expect("an empty source is no error");
+    assert!(!empty.verdict.is_pass(), "nothing was measured on an empty source: {empty}");
+
+    let no_columns = MemorySource::from(reference.project(&[]).expect("no columns"));
+    let missing = detector.detect(&no_columns).expect("a missing column is a finding");
+    assert!(!missing.verdict.is_pass(), "nothing was measured without columns: {missing}");
+
+    let other = arrow::datatypes::DataType::Binary;
+    let fields =
+        reference.schema().fields().iter().map(|f| (f.name().clone(), other.clone())).fold(
+            arrow::datatypes::SchemaBuilder::new(),
+            |mut fields, (name, data_type)| {
+                fields.push(arrow::datatypes::Field::new(name, data_type, true));
+                fields
+            },
+        );
+    let binary = arrow::array::new_null_array(&other, reference.num_rows());
+    let columns = vec![binary; reference.num_columns()];
+    let changed = RecordBatch::try_new(fields.finish().into(), columns).expect("a batch");
+    let changed = detector.detect(&MemorySource::from(changed)).expect("a type is a finding");
+    assert!(!changed.verdict.is_pass(), "another type was compared: {changed}");
+}

@@ -148,6 +148,12 @@ fn profiles_merge_with_equal_cells_only() {
     assert!(whole.count(&MemorySource::from(fewer)).is_err());
 }
 
+#[test]
+fn a_monitor_keeps_the_contract_of_a_drift_detector() {
+    let batch = every_type(400);
+    mlops_core::conformance::drift_detector(&DriftMonitor::new(fit(&batch)), &batch);
+}
+
 fn compare(reference: ArrayRef, current: ArrayRef) -> DriftReport {
     let source = |array| {
         MemorySource::from(
