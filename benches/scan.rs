@@ -15,6 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use mlops_core::states::{Histogram, NumericSummary, Sum};
 use mlops_core::{MemorySource, Plan, Scan};
 use multiversion::multiversion;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 const LARGE: usize = 10_000_000;
@@ -130,7 +131,7 @@ fn report(name: &str, columns: &[&[f64]], mut work: impl FnMut()) {
     );
 }
 
-fn cases(c: &mut Criterion, rows: usize, columns: &[Float64Array]) {
+fn cases(c: &mut Criterion, pool: &ThreadPool, rows: usize, columns: &[Float64Array]) {
     let source = table(columns.to_vec());
     let nulls = table(columns.iter().map(with_nulls).collect());
     let plan = summaries();
@@ -138,7 +139,7 @@ fn cases(c: &mut Criterion, rows: usize, columns: &[Float64Array]) {
     group.sample_size(10).throughput(Throughput::Elements((rows * COLUMNS) as u64));
     for (name, source) in [("nulls=0", &source), ("nulls=0.5", &nulls)] {
         group.bench_function(BenchmarkId::new(name, rows), |b| {
-            b.iter(|| Scan::new(source).run(&plan).expect("a scan"));
+            b.iter(|| pool.install(|| Scan::new(source).run(&plan).expect("a scan")));
         });
     }
     group.finish();
@@ -156,7 +157,7 @@ fn cases(c: &mut Criterion, rows: usize, columns: &[Float64Array]) {
     for n in [64, 512, 4096] {
         let histogram = Histogram::new("x0", edges(n)).expect("edges");
         group.bench_function(BenchmarkId::new(format!("edges={n}"), rows), |b| {
-            b.iter(|| Scan::new(&source).run(&histogram).expect("a scan"));
+            b.iter(|| pool.install(|| Scan::new(&source).run(&histogram).expect("a scan")));
         });
     }
     group.finish();
@@ -169,15 +170,13 @@ fn main() {
     // `cargo test --benches` asks only whether it runs.
     let test = std::env::args().any(|a| a == "--test");
     let mut criterion = Criterion::default().configure_from_args();
-    one.install(|| {
-        for rows in [SMALL, LARGE] {
-            let part: Vec<_> = columns.iter().map(|c| c.slice(0, rows)).collect();
-            cases(&mut criterion, rows, &part);
-            if test {
-                break;
-            }
+    for rows in [SMALL, LARGE] {
+        let part: Vec<_> = columns.iter().map(|c| c.slice(0, rows)).collect();
+        cases(&mut criterion, &one, rows, &part);
+        if test {
+            break;
         }
-    });
+    }
     criterion.final_summary();
     if test {
         return;
@@ -201,6 +200,6 @@ fn main() {
             });
         }
     };
-    one.install(lines);
+    one.install(&lines);
     lines();
 }
