@@ -1,0 +1,238 @@
+//! Files that are no registry, are damaged, are newer, can't be written.
+#![cfg(feature = "sqlite")]
+
+use std::path::Path;
+
+use mlops_core::{
+    Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
+    Registry, RegistryExt, Rollback, Timestamp, Verdict,
+};
+use mlops_registry::{Journal, SqliteRegistry};
+
+const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
+
+/// Two versions, each promoted once, and a rollback.
+fn fill(path: &Path) {
+    let registry = SqliteRegistry::open(path).unwrap();
+    let policy = PromotionPolicy { required_gates: vec!["quality".into()], ..Default::default() };
+    registry.set_policy("loans", "champion", policy, "cleo", AT).unwrap();
+    for n in 1..=2 {
+        let new = NewVersion::new("loans", "ana")
+            .with_artifact("model.json", format!("{{\"w\": {n}}}"))
+            .with_artifact("profile.bin", vec![n; 9000])
+            .with_metric("auc", 0.8)
+            .with_metric("gap", f64::NAN)
+            .with_param("depth", n)
+            .with_tag("team", "risk");
+        let version = registry.register(new, AT).unwrap();
+        let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
+        let assessment = Assessment::new("quality", 9, vec![finding]);
+        let report = GateReport::new(version.digest, assessment, AT);
+        registry.record_gate("loans", version.number, report).unwrap();
+        let approval = Approval { by: "ben".into(), comment: "read".into(), at: AT };
+        registry.approve("loans", version.number, approval).unwrap();
+        let promotion = Promotion {
+            model: "loans".into(),
+            alias: "champion".into(),
+            version: version.number,
+            actor: "ana".into(),
+            reason: "better".into(),
+            expected_revision: version.number - 1,
+        };
+        registry.promote(promotion, AT).unwrap();
+    }
+    let rollback = Rollback {
+        model: "loans".into(),
+        alias: "champion".into(),
+        actor: "ben".into(),
+        reason: "complaints".into(),
+        expected_revision: 2,
+    };
+    registry.rollback(rollback, AT).unwrap();
+}
+
+/// Everything that can be read, as text.
+fn contents(registry: &SqliteRegistry) -> Result<String, Error> {
+    let mut out = String::new();
+    for model in registry.models()? {
+        for n in registry.versions(&model)? {
+            let version = registry.version(&model, n)?;
+            for artifact in &version.artifacts {
+                out += &format!("{:?}\n", registry.artifact(&model, n, &artifact.name)?);
+            }
+            out += &format!("{version:?}\n");
+        }
+        for alias in registry.aliases(&model)? {
+            out += &format!("{alias:?} {:?}\n", registry.history(&model, &alias.alias)?);
+        }
+        out += &format!("{:?}\n", registry.policy(&model, "champion")?);
+    }
+    Ok(out)
+}
+
+fn refused(path: &Path, expected: &str) {
+    let before = std::fs::read(path).ok();
+    let error = SqliteRegistry::open(path).unwrap_err().to_string();
+    assert!(error.contains(expected), "expected {expected:?} in: {error}");
+    assert_eq!(std::fs::read(path).ok(), before, "the file is left as it is");
+}
+
+#[test]
+fn what_is_no_registry_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    refused(directory.path(), "a directory");
+    refused(&path("none/registry.db"), "unable to open");
+    std::fs::write(path("text"), "a,b\n1,2\n").unwrap();
+    refused(&path("text"), "another kind of file");
+    std::fs::write(path("cut"), "SQLite format 3\0").unwrap();
+    refused(&path("cut"), "another kind of file");
+    let other = rusqlite::Connection::open(path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE model (id INTEGER)").unwrap();
+    drop(other);
+    refused(&path("other.db"), "another application");
+    // An empty file, as `tempfile` makes it, becomes a registry.
+    std::fs::write(path("empty"), "").unwrap();
+    assert_eq!(SqliteRegistry::open(path("empty")).unwrap().models().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_newer_schema_is_refused_with_both_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    fill(&path);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 7).unwrap();
+    drop(raw);
+    refused(&path, "1 to 1; a newer release made this file, found 7");
+}
+
+#[test]
+fn journals_change_with_the_file_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    fill(&path);
+    let written = contents(&SqliteRegistry::open(&path).unwrap()).unwrap();
+    for journal in [Journal::Rollback, Journal::Wal] {
+        let registry = SqliteRegistry::open_with(&path, journal).unwrap();
+        assert_eq!((registry.journal(), registry.path()), (journal, path.as_path()));
+        assert_eq!(contents(&registry).unwrap(), written);
+    }
+}
+
+#[test]
+fn history_is_final_even_for_sql() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    fill(&path);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    for table in ["alias_change", "gate", "approval", "policy"] {
+        raw.execute(&format!("DELETE FROM {table}"), []).unwrap_err();
+        raw.execute(&format!("UPDATE {table} SET seal = x'00'"), []).unwrap_err();
+    }
+    drop(raw);
+    assert!(SqliteRegistry::open(&path).unwrap().verify().unwrap().is_whole());
+}
+
+/// A careless edit of any table is an error where it is read and a problem with its place.
+#[test]
+fn edits_behind_its_back_are_found() {
+    for (edit, place) in [
+        ("UPDATE metric SET bits = 0 WHERE name = 'auc'", "loans v1"),
+        ("UPDATE param SET value = '9'", "loans v1"),
+        ("DELETE FROM tag", "loans v1"),
+        ("UPDATE chunk SET bytes = x'00' WHERE id = 1", "artifact in row 1"),
+        ("DELETE FROM chunk WHERE blob = 2", "artifact in row 2"),
+        ("DROP TRIGGER gate_is_final; UPDATE gate SET report = '{}'", "a gate of loans v1"),
+        ("DROP TRIGGER approval_is_final; UPDATE approval SET person = 'zoe'", "an approval of"),
+        ("DROP TRIGGER history_is_final; UPDATE alias_change SET version = 2", "loans@champion"),
+        ("DROP TRIGGER history_stays; DELETE FROM alias_change WHERE revision = 1", "revision 2"),
+        ("DROP TRIGGER policy_is_final; UPDATE policy SET alias = 'x'", "policy of loans@x"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.db");
+        fill(&path);
+        let raw = rusqlite::Connection::open(&path).unwrap();
+        raw.execute_batch(&edit.replace("id = 1", "rowid = 1")).unwrap();
+        drop(raw);
+        let found = SqliteRegistry::open(&path).unwrap().verify().unwrap();
+        assert!(!found.is_whole(), "{edit} was not found");
+        assert!(found.to_string().contains(place), "{edit}: expected {place:?} in {found}");
+    }
+}
+
+/// Flipped bits are an error, a problem, or in bytes that nobody reads; never another answer and
+/// never a panic.
+#[test]
+fn flipped_bits_never_give_another_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    fill(&path);
+    let whole = std::fs::read(&path).unwrap();
+    let written = contents(&SqliteRegistry::open(&path).unwrap()).unwrap();
+    let (mut errors, mut problems, mut unread) = (0, 0, 0);
+    let mut random = 7_u64;
+    for n in 0..300 {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // A third of the flips in the headers and the schema, where they hurt most.
+        let reach = if n % 3 == 0 { 4096 } else { whole.len() };
+        let at = (random >> 24) as usize % reach;
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (random >> 61);
+        let path = directory.path().join("flipped.db");
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            std::fs::remove_file(directory.path().join(format!("flipped.db{suffix}"))).ok();
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(registry) = SqliteRegistry::open(&path) else {
+            errors += 1;
+            continue;
+        };
+        let found = registry.verify();
+        match contents(&registry) {
+            Err(_) => {
+                errors += 1;
+                assert!(!found.is_ok_and(|f| f.is_whole()), "byte {at}: verify finds it, too");
+            }
+            Ok(_) if !found.is_ok_and(|f| f.is_whole()) => problems += 1,
+            Ok(read) => {
+                assert_eq!(read, written, "byte {at}: another answer, and verify is content");
+                unread += 1;
+            }
+        }
+    }
+    println!("{errors} errors, {problems} problems, {unread} in bytes that nobody reads");
+    assert!(errors + problems > 40);
+}
+
+/// The file of the first schema, which every later release opens.
+///
+/// `MLOPS_WRITE_FIXTURE=1` writes it anew; that is for a new schema only, under a new name.
+#[test]
+fn the_file_of_the_first_schema_opens() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/registry_v1.db");
+    if std::env::var_os("MLOPS_WRITE_FIXTURE").is_some() {
+        std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        fill(&kept);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    std::fs::copy(kept, &path).unwrap();
+    let registry = SqliteRegistry::open(&path).unwrap();
+    let found = registry.verify().unwrap();
+    assert!(found.is_whole(), "{found}");
+    assert_eq!((found.versions, found.changes), (2, 3));
+    let (version, bytes) = registry.load("loans", "champion", "model.json").unwrap();
+    assert_eq!((version.number, bytes.as_slice()), (1, &b"{\"w\": 1}"[..]));
+    assert_eq!(
+        version.digest.to_string(),
+        "sha256:9a8710664c6fb2cd9208c2a4087bcaef2207d0cc24f9d3a4b7e969c3fcd4414f"
+    );
+    assert!(version.metrics["gap"].is_nan());
+    assert_eq!(registry.policy("loans", "champion").unwrap().required_gates, ["quality"]);
+    let fresh = directory.path().join("fresh.db");
+    fill(&fresh);
+    let fresh = contents(&SqliteRegistry::open(fresh).unwrap()).unwrap();
+    assert_eq!(contents(&registry).unwrap(), fresh, "today's release writes the same");
+}
