@@ -3,6 +3,7 @@
 //!
 //! `MLOPS_KILLS` raises the number of kills.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};

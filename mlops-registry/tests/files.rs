@@ -1,5 +1,6 @@
 //! Files that are no registry, are damaged, are newer, can't be written.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 use std::path::Path;
 
@@ -52,20 +53,21 @@ fn fill(path: &Path) {
 }
 
 /// Everything that can be read, as text.
+#[expect(clippy::format_push_string, reason = "a test may allocate")]
 fn contents(registry: &SqliteRegistry) -> Result<String, Error> {
     let mut out = String::new();
     for model in registry.models()? {
         for n in registry.versions(&model)? {
             let version = registry.version(&model, n)?;
             for artifact in &version.artifacts {
-                out += &format!("{:?}\n", registry.artifact(&model, n, &artifact.name)?);
+                out.push_str(&format!("{:?}\n", registry.artifact(&model, n, &artifact.name)?));
             }
-            out += &format!("{version:?}\n");
+            out.push_str(&format!("{version:?}\n"));
         }
         for alias in registry.aliases(&model)? {
-            out += &format!("{alias:?} {:?}\n", registry.history(&model, &alias.alias)?);
+            out.push_str(&format!("{alias:?} {:?}\n", registry.history(&model, &alias.alias)?));
         }
-        out += &format!("{:?}\n", registry.policy(&model, "champion")?);
+        out.push_str(&format!("{:?}\n", registry.policy(&model, "champion")?));
     }
     Ok(out)
 }
