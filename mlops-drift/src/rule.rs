@@ -47,6 +47,13 @@ pub enum DatasetRule {
 /// tests of all columns, *and* the lower confidence limit of the effect is over its floor. It
 /// **passes** if the upper confidence limit of every effect lies within its floor. Otherwise, or
 /// with too few values, it is **inconclusive**: "not significant" is not a pass.
+///
+/// The error rates hold on average over references drawn from one population: a single reference
+/// that lies at the edge of what chance gives makes every later comparison with it a little more,
+/// or less, likely to reject. The tests count the reference's own sampling error, and the floor
+/// under the effect keeps false failures far below `alpha`: in this crate's simulations, with
+/// references and current data of 100 to 2,000 rows, fewer than 1 in 100 undrifted datasets fail.
+/// The limits of an effect hold for each column by itself, not for all of them at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DriftRule {

@@ -16,7 +16,9 @@ use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Schema};
 use mlops_core::{MemorySource, Verdict};
-use mlops_drift::{DriftMonitor, Kind, ProfileOptions, ReferenceProfile, Statistic};
+use mlops_drift::{
+    DriftMonitor, Kind, ProfileOptions, ReferenceProfile, Statistic, Window, over_time,
+};
 
 fn read(name: &str) -> Option<RecordBatch> {
     let Some(directory) = std::env::var_os("MLOPS_DATA") else {
@@ -76,4 +78,29 @@ fn the_label_of_compas_shifts_in_2014_04() {
     assert!((tv - 0.637).abs() < 0.01, "{tv}");
     assert_eq!(report.verdict, Verdict::Fail);
     assert_eq!(report.ranked()[0].column, "two_year_recid");
+}
+
+#[test]
+fn by_quarter_the_label_of_compas_shifts_first_in_2014_q2() {
+    let Some(all) = read("compas-two-years.csv") else { return };
+    let dates = all.column_by_name("screening_date").expect("the date");
+    let dates = cast(dates, &DataType::Utf8).expect("text");
+    let first_year = cmp::lt(&dates, &StringArray::new_scalar("2014-01-01")).expect("a mask");
+    let reference = MemorySource::from(filter_record_batch(&all, &first_year).expect("rows"));
+    let options = ProfileOptions::default().exclude(["id", "screening_date"]);
+    let profile = ReferenceProfile::fit(&reference, &options).expect("a profile");
+
+    let found = over_time(
+        &DriftMonitor::new(profile),
+        &MemorySource::from(all),
+        "screening_date",
+        Window::Quarter,
+    )
+    .expect("quarters");
+    println!("{found}");
+    let names: Vec<_> = found.windows.iter().map(|w| w.window.as_str()).collect();
+    assert_eq!(&names[..6], ["2013-Q1", "2013-Q2", "2013-Q3", "2013-Q4", "2014-Q1", "2014-Q2"]);
+    assert_eq!(found.windows.iter().map(|w| w.report.current_rows).sum::<u64>(), 7214);
+    let first = found.first_failure("two_year_recid").map(|w| w.window.as_str());
+    assert_eq!(first, Some("2014-Q2"));
 }
