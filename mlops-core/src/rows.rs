@@ -1,6 +1,7 @@
 //! A batch seen through names looked up once, with the views that analyzers share.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
@@ -8,6 +9,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::verdict::RowId;
 use crate::{Error, Result};
@@ -196,6 +198,23 @@ pub fn to_numbers(name: &str, array: &dyn Array) -> Result<Float64Array> {
     }
 }
 
+/// xxh3 of a label: a few ns where the standard library's hash takes tens.
+#[derive(Default)]
+struct LabelHasher(u64);
+
+impl Hasher for LabelHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= xxh3_64(bytes);
+    }
+
+    /// The end of a string, which its hash knows already.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A column as codes of labels: each label once, in order of first appearance in the batch.
 ///
 /// The order is the batch's own; what leaves an analyzer is keyed by label, never by code.
@@ -251,16 +270,24 @@ impl Categories {
     }
 
     fn of_strings<'s>(values: impl Iterator<Item = Option<&'s str>>) -> Self {
-        let mut known: HashMap<&str, u32> = HashMap::default();
+        let mut known: HashMap<&str, u32, BuildHasherDefault<LabelHasher>> = HashMap::default();
         let mut labels = Vec::new();
+        // Neighbours are often alike: a sorted column is never looked up.
+        let mut last: Option<(&str, u32)> = None;
         let codes = values
             .map(|value| {
-                value.map(|label| {
-                    *known.entry(label).or_insert_with(|| {
-                        labels.push(label);
-                        (labels.len() - 1) as u32
-                    })
-                })
+                let label = value?;
+                if let Some((text, code)) = last
+                    && text == label
+                {
+                    return Some(code);
+                }
+                let code = *known.entry(label).or_insert_with(|| {
+                    labels.push(label);
+                    (labels.len() - 1) as u32
+                });
+                last = Some((label, code));
+                Some(code)
             })
             .collect();
         Self { codes, labels: StringArray::from(labels) }

@@ -74,6 +74,31 @@ fn bytes(state: &impl State) -> Vec<u8> {
     out
 }
 
+/// Noise, cut and changed bytes: an error or a state that can be used, never a panic.
+fn hostile<A: Analyzer>(analyzer: &A, encoded: &[u8], draw: &mut Draw) {
+    for _ in 0..300 {
+        let mut bytes = encoded.to_vec();
+        for _ in 0..=draw.below(3) {
+            if !bytes.is_empty() {
+                let at = draw.below(bytes.len());
+                bytes[at] = [0, 1, 0x7f, 0x80, 0xff, draw.next() as u8][draw.below(6)];
+            }
+        }
+        bytes.truncate(bytes.len() - draw.below(4).min(bytes.len()));
+        if draw.below(10) == 0 {
+            for byte in &mut bytes {
+                *byte = draw.next() as u8;
+            }
+        }
+        if let Ok(mut state) = analyzer.decode(&mut bytes.as_slice()) {
+            assert!(state.size() <= 64 * bytes.len() + 1024, "{} bytes", state.size());
+            let twin = state.clone();
+            let merged = state.merge(twin);
+            let _ = merged.and_then(|()| analyzer.finish(state));
+        }
+    }
+}
+
 /// One analyzer over everything that the house can cut: threads, batches, partitions, order.
 fn check<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
     conformance::analyzer(analyzer, &rows.slice(0, rows.num_rows().min(150)));
@@ -82,6 +107,9 @@ fn check<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
     let expected = bytes(&whole);
 
     let mut draw = Draw(7);
+    if expected.len() < 4096 {
+        hostile(analyzer, &expected, &mut draw);
+    }
     let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
     for i in (1..order.len()).rev() {
         order.swap(i, draw.below(i + 1));

@@ -42,7 +42,8 @@ impl Analyzer for RowCount {
 /// A count is a state.
 impl State for u64 {
     fn merge(&mut self, other: Self) -> Result<()> {
-        *self += other;
+        // Counts read back may be anything.
+        *self = self.saturating_add(other);
         Ok(())
     }
 
