@@ -1,20 +1,63 @@
 //! Data expectations, suites, quarantine and model quality gates, for `mlops`.
+//!
+//! A [`Suite`] is a list of [`Expectation`]s, written in Rust, YAML or JSON, or
+//! [inferred](Suite::infer) from training data with tolerances that keep a budget of false alarms.
+//! It is a [`Validator`](mlops_core::Validator): one scan answers all of it, alone or beside drift
+//! and fairness, and names the failing rows. [`quarantine`] writes the good rows to one file and
+//! the bad ones, with their reasons, to another. Names and semantics are those of Great
+//! Expectations, with one honest difference: where nothing was measured, nothing passes.
+//!
+//! [`leakage`] finds the feature that alone knows the label; a [`QualityGate`] holds a model's
+//! metrics to bounds at their confidence limits, and a [`ChallengerGate`] compares it with the one
+//! in production on the same rows.
+//!
+//! ```
+//! use mlops_core::arrow::array::{Float64Array, StringArray};
+//! use mlops_core::{MemorySource, ValidatorExt, batch};
+//! use mlops_validate::Suite;
+//!
+//! let suite = Suite::from_yaml("
+//! name: applications
+//! expectations:
+//! - {expectation: not_null, column: income, mostly: 0.99}
+//! - {expectation: in_range, column: income, min: 0, max: 1000000}
+//! - {expectation: in_set, column: country, values: [NO, SE, DK], severity: warning}
+//! ")?;
+//! let march = MemorySource::from(batch! {
+//!     "income" => Float64Array::from(vec![52_000.0, -1.0, 48_500.0]),
+//!     "country" => StringArray::from(vec!["NO", "SE", "XX"]),
+//! }?);
+//! let found = suite.validate(&march)?;
+//! assert!(found.verdict.is_fail());
+//! let failures: Vec<_> = found.failures().map(|f| (f.check.as_str(), f.rows[0].row)).collect();
+//! assert_eq!(failures, [("in_range", 1), ("in_set", 2)]);
+//! # Ok::<(), mlops_core::Error>(())
+//! ```
 
+mod challenger;
 mod expectation;
 mod expectations;
 mod failing_rows;
+mod infer;
+mod labels;
+mod leakage;
+mod quality_gate;
 mod quarantine;
 mod scalar;
 mod suite;
 mod unexpected;
 mod values;
 
+pub use challenger::{ChallengerGate, ModelPair, Requirement};
 pub use expectation::{Check, Expectation};
 pub use expectations::{
     ColumnSchema, ColumnType, InRange, InSet, MatchesRegex, NotNull, RowCount, StringLength,
     TableSchema, Unique, column, in_range, in_set, matches_regex, not_null, row_count, schema,
     string_length, unique,
 };
+pub use infer::InferOptions;
+pub use leakage::{LeakageOptions, leakage};
+pub use quality_gate::{Metric, QualityGate};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
 pub use scalar::Scalar;
 pub use suite::Suite;

@@ -18,4 +18,4 @@ pub use schema::{ColumnSchema, ColumnType, TableSchema, column, schema};
 pub use string_length::{StringLength, string_length};
 pub use unique::{Unique, unique};
 
-pub(crate) use unique::Duplicates;
+pub(crate) use unique::{Distinct, Duplicates};

@@ -115,15 +115,15 @@ pub(crate) fn keys(array: &ArrayRef, mut each: impl FnMut(usize, Key<'_>)) -> Re
 /// Every distinct value of a column with the rows that it stands in.
 #[derive(Clone, Debug)]
 pub(crate) struct Distinct {
-    column: String,
-    data_type: DataType,
+    pub(crate) column: String,
+    pub(crate) data_type: DataType,
 }
 
 /// The values that stand more than once, and the first of their rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Duplicates {
-    with_value: u64,
-    failing: FailingRows,
+    pub(crate) with_value: u64,
+    pub(crate) failing: FailingRows,
     numbers: HashSet<u128>,
     texts: HashSet<Box<str>>,
 }
