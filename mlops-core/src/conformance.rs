@@ -9,7 +9,10 @@ use arrow::array::RecordBatch;
 pub use registry::registry;
 
 use crate::model::{Model, Predictions};
-use crate::{Analyzer, DataSource, MemorySource, Rows, Scan, State};
+use crate::{
+    Analyzer, Assessment, DataSource, MemorySource, Names, Plan, Rows, Scan, State, Validator,
+    Verdict,
+};
 
 /// Tests the contract of [`Analyzer`] on these rows: any cutting and order of merging gives the
 /// same bytes, decoding gives the state back, and truncated bytes are an error.
@@ -22,16 +25,20 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
         state.encode(&mut bytes);
         bytes
     };
-    let update = |state: &mut A::State, batch: &RecordBatch| {
-        analyzer.update(state, &Rows::new(batch)).expect("update takes rows of its columns");
+    // A row keeps its number wherever the rows are cut.
+    let names = Names::of(rows.schema_ref());
+    let update = |state: &mut A::State, at: usize, n: usize| {
+        let batch = rows.slice(at, n);
+        let rows = Rows::of(&batch, names.clone(), "memory", at as u64);
+        analyzer.update(state, &rows).expect("update takes rows of its columns");
     };
     let mut whole = analyzer.start();
-    update(&mut whole, rows);
+    update(&mut whole, 0, rows.num_rows());
     let expected = encoded(&whole);
 
     let mut with_nothing = whole.clone();
     with_nothing.merge(analyzer.start()).expect("a state merges with a fresh one");
-    update(&mut with_nothing, &rows.slice(0, 0));
+    update(&mut with_nothing, 0, 0);
     assert_eq!(encoded(&with_nothing), expected, "no rows change nothing");
 
     for step in [1, 2, 3, 7, 1000] {
@@ -40,7 +47,7 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
             .step_by(step)
             .map(|at| {
                 let mut part = analyzer.start();
-                update(&mut part, &rows.slice(at, step.min(rows.num_rows() - at)));
+                update(&mut part, at, step.min(rows.num_rows() - at));
                 part
             })
             .collect();
@@ -200,6 +207,51 @@ pub fn model(model: &dyn Model, rows: &RecordBatch) {
     }
 }
 
+/// Tests the contract of [`Validator`] on a source that it can judge: planning only adds, any
+/// number of validators ride on one scan, batches of any size give an equal assessment, a missing
+/// column is a finding, and an empty source is not a pass.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn validator(validator: &dyn Validator, source: &dyn DataSource) {
+    let schema = source.schema();
+    let judged = |source: &dyn DataSource, batch_size: usize| -> Assessment {
+        let mut plan = Plan::new();
+        let judge = validator.plan(&source.schema(), &mut plan).expect("a usable validator plans");
+        let measured = Scan::new(source).batch_size(batch_size).run(&plan).expect("a scan");
+        let found = judge.judge(&measured).expect("bad data is a finding, not an error");
+        assert_eq!(judge.judge(&measured).expect("a judge"), found, "a judge judges again");
+        found
+    };
+    let expected = judged(source, usize::MAX);
+    for batch_size in [1, 3, 1000] {
+        assert_eq!(judged(source, batch_size), expected, "batches of {batch_size} rows");
+    }
+
+    let mut shared = Plan::new();
+    let before = shared.add(crate::states::RowCount);
+    let first = validator.plan(&schema, &mut shared).expect("a plan that has members already");
+    let again = validator.plan(&schema, &mut shared).expect("the same plan again");
+    let measured = Scan::new(source).run(&shared).expect("a scan");
+    assert!(measured.get(&before).is_ok(), "what was planned before is still measured");
+    for judge in [first, again] {
+        let found = judge.judge(&measured).expect("a judge on a shared scan");
+        assert_eq!(found, expected, "riding on one scan with others");
+    }
+
+    let empty = MemorySource::new(schema.clone(), []).expect("no batches are a source");
+    assert_ne!(judged(&empty, 10).verdict, Verdict::Pass, "an empty source is not a pass");
+    for missing in schema.fields() {
+        let left: Vec<_> = schema.fields().iter().filter(|f| *f != missing).cloned().collect();
+        let left = std::sync::Arc::new(arrow::datatypes::Schema::new(left));
+        let narrower = MemorySource::new(left, []).expect("no batches are a source");
+        // A finding if the validator asks for it, else nothing: either way no error.
+        assert_ne!(judged(&narrower, 10).verdict, Verdict::Pass, "no rows and no `{missing}`");
+    }
+    let nothing = MemorySource::new(std::sync::Arc::new(arrow::datatypes::Schema::empty()), []);
+    assert_ne!(judged(&nothing.expect("a source"), 10).verdict, Verdict::Pass, "no columns");
+}
+
 /// Tests of the contract of [`AlertSink`](crate::alert::AlertSink) what can be seen from outside:
 /// it takes hostile words, the same alert twice, and alerts from several threads.
 ///
@@ -254,7 +306,7 @@ pub fn drift_detector(detector: &dyn crate::DriftDetector, reference: &RecordBat
     let again = detector.detect(&shuffled).expect("a detector compares pieces");
     assert_eq!(again, itself, "the same findings however the rows come");
 
-    let mut plan = crate::Plan::new();
+    let mut plan = Plan::new();
     let twice = [(); 2].map(|()| detector.plan(&reference.schema(), &mut plan).expect("a plan"));
     let measured = Scan::new(&source).run(&plan).expect("one scan for both");
     for judge in &twice {
