@@ -158,3 +158,97 @@ impl State for FailingRows {
         Self::size(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BooleanArray, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int64Array,
+        RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, UInt64Array,
+    };
+    use arrow::datatypes::Int8Type;
+    use mlops_core::bytes::{state_from_bytes, state_to_bytes};
+    use mlops_core::{MemorySource, Plan, Scan, batch, conformance};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::expectations::Distinct;
+    use crate::{Suite, in_range, in_set, unique};
+
+    fn nasty() -> RecordBatch {
+        let every = |i: i64| (i % 5 != 0).then_some(i);
+        let rows = 0..97_i64;
+        let floats = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 5e-324, 1.0];
+        batch! {
+            "int" => rows.clone().map(|i| every(i).map(|i| i * i % 11)).collect::<Int64Array>(),
+            "uint" => rows.clone().map(|i| every(i).map(|i| u64::MAX - (i % 3) as u64)).collect::<UInt64Array>(),
+            "float" => rows.clone().map(|i| every(i).map(|i| floats[i as usize % 8])).collect::<Float64Array>(),
+            "half" => rows.clone().map(|i| every(i).map(|i| i as f32 / 7.0)).collect::<Float32Array>(),
+            "text" => rows.clone().map(|i| every(i).map(|i| format!("é{}", i % 13))).collect::<StringArray>(),
+            "view" => rows.clone().map(|i| every(i).map(|i| format!("long enough not to be inlined {i}"))).collect::<StringViewArray>(),
+            "coded" => rows.clone().map(|i| every(i).map(|i| ["a", "b", "c"][i as usize % 3])).collect::<DictionaryArray<Int8Type>>(),
+            "bool" => rows.clone().map(|i| every(i).map(|i| i % 2 == 0)).collect::<BooleanArray>(),
+            "when" => rows.clone().map(|i| every(i).map(|i| i * 1_000_000 - 40_000_000)).collect::<TimestampMicrosecondArray>(),
+            "price" => rows.map(|i| every(i).map(i128::from)).collect::<Decimal128Array>(),
+            "none" => Int64Array::new_null(97),
+        }
+        .unwrap()
+    }
+
+    #[test]
+    fn states_keep_the_contract_on_nasty_data() {
+        let rows = nasty();
+        let mut suite = Suite::new("s")
+            .expect(in_range("int", 2..=7))
+            .expect(in_range("uint", 5..=u64::MAX - 1))
+            .expect(in_range("float", 0.0..1.0))
+            .expect(in_range("half", 0.1..))
+            .expect(in_range("text", "é2"..="é4"))
+            .expect(in_set("view", ["b"]))
+            .expect(in_set("coded", ["a", "c"]))
+            .expect(in_set("bool", [true]))
+            .expect(in_range("when", "1970-01-01"..))
+            .expect(in_range("price", 10..=20));
+        for field in rows.schema().fields() {
+            conformance::analyzer(&NullCount { column: field.name().clone() }, &rows);
+            suite = suite.expect(unique(field.name()));
+            let data_type = crate::values::value_type(field.data_type()).clone();
+            conformance::analyzer(&Distinct { column: field.name().clone(), data_type }, &rows);
+        }
+        let mut plan = Plan::new();
+        suite.compile(&rows.schema(), &mut plan).unwrap();
+        conformance::analyzer(&plan, &rows);
+        let source = MemorySource::from(rows.clone());
+        conformance::validator(&suite, &source);
+
+        // What a dictionary, a slice and a copy say is the same.
+        let state = Scan::new(&source).state(&plan).unwrap();
+        let bytes = state_to_bytes(&plan, &state).unwrap();
+        let back = state_from_bytes(&plan, &bytes).unwrap();
+        assert_eq!(state_to_bytes(&plan, &back).unwrap(), bytes);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn hostile_bytes_are_an_error_or_a_state(bytes: Vec<u8>, flip in 0_usize..4096, to: u8) {
+            let rows = nasty();
+            let distinct =
+                Distinct { column: "text".into(), data_type: arrow::datatypes::DataType::Utf8 };
+            let mut state = distinct.start();
+            distinct.update(&mut state, &Rows::new(&rows)).unwrap();
+            let mut encoded = Vec::new();
+            state.encode(&mut encoded);
+            let at = flip % encoded.len();
+            encoded[at] = to;
+            for hostile in [&bytes, &encoded] {
+                let nulls = NullCount { column: "text".into() };
+                drop(nulls.decode(&mut hostile.as_slice()));
+                if let Ok(state) = distinct.decode(&mut hostile.as_slice()) {
+                    let mut again = Vec::new();
+                    state.encode(&mut again);
+                    prop_assert!(hostile.starts_with(&again));
+                }
+            }
+        }
+    }
+}

@@ -126,3 +126,17 @@ fn failing_rows_are_named_with_their_values() {
         "50 of 100 rows with a value (50 %) unexpected: `50`, `51`, `52`, `53`, `54`"
     );
 }
+
+#[test]
+fn a_suite_keeps_the_contract_of_validators() {
+    let data = MemorySource::from(
+        batch! {
+            "age" => Int32Array::from(vec![Some(20), None, Some(150), Some(20), Some(33), Some(-1)]),
+            "name" => StringArray::from(vec![Some("ab12"), Some("a"), None, Some("x"), Some("a"), Some("")]),
+            "x" => Float64Array::from(vec![0.0, -0.0, f64::NAN, f64::INFINITY, 1e300, 5e-324]),
+        }
+        .unwrap(),
+    );
+    let suite = everything().expect(unique("x")).expect(in_range("x", 0.0..=1.0));
+    mlops_core::conformance::validator(&suite, &data);
+}
