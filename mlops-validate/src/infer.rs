@@ -87,8 +87,9 @@ impl Suite {
     /// Expected are the columns and the families of their types; in each column no more nulls than
     /// chance brings; numbers within the range that was seen, widened by how far further extremes
     /// of tails like the data's would lie (std · ln(1 + batch/training)); text of few distinct
-    /// values to be one of those seen; keys to stay keys. Nothing is expected of the values of
-    /// dates and timestamps: those of the next batch are later by nature.
+    /// values to be one of those seen; keys (integers or text, each once in 100 rows or more) to stay
+    /// keys. Nothing else is expected of the values of keys, dates and timestamps: those of the next
+    /// batch are others by nature.
     ///
     /// # False alarms
     /// The budget is divided evenly over all expectations whose answer chance has a part in
@@ -168,6 +169,13 @@ impl Suite {
             let nulls = summary.map(|s| s.nulls).or(table.map(|t| t.nulls));
             let Some(nulls) = nulls else { continue };
             candidates.push(Candidate::Null { column: name, nulls });
+            let is_key = n >= Candidate::KEY_ROWS
+                && distinct.is_some_and(|d| d.failing.count == 0 && d.with_value == n);
+            if is_key {
+                // The keys of the next batch are others by nature: no range and no set.
+                candidates.push(Candidate::Key { column: name });
+                continue;
+            }
             if let Some(summary) = summary.filter(|s| s.n() > 1 && is_number(&profile.field)) {
                 candidates.push(Candidate::Range { profile, summary });
             }
@@ -181,13 +189,6 @@ impl Suite {
                     table,
                     bool: is_bool(&profile.field),
                 });
-            }
-            if let Some(distinct) = distinct
-                && distinct.failing.count == 0
-                && distinct.with_value == n
-                && n >= Candidate::KEY_ROWS
-            {
-                candidates.push(Candidate::Key { column: name });
             }
         }
         let mut suite = Self::new(&options.name).expect(schema(columns));

@@ -71,7 +71,9 @@ impl Suite {
     /// [`Error::Invalid`] that names the line of what does not parse, of an unknown kind or field,
     /// and of an expectation that is unusable.
     pub fn from_yaml(text: &str) -> Result<Self> {
-        let suite = serde_saphyr::from_str(text);
+        // Norway is no `false`: only `true` and `false` are booleans, as in YAML 1.2.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let suite = serde_saphyr::from_str_with_options(text, options);
         suite.map_err(|e| Error::invalid("suite", "YAML of a suite", e))
     }
 

@@ -23,7 +23,7 @@ fn everything() -> Suite {
         .expect(in_range("age", 18..99))
         .expect(in_range("age", 0.5..))
         .expect(in_range("day", "2024-01-01"..="2024-12-31"))
-        .expect(in_set("name", ["a", "1", "true", "null", "~", "1.5", "", "é\n: #"]))
+        .expect(in_set("name", ["a", "1", "true", "NO", "null", "~", "1.5", "", "é\n: #"]))
         .expect(in_set("age", [1.0, 2.5]))
         .expect(in_set::<i64>("age", []))
         .expect(matches_regex("name", r"^[a-z]+\d{2}$"))
@@ -139,4 +139,13 @@ fn a_suite_keeps_the_contract_of_validators() {
     );
     let suite = everything().expect(unique("x")).expect(in_range("x", 0.0..=1.0));
     mlops_core::conformance::validator(&suite, &data);
+}
+
+#[test]
+fn norway_is_no_boolean() {
+    let suite = Suite::from_yaml(
+        "{name: s, expectations: [{expectation: in_set, column: c, values: [NO, y, off]}]}",
+    )
+    .unwrap();
+    assert_eq!(suite, Suite::new("s").expect(in_set("c", ["NO", "y", "off"])));
 }
