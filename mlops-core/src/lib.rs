@@ -1,4 +1,50 @@
-//! The seams of `mlops`.
+//! The seams of `mlops`: measurements and the one scan that feeds them, models, metrics, verdicts,
+//! reports and pipelines. The other crates of the house stand on this one and not on each other.
+//!
+//! **A measurement is a mergeable state.** An [`Analyzer`] describes what to measure; it starts a
+//! [`State`], updates it with rows, and turns the finished state into a result. States merge in any
+//! order and write themselves as bytes, so threads, files, days and machines all meet in one
+//! place, and a number is the same bits whichever way it came about. A [`Plan`] holds any number
+//! of analyzers, and a [`Scan`] feeds them all in one pass over a [`DataSource`]:
+//!
+//! ```
+//! use mlops_core::arrow::array::{Float64Array, StringArray};
+//! use mlops_core::states::{CategoryCounts, NumericSummary};
+//! use mlops_core::{DataSourceExt, MemorySource, Plan, batch};
+//!
+//! let source = MemorySource::from(batch! {
+//!     "age" => Float64Array::from(vec![Some(31.0), Some(47.0), None]),
+//!     "city" => StringArray::from(vec!["Oslo", "Bergen", "Oslo"]),
+//! }?);
+//! let mut plan = Plan::new();
+//! let age = plan.add(NumericSummary::new("age"));
+//! let city = plan.add(CategoryCounts::new("city"));
+//!
+//! let measured = source.scan().run(&plan)?;
+//! assert_eq!(measured.get(&age)?.mean(), Some(39.0));
+//! assert_eq!(measured.get(&city)?.count("Oslo"), 2);
+//! # Ok::<(), mlops_core::Error>(())
+//! ```
+//!
+//! **The seams** are five traits, small and object-safe: [`DataSource`], [`Validator`], [`Model`],
+//! [`DriftDetector`] and [`Registry`]. Each says its contract in its docs, and [`conformance`] has
+//! functions that test whether an implementation keeps it. A validator and a detector add to a
+//! plan and judge its results, so that any number of them ride on one scan.
+//!
+//! **Verdicts** have three values: an [`Assessment`] is a pass, a fail, or inconclusive, and
+//! [`Assessment::require_pass`] lets nothing but a pass through. Bad *data* are a [`Finding`]; an
+//! [`Error`] says that a question could not be asked.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`states`] | sums, moments, summaries, histograms, category and confusion counts |
+//! | [`stats`] | tails, intervals, multiple testing, resampling, seeded draws |
+//! | [`model`] | models as plain data: linear, trees, closures; linfa trains them (feature `linfa`) |
+//! | [`metrics`] | metrics of predictions, and reports of them with limits |
+//! | [`pipeline`] | stages, their graph and its run |
+//! | [`report`] | documents for the terminal, Markdown, JSON and one HTML file |
+//! | [`alert`] | what is not a pass, sent to a log, a file or a webhook (feature `webhook`) |
+//! | [`bytes`] | reading and writing the canonical bytes of states |
 
 pub mod alert;
 pub mod bytes;

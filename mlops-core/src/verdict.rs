@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Timestamp};
+use crate::{Digest, Error, Result, Timestamp};
 
 /// The answer to a question about data or a model.
 ///
@@ -226,6 +226,38 @@ impl Assessment {
     /// The findings that are a fail, whatever their severity.
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|f| f.verdict.is_fail())
+    }
+
+    /// The assessment where it is a pass, and an error otherwise: the last line of a gate in
+    /// code that goes on with `?`.
+    ///
+    /// ```
+    /// use mlops_core::{Assessment, Finding, Verdict};
+    /// let finding = Finding::new("not_null", "age", Verdict::Fail, "a value", "2 of 9 rows null");
+    /// let refused = Assessment::new("applications", 9, vec![finding]).require_pass();
+    /// assert_eq!(
+    ///     refused.unwrap_err().to_string(),
+    ///     "applications is blocked: not_null of age: 2 of 9 rows null"
+    /// );
+    /// assert!(Assessment::new("nothing measured", 0, vec![]).require_pass().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Blocked`] for anything but a pass, with every critical finding that is none.
+    pub fn require_pass(self) -> Result<Self> {
+        if self.verdict.is_pass() {
+            return Ok(self);
+        }
+        let mut reasons: Vec<_> = self
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Critical && !f.verdict.is_pass())
+            .map(|f| format!("{} of {}: {}", f.check, f.subject, f.observed))
+            .collect();
+        if reasons.is_empty() {
+            reasons.push(format!("the verdict is {} over {} rows", self.verdict, self.rows));
+        }
+        Err(Error::Blocked { what: self.name, reasons })
     }
 }
 
