@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, MemorySource, Rows};
