@@ -1,0 +1,82 @@
+//! Who is selected, who is wronged, whether that is within bounds, and which feature did it.
+//!
+//! `cargo run --example fairness`
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
+use mlops::arrow::array::{Float64Array, RecordBatch, StringArray};
+use mlops::core::model::LinearModel;
+use mlops::core::stats::Draws;
+use mlops::core::{DataSourceExt, Error, MemorySource, Model, batch};
+use mlops::fairness::attribution::LinearExplainer;
+use mlops::fairness::{FairnessGate, GapKind, GroupCounts, gap};
+
+/// Applicants: women of this bank have shorter records, which the model takes for risk.
+fn applicants(rows: usize) -> Result<RecordBatch, Error> {
+    let mut draws = Draws::new(5, 0, 0);
+    let (mut sex, mut income, mut years) = (vec![], vec![], vec![]);
+    for _ in 0..rows {
+        let woman = draws.uniform() < 0.45;
+        sex.push(if woman { "F" } else { "M" });
+        income.push(1.0 + draws.uniform());
+        years.push(if woman { 6.0 } else { 9.0 } * draws.uniform());
+    }
+    batch! {
+        "sex" => StringArray::from(sex),
+        "income" => Float64Array::from(income),
+        "years" => Float64Array::from(years),
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let rows = applicants(8_000)?;
+    let model = LinearModel::logistic(["income", "years"], [2.0, 0.4], -4.6, "reject", "grant")?;
+    let says = model.predict(&rows)?.labels()?;
+    // What came true: whoever earns enough pays back, whatever the years.
+    let truth = LinearModel::logistic(["income"], [8.0], -12.0, "reject", "grant")?;
+    let paid = truth.predict(&rows)?.labels()?;
+    let column = |name: &str| {
+        let missing = || Error::NotFound { what: "column".into(), name: name.into() };
+        rows.column_by_name(name).cloned().ok_or_else(missing)
+    };
+    let judged = MemorySource::from(RecordBatch::try_from_iter([
+        ("sex", column("sex")?),
+        ("paid", std::sync::Arc::new(paid) as _),
+        ("says", std::sync::Arc::new(says) as _),
+    ])?);
+
+    // Every rate of every group comes from one count, made in one scan.
+    let counts = GroupCounts::new("says", "grant", ["sex"]).with_labels("paid");
+    let frame = judged.measure(&counts)?;
+    println!("{frame}\n");
+    println!("{}", gap::demographic_parity_difference(&frame, 0.95)?);
+    println!("{}\n", gap::equalized_odds_difference(&frame, 0.95)?);
+
+    // A gate opens only if the whole interval lies inside the bound.
+    for bound in [0.10, 0.23, 0.30] {
+        let gate = FairnessGate::new(format!("parity within {bound}")).rule(
+            GapKind::DemographicParityDifference,
+            "sex",
+            bound,
+        );
+        println!("{}", gate.judge(&frame));
+    }
+
+    // Which feature moved the scores: exact for linear models, checked row by row.
+    let explainer = LinearExplainer::new(model, &MemorySource::from(rows.clone()))?;
+    let explained = explainer.explain(&rows)?;
+    let (base, first) = (explained.base_value, explained.row(0).unwrap_or_default());
+    println!(
+        "\nthe first applicant's log-odds: {:.2} = {base:.2} on average",
+        explained.predictions[0]
+    );
+    for (feature, moved) in explained.features.iter().zip(first) {
+        println!("  {moved:+.2} because of {feature}");
+    }
+    for feature in explained.importance()? {
+        println!(
+            "{:<8} moves the log-odds by {:.3} on average",
+            feature.feature, feature.mean_absolute
+        );
+    }
+    Ok(())
+}
