@@ -151,6 +151,12 @@ pub enum Error {
         /// Its error, shared because a plan hands it to everyone who asks.
         source: Arc<Error>,
     },
+    /// An error of another process, of which only the text came along.
+    #[error("{message}")]
+    Recorded {
+        /// What it said there.
+        message: String,
+    },
     /// An error of a library underneath.
     #[error("{context}: {source}")]
     Other {

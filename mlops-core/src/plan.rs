@@ -204,11 +204,7 @@ impl Analyzer for Plan {
         }
         let decode = |member: &Arc<dyn ErasedAnalyzer>, bytes: &mut &[u8]| match take_u8(bytes)? {
             0 => Ok(Ok(member.decode(bytes)?)),
-            1 => Ok(Err(Arc::new(Error::invalid(
-                "measurement",
-                "one that succeeded when it was stored",
-                take_str(bytes)?,
-            )))),
+            1 => Ok(Err(Arc::new(Error::Recorded { message: take_str(bytes)? }))),
             tag => Err(bad(bytes, "0 or 1", tag)),
         };
         self.members.iter().map(|m| decode(m, bytes)).collect::<Result<_>>().map(PlanState)

@@ -16,16 +16,29 @@ use crate::{Error, Result};
 
 /// The names of a schema, looked up once for all its batches.
 #[derive(Clone, Debug)]
-pub struct Names(Arc<HashMap<String, usize>>);
+pub struct Names(Arc<Places>);
+
+#[derive(Debug)]
+struct Places {
+    by_name: HashMap<String, usize>,
+    /// What the source has, read or not: an error about a missing column lists it.
+    available: Vec<String>,
+}
 
 impl Names {
     /// The names of this schema; of columns with one name the first counts.
     pub fn of(schema: &Schema) -> Self {
-        let mut names = HashMap::with_capacity(schema.fields().len());
-        for (i, field) in schema.fields().iter().enumerate() {
-            names.entry(field.name().clone()).or_insert(i);
+        Self::projected(schema, schema)
+    }
+
+    /// The names of the columns that are read, of those that there are.
+    pub fn projected(read: &Schema, whole: &Schema) -> Self {
+        let mut by_name = HashMap::with_capacity(read.fields().len());
+        for (i, field) in read.fields().iter().enumerate() {
+            by_name.entry(field.name().clone()).or_insert(i);
         }
-        Self(Arc::new(names))
+        let available = whole.fields().iter().map(|f| f.name().clone()).collect();
+        Self(Arc::new(Places { by_name, available }))
     }
 }
 
@@ -145,9 +158,9 @@ impl<'a> Rows<'a> {
     }
 
     fn index(&self, name: &str) -> Result<usize> {
-        self.names.0.get(name).copied().ok_or_else(|| Error::ColumnNotFound {
+        self.names.0.by_name.get(name).copied().ok_or_else(|| Error::ColumnNotFound {
             column: name.to_owned(),
-            available: self.batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect(),
+            available: self.names.0.available.clone(),
         })
     }
 }

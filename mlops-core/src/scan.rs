@@ -162,7 +162,7 @@ impl<'a> Pass<'a> {
             found
         });
         let names = match &projection {
-            Some(columns) => Names::of(&schema.project(columns)?),
+            Some(columns) => Names::projected(&schema.project(columns)?, &schema),
             None => Names::of(&schema),
         };
         let partitions = scan.source.partitions()?;

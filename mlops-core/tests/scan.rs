@@ -1,0 +1,201 @@
+//! Scans: progress, cancellation, order, errors; and the views of columns.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::{Arc, Mutex};
+
+use mlops_core::arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+    Int8Array, Int32Array, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMillisecondArray, UInt64Array,
+};
+use mlops_core::arrow::datatypes::SchemaRef;
+use mlops_core::states::{NumericSummary, RowCount};
+use mlops_core::{
+    Batches, Cancel, Categories, DataSource, DataSourceExt, Error, MemorySource, Partition,
+    Progress, Result, Rows, Scan, batch, conformance, to_numbers,
+};
+
+fn rows(n: i64) -> RecordBatch {
+    batch! {
+        "a" => Int64Array::from_iter_values(0..n),
+        "b" => StringArray::from_iter_values((0..n).map(|i| format!("b{}", i % 3))),
+    }
+    .unwrap()
+}
+
+#[test]
+fn memory_keeps_the_contract_of_a_source() {
+    conformance::data_source(&MemorySource::from(rows(10)));
+    conformance::data_source(&MemorySource::from(rows(0)));
+    let two = MemorySource::new(rows(1).schema(), [rows(3), rows(0), rows(4)]).unwrap();
+    conformance::data_source(&two);
+    conformance::data_source(&(Arc::new(two) as Arc<dyn DataSource>));
+    let large = MemorySource::from(rows(MemorySource::PARTITION_ROWS as i64 + 5));
+    assert_eq!(large.partitions().unwrap().len(), 2);
+    let other = batch! { "c" => Int64Array::from(vec![1]) }.unwrap();
+    assert!(MemorySource::new(rows(1).schema(), [other]).is_err());
+}
+
+#[test]
+fn progress_reaches_its_totals() {
+    let source = MemorySource::new(rows(1).schema(), (0..5).map(|_| rows(1000))).unwrap();
+    let seen = Mutex::new(Vec::new());
+    let listen = |p: &Progress| seen.lock().unwrap().push(*p);
+    source.scan().batch_size(100).on_progress(&listen).run(&RowCount).unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.len() >= 50);
+    assert!(seen.iter().all(|p| p.rows <= 5000 && p.rows_total == Some(5000)));
+    assert_eq!(seen.iter().map(|p| p.rows).max(), Some(5000));
+    assert_eq!(seen.iter().map(|p| p.partitions).max(), Some(5));
+    assert_eq!(seen.iter().filter_map(Progress::fraction).fold(0.0, f64::max), 1.0);
+}
+
+#[test]
+fn a_scan_stops_when_asked() {
+    let source = MemorySource::from(rows(100_000));
+    let cancel = Cancel::new();
+    let stop = |p: &Progress| {
+        if p.rows > 500 {
+            cancel.cancel();
+        }
+    };
+    let scan = source.scan().batch_size(100).on_progress(&stop).cancel(&cancel);
+    assert!(scan.run(&RowCount).unwrap_err().is_cancelled());
+}
+
+#[derive(Debug)]
+struct Watch(MemorySource, Mutex<Vec<Option<Vec<usize>>>>);
+impl DataSource for Watch {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        self.0.partitions()
+    }
+    fn read(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+        batch_size: usize,
+    ) -> Result<Batches> {
+        self.1.lock().unwrap().push(projection.map(<[usize]>::to_vec));
+        self.0.read(partition, projection, batch_size)
+    }
+}
+
+#[test]
+fn only_the_columns_that_are_asked_for_are_read() {
+    let watch = Watch(MemorySource::from(rows(5)), Mutex::default());
+    watch.measure(&(NumericSummary::new("a"), RowCount)).unwrap();
+    watch.measure(&RowCount).unwrap();
+    assert_eq!(*watch.1.lock().unwrap(), [Some(vec![0]), Some(vec![])]);
+}
+
+#[test]
+fn a_missing_column_is_an_error_on_an_empty_source_too() {
+    for n in [0, 5] {
+        let error = MemorySource::from(rows(n)).measure(&NumericSummary::new("z")).unwrap_err();
+        assert!(matches!(error, Error::ColumnNotFound { .. }), "{error}");
+        assert!(error.to_string().contains("a, b"), "{error}");
+    }
+}
+
+#[test]
+fn in_order_shows_every_row_with_its_name() {
+    let source = MemorySource::new(rows(1).schema(), [rows(3), rows(4)]).unwrap().named("table");
+    let mut seen = Vec::new();
+    let count = Scan::new(&source)
+        .batch_size(2)
+        .in_order(&RowCount, |rows| {
+            assert_eq!(rows.batch().num_columns(), 2);
+            seen.extend((0..rows.len()).map(|i| rows.row_id(i).to_string()));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(count, 7);
+    let expected: Vec<_> = (0..7).map(|i| format!("table:{i}")).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn everything_with_a_number_has_one() {
+    let decimal = Decimal128Array::from(vec![Some(1250), None]).with_precision_and_scale(9, 2);
+    let columns: Vec<(ArrayRef, f64)> = vec![
+        (Arc::new(Int8Array::from(vec![Some(-7), None])), -7.0),
+        (Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])), 1.844_674_407_370_955_2e19),
+        (Arc::new(Float32Array::from(vec![Some(0.5), None])), 0.5),
+        (Arc::new(BooleanArray::from(vec![Some(true), None])), 1.0),
+        (Arc::new(Date32Array::from(vec![Some(20_000), None])), 20_000.0),
+        (Arc::new(TimestampMillisecondArray::from(vec![Some(1_500), None])), 1_500.0),
+        (Arc::new(decimal.unwrap()), 12.5),
+        (
+            Arc::new(DictionaryArray::new(
+                Int8Array::from(vec![Some(0), None]),
+                Arc::new(Int32Array::from(vec![9])),
+            )),
+            9.0,
+        ),
+    ];
+    for (column, expected) in columns {
+        let numbers = to_numbers("x", &column).unwrap();
+        assert_eq!(numbers.value(0), expected, "{}", column.data_type());
+        assert!(numbers.is_null(1), "{}", column.data_type());
+    }
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+    let error = to_numbers("x", &text).unwrap_err().to_string();
+    assert!(error.contains("`x`") && error.contains("Utf8"), "{error}");
+}
+
+#[test]
+fn everything_with_a_text_has_categories() {
+    let labels = |column: ArrayRef| -> Vec<Option<String>> {
+        let categories = Categories::of("c", &column).unwrap();
+        (0..column.len()).map(|i| categories.label(i).map(str::to_owned)).collect()
+    };
+    let expect = |values: &[Option<&str>]| -> Vec<Option<String>> {
+        values.iter().map(|v| v.map(str::to_owned)).collect()
+    };
+    let text = [Some("b"), None, Some("a"), Some("b"), Some("")];
+    let expected = expect(&text);
+    assert_eq!(labels(Arc::new(StringArray::from(text.to_vec()))), expected);
+    assert_eq!(labels(Arc::new(LargeStringArray::from(text.to_vec()))), expected);
+    assert_eq!(labels(Arc::new(StringViewArray::from(text.to_vec()))), expected);
+    // A dictionary that holds a value twice, one that no row has, and a null among its values.
+    let dictionary = DictionaryArray::new(
+        Int32Array::from(vec![Some(0), Some(2), Some(1), Some(3), Some(4), None]),
+        Arc::new(StringArray::from(vec![
+            Some("b"),
+            Some("a"),
+            None,
+            Some("b"),
+            Some(""),
+            Some("unused"),
+        ])),
+    );
+    let dictionary: ArrayRef = Arc::new(dictionary);
+    assert_eq!(labels(dictionary.clone())[..5], expected[..]);
+    let codes = Categories::of("c", &dictionary).unwrap();
+    assert_eq!(codes.codes().value(0), codes.codes().value(3), "one label, one code");
+    assert_eq!(labels(dictionary.slice(2, 3)), expected[2..]);
+    assert_eq!(
+        labels(Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+        expect(&[Some("true"), None, Some("false")])
+    );
+    assert_eq!(
+        labels(Arc::new(Int64Array::from(vec![Some(-1), None]))),
+        expect(&[Some("-1"), None])
+    );
+    assert_eq!(labels(Arc::new(Date32Array::from(vec![20_089]))), expect(&[Some("2025-01-01")]));
+    assert_eq!(labels(Arc::new(NullArray::new(2))), expect(&[None, None]));
+}
+
+#[test]
+fn views_are_made_once() {
+    let batch = rows(4);
+    let rows = Rows::new(&batch);
+    let first = std::ptr::from_ref(rows.numbers("a").unwrap());
+    assert!(std::ptr::eq(first, rows.numbers("a").unwrap()));
+    let first = std::ptr::from_ref(rows.categories("b").unwrap());
+    assert!(std::ptr::eq(first, rows.categories("b").unwrap()));
+}
