@@ -13,20 +13,18 @@ use mlops_core::{
 pub struct VecRegistry(Mutex<Store>);
 
 type Name = (String, String);
+/// A version and its files.
+type Stored = (Version, BTreeMap<String, Vec<u8>>);
 
 #[derive(Debug, Default)]
 struct Store {
-    versions: BTreeMap<String, Vec<(Version, BTreeMap<String, Vec<u8>>)>>,
+    versions: BTreeMap<String, Vec<Stored>>,
     policies: BTreeMap<Name, PromotionPolicy>,
     changes: BTreeMap<Name, Vec<AliasChange>>,
 }
 
 impl Store {
-    fn version(
-        &mut self,
-        model: &str,
-        number: u64,
-    ) -> Result<&mut (Version, BTreeMap<String, Vec<u8>>)> {
+    fn version(&mut self, model: &str, number: u64) -> Result<&mut Stored> {
         let versions = self.versions.get_mut(model).into_iter().flatten();
         let mut found = versions.filter(|(version, _)| version.number == number);
         found.next().ok_or_else(|| missing("version", format!("{model} v{number}")))
