@@ -1,7 +1,9 @@
 //! A third-party crate proves its implementations with one call each.
 
 use mlops_core::arrow::array::{Float64Array, Int64Array};
-use mlops_core::{DriftDetectorExt, ValidatorExt, Verdict, batch, conformance};
+use mlops_core::{
+    DataSourceExt, DriftDetectorExt, MemorySource, ValidatorExt, Verdict, batch, conformance,
+};
 use mlops_third_party::{Countdown, MostlyEven, Parity, ParityDrift, Threshold, VecRegistry};
 
 #[test]
@@ -21,7 +23,7 @@ fn the_analyzer_keeps_its_contract() {
 fn the_validator_keeps_its_contract() {
     let validator = MostlyEven { column: "left".into(), share: 0.5 };
     let rows = batch! { "left" => Int64Array::from_iter_values(0..40) }.unwrap();
-    conformance::validator(&validator, &rows);
+    conformance::validator(&validator, &MemorySource::from(rows));
     assert_eq!(validator.validate(&Countdown { n: 10 }).unwrap().verdict, Verdict::Pass);
     assert_eq!(validator.validate(&Countdown { n: 0 }).unwrap().verdict, Verdict::Inconclusive);
 }
@@ -30,10 +32,9 @@ fn the_validator_keeps_its_contract() {
 fn the_drift_detector_keeps_its_contract() {
     let detector = ParityDrift::fit("left", 0.1, &Countdown { n: 2000 }).unwrap();
     let odd = batch! { "left" => Int64Array::from_iter_values((0..2000).map(|i| 2 * i + 1)) };
-    let odd = odd.unwrap();
-    conformance::drift_detector(&detector, &odd);
+    conformance::drift_detector(&detector, &Countdown { n: 2000 }.collect().unwrap());
     assert_eq!(detector.detect(&Countdown { n: 1900 }).unwrap().verdict, Verdict::Pass);
-    let odd = mlops_core::MemorySource::from(odd);
+    let odd = MemorySource::from(odd.unwrap());
     assert_eq!(detector.detect(&odd).unwrap().verdict, Verdict::Fail);
 }
 
