@@ -5,7 +5,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array,
+    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray,
+    UInt32Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
@@ -252,58 +253,43 @@ impl Categories {
                 // Dictionaries may hold a value twice, or a null among the values.
                 let keys = cast(dictionary.keys(), &DataType::UInt32).map_err(|_| wrong())?;
                 let keys = keys.as_primitive::<arrow::datatypes::UInt32Type>();
-                let codes = keys
-                    .iter()
-                    .map(|key| {
-                        let key = key? as usize;
-                        values.codes.is_valid(key).then(|| values.codes.value(key))
-                    })
-                    .collect();
-                Ok(Self { codes, labels: values.labels })
+                Ok(Self { codes: through(keys, &values.codes), labels: values.labels })
             }
             DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
-            DataType::Utf8 => Ok(Self::of_strings(array.as_string::<i32>().iter())),
-            DataType::LargeUtf8 => Ok(Self::of_strings(array.as_string::<i64>().iter())),
-            DataType::Utf8View => Ok(Self::of_strings(array.as_string_view().iter())),
+            DataType::Utf8 => Ok(Self::of_strings(array.as_string::<i32>())),
+            DataType::LargeUtf8 => Ok(Self::of_strings(array.as_string::<i64>())),
+            DataType::Utf8View => Ok(Self::of_strings(array.as_string_view())),
             DataType::Null => Ok(Self {
                 codes: UInt32Array::new_null(array.len()),
                 labels: StringArray::from(Vec::<String>::new()),
             }),
             other if is_numeric(other) => {
                 let text = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
-                Ok(Self::of_strings(text.as_string::<i32>().iter()))
+                Ok(Self::of_strings(text.as_string::<i32>()))
             }
             _ => Err(wrong()),
         }
     }
 
     fn of_booleans(array: &BooleanArray) -> Self {
-        let codes = array.iter().map(|v| v.map(u32::from)).collect();
+        let codes: Vec<u32> = array.values().iter().map(u32::from).collect();
+        let codes = UInt32Array::new(codes.into(), array.nulls().cloned());
         Self { codes, labels: StringArray::from(vec!["false", "true"]) }
     }
 
-    fn of_strings<'s>(values: impl Iterator<Item = Option<&'s str>>) -> Self {
-        let mut known: HashMap<&str, u32, BuildHasherDefault<LabelHasher>> = HashMap::default();
-        let mut labels = Vec::new();
-        // Neighbours are often alike: a sorted column is never looked up.
-        let mut last: Option<(&str, u32)> = None;
-        let codes = values
-            .map(|value| {
-                let label = value?;
-                if let Some((text, code)) = last
-                    && text == label
-                {
-                    return Some(code);
-                }
-                let code = *known.entry(label).or_insert_with(|| {
-                    labels.push(label);
-                    (labels.len() - 1) as u32
-                });
-                last = Some((label, code));
-                Some(code)
-            })
-            .collect();
-        Self { codes, labels: StringArray::from(labels) }
+    fn of_strings<'s>(array: impl ArrayAccessor<Item = &'s str> + Copy) -> Self {
+        let mut known = Interner::default();
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        let codes: Vec<u32> = match &nulls {
+            None => (0..array.len()).map(|row| known.code(array.value(row))).collect(),
+            Some(nulls) => nulls
+                .iter()
+                .enumerate()
+                .map(|(row, valid)| if valid { known.code(array.value(row)) } else { 0 })
+                .collect(),
+        };
+        let labels = StringArray::from(known.labels);
+        Self { codes: UInt32Array::new(codes.into(), nulls), labels }
     }
 
     /// A code for each row, null where the row is.
@@ -319,5 +305,157 @@ impl Categories {
     /// The label of a row, `None` where it is null.
     pub fn label(&self, row: usize) -> Option<&str> {
         self.codes.is_valid(row).then(|| self.labels.value(self.codes.value(row) as usize))
+    }
+}
+
+/// The codes of a dictionary's values where its keys point.
+fn through(keys: &UInt32Array, values: &UInt32Array) -> UInt32Array {
+    let in_order = (0..).zip(values.values()).all(|(i, &code)| i == code);
+    if keys.null_count() == 0 && values.null_count() == 0 {
+        if in_order {
+            return keys.clone();
+        }
+        let values = values.values();
+        let codes: Vec<u32> = keys.values().iter().map(|&key| values[key as usize]).collect();
+        return UInt32Array::new(codes.into(), None);
+    }
+    let code = |key: u32| values.is_valid(key as usize).then(|| values.value(key as usize));
+    keys.iter().map(|key| code(key?)).collect()
+}
+
+/// Gives each string the number of its first appearance.
+///
+/// A small cache stands before the map, found by the string's ends: most columns of categories
+/// have few labels.
+#[derive(Default)]
+struct Interner<'s> {
+    labels: Vec<&'s str>,
+    codes: HashMap<&'s str, u32, BuildHasherDefault<LabelHasher>>,
+    /// Of a string that was seen: its ends, its length and its code.
+    cache: Vec<(u64, usize, u32)>,
+}
+
+impl<'s> Interner<'s> {
+    const CACHE_BITS: u32 = 8;
+
+    fn code(&mut self, label: &'s str) -> u32 {
+        let bytes = label.as_bytes();
+        let ends = ends(bytes);
+        // 2⁶⁴ over the golden ratio: the top bits of the product depend on all bits of the ends.
+        let hash = (ends ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let at = (hash >> (u64::BITS - Self::CACHE_BITS)) as usize;
+        if let Some(&(known, len, code)) = self.cache.get(at)
+            && known == ends
+            && len == bytes.len()
+            // Up to 8 bytes the ends are the whole.
+            && (len <= 8 || self.labels[code as usize] == label)
+        {
+            return code;
+        }
+        let labels = &mut self.labels;
+        let code = *self.codes.entry(label).or_insert_with(|| {
+            labels.push(label);
+            (labels.len() - 1) as u32
+        });
+        if self.cache.is_empty() {
+            // No string is that long.
+            self.cache = vec![(0, usize::MAX, 0); 1 << Self::CACHE_BITS];
+        }
+        self.cache[at] = (ends, bytes.len(), code);
+        code
+    }
+}
+
+/// A word of the first and the last bytes; with the length it tells strings of up to 8 bytes apart.
+fn ends(bytes: &[u8]) -> u64 {
+    // Of 8 bytes first and last are the same, and this would lose half of them.
+    if bytes.len() > 8
+        && let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
+    {
+        return u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match bytes {
+        [] => 0,
+        [a] => u64::from(*a),
+        [a, b] => u64::from(*a) | u64::from(*b) << 8,
+        [a, b, c, ..] => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int8Array, StringViewArray};
+
+    use super::*;
+
+    /// What codes mean, found the slow way.
+    fn check(array: &ArrayRef, expected: &[Option<&str>]) {
+        for (from, len) in [(0, expected.len()), (1, expected.len().saturating_sub(2))] {
+            let found = Categories::of("x", &array.slice(from, len)).unwrap();
+            let expected = &expected[from..from + len];
+            for (row, expected) in expected.iter().enumerate() {
+                assert_eq!(found.label(row), *expected, "row {row}");
+            }
+            let mut distinct: Vec<_> = found.labels().iter().collect();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), found.labels().len(), "each label once");
+        }
+    }
+
+    #[test]
+    fn strings_of_every_length_are_told_apart() {
+        // Strings that agree in their ends, and more of them than the cache has places.
+        let mut texts: Vec<Option<String>> = Vec::new();
+        for len in 0..24 {
+            for i in 0..40 {
+                let mut text = "a".repeat(len);
+                if len > 0 {
+                    text.replace_range(i % len..=i % len, "b");
+                }
+                if len > 2 {
+                    text.replace_range(len / 2..=len / 2, ["c", "d", "e"][i % 3]);
+                }
+                texts.push((i % 7 != 3).then_some(text));
+            }
+        }
+        texts.extend_from_within(..);
+        texts.push(Some("eight by".into()));
+        texts.push(Some("\0\0".into()));
+        texts.push(Some("\0".into()));
+        let texts: Vec<_> = texts.iter().map(Option::as_deref).collect();
+        let plain: ArrayRef = Arc::new(StringArray::from(texts.clone()));
+        check(&plain, &texts);
+        let view: ArrayRef = Arc::new(StringViewArray::from(texts.clone()));
+        check(&view, &texts);
+        let whole: Vec<_> = texts.iter().filter(|text| text.is_some()).copied().collect();
+        let valid: ArrayRef = Arc::new(StringArray::from(whole.clone()));
+        check(&valid, &whole);
+    }
+
+    #[test]
+    fn dictionaries_are_read_through() {
+        let keys = || Int8Array::from(vec![Some(2), Some(0), None, Some(1), Some(3)]);
+        let of = |values: Vec<Option<&str>>, keys: Int8Array| -> ArrayRef {
+            Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(values))))
+        };
+        let (a, b, c) = (Some("a"), Some("b"), Some("c"));
+        check(&of(vec![a, b, c, Some("d")], keys()), &[c, a, None, b, Some("d")]);
+        // A value twice, and a null among the values.
+        check(&of(vec![a, None, b, a], keys()), &[b, a, None, None, a]);
+        check(&of(vec![a, b, a], Int8Array::from(vec![2, 0, 1])), &[a, a, b]);
+        check(&of(vec![c, b, a], Int8Array::from(vec![2, 0, 1])), &[a, c, b]);
+        check(&of(vec![], Int8Array::from(vec![None::<i8>, None])), &[None, None]);
+    }
+
+    #[test]
+    fn what_is_no_text_has_one() {
+        let booleans: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]));
+        check(&booleans, &[Some("true"), None, Some("false")]);
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(0.5)]));
+        check(&numbers, &[Some("1.0"), None, Some("0.5")]);
     }
 }
