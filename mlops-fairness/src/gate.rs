@@ -4,7 +4,7 @@ use arrow::datatypes::Schema;
 use mlops_core::{Assessment, Error, Finding, Judge, Plan, Result, Severity, Validator, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::{Gap, GroupCounts, MetricFrame, gap};
+use crate::{Counts, Gap, GroupCounts, MetricFrame, gap};
 
 /// The gap that a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +32,15 @@ impl GapKind {
             Self::EqualOpportunityDifference => "equal_opportunity_difference",
             Self::EqualizedOddsDifference => "equalized_odds_difference",
             Self::EqualizedOddsRatio => "equalized_odds_ratio",
+        }
+    }
+
+    /// The rows of a group that the gap is about: those with a prediction, and a label if its
+    /// rates need one.
+    fn rows(self, counts: &Counts) -> u64 {
+        match self {
+            Self::DemographicParityDifference | Self::DemographicParityRatio => counts.predicted(),
+            _ => counts.complete(),
         }
     }
 
@@ -66,7 +75,7 @@ pub struct Rule {
     pub gap: GapKind,
     /// The sensitive feature whose values are the groups; several for their intersections.
     pub features: Vec<String>,
-    /// The most that a difference may be, or the least that a ratio must be.
+    /// The most that a difference may be, in [0, 1), or the least that a ratio must be, in (0, 1].
     pub bound: f64,
 }
 
@@ -109,7 +118,8 @@ pub struct FairnessGate {
     /// The confidence of the limits, in (0, 1).
     #[serde(default = "default_confidence")]
     pub confidence: f64,
-    /// The rows that a group must have.
+    /// The rows that a group must have: with a prediction, and with a label where the rule needs
+    /// it. Rows without them are named in a warning.
     #[serde(default = "default_min_group_size")]
     pub min_group_size: u64,
     /// What becomes of smaller groups.
@@ -174,15 +184,24 @@ impl FairnessGate {
     /// Checks that the gate can be used.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a confidence or bound outside its range.
+    /// [`Error::Invalid`] for a confidence or bound outside its range, a bound that nothing can
+    /// break (a difference of 1, a ratio of 0), or a rule without features.
     pub fn check(&self) -> Result<()> {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(Error::invalid("confidence", "a number in (0, 1)", self.confidence));
         }
         for rule in &self.rules {
-            if !(0.0..=1.0).contains(&rule.bound) {
+            let (bound, ratio) = (rule.bound, rule.gap.is_ratio());
+            let useful =
+                if ratio { bound > 0.0 && bound <= 1.0 } else { (0.0..1.0).contains(&bound) };
+            if !useful {
                 let what = format!("bound of {}", rule.gap.name());
-                return Err(Error::invalid(what, "a number in [0, 1]", rule.bound));
+                let expected = if ratio { "a number in (0, 1]" } else { "a number in [0, 1)" };
+                return Err(Error::invalid(what, expected, bound));
+            }
+            if rule.features.is_empty() {
+                let what = format!("features of {}", rule.gap.name());
+                return Err(Error::invalid(what, "a sensitive feature", "none"));
             }
         }
         Ok(())
@@ -218,11 +237,20 @@ impl FairnessGate {
                 return;
             }
         };
-        let (kept, small) = frame.split_small(self.min_group_size);
+        let missing: Vec<_> = frame
+            .groups()
+            .map(|(group, counts)| (group, counts.rows() - rule.gap.rows(counts)))
+            .filter(|(_, rows)| *rows > 0)
+            .map(|(group, rows)| format!("{rows} in {group}"))
+            .collect();
+        if !missing.is_empty() {
+            let observed = format!("rows without a label or prediction: {}", few(&missing));
+            findings.push(say(Verdict::Inconclusive, observed).with_severity(Severity::Warning));
+        }
+        let (kept, small) = frame.split(|counts| rule.gap.rows(counts) >= self.min_group_size);
         let small: Vec<_> = small.iter().map(ToString::to_string).collect();
         if !small.is_empty() {
-            let observed =
-                format!("fewer than {} rows in: {}", self.min_group_size, small.join("; "));
+            let observed = format!("fewer than {} rows in: {}", self.min_group_size, few(&small));
             match self.small_groups {
                 SmallGroups::Inconclusive => {
                     findings.push(say(Verdict::Inconclusive, observed));
@@ -250,6 +278,16 @@ impl FairnessGate {
             _ => Verdict::Inconclusive,
         };
         findings.push(say(verdict, gap.to_string()).with_value(gap.value).with_interval(low, high));
+    }
+}
+
+/// The first of many names, and how many more there are.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = &names[..names.len().min(SHOWN)];
+    match names.len() - shown.len() {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
     }
 }
 
@@ -344,6 +382,73 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_as_large_as_what_was_measured_of_it() {
+        // 5,000 rows of `b`, nearly all without a prediction.
+        let mut counts = Counts::confusion(3, 1, 5, 1);
+        counts.unpredicted_negative = 4990;
+        let group = |name: &str| Group { values: vec![Some(name.to_owned())] };
+        let frame = MetricFrame::new(
+            vec!["g".into()],
+            [(group("a"), Counts::confusion(3000, 1000, 5000, 1000)), (group("b"), counts)],
+        );
+        let blocked = gate().judge(&frame);
+        assert_eq!(blocked.verdict, Verdict::Inconclusive);
+        let text = blocked.to_string();
+        assert!(text.contains("fewer than 30 rows in: b"), "{text}");
+        assert!(text.contains("4990 in b"), "{text}");
+    }
+
+    #[test]
+    fn a_rule_that_nothing_can_break_is_refused() {
+        let equal = frame(&[("a", [3000, 1000, 5000, 1000]), ("b", [3000, 1000, 5000, 1000])]);
+        let rules = [
+            (GapKind::DemographicParityDifference, 1.0),
+            (GapKind::EqualizedOddsRatio, 0.0),
+            (GapKind::DemographicParityDifference, f64::NAN),
+            (GapKind::DemographicParityDifference, -0.1),
+            (GapKind::DemographicParityRatio, 1.25),
+        ];
+        for (gap, bound) in rules {
+            let gate = FairnessGate::new("f").rule(gap, "g", bound);
+            assert!(gate.check().is_err(), "{gap:?} {bound}");
+            assert_eq!(gate.judge(&equal).verdict, Verdict::Inconclusive);
+        }
+        let none = FairnessGate::new("f").intersection(
+            GapKind::DemographicParityDifference,
+            Vec::<String>::new(),
+            0.1,
+        );
+        assert!(none.check().is_err());
+        assert_eq!(none.judge(&equal).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_never_a_pass() {
+        let rows = |groups: Vec<Option<&str>>, said: Vec<Option<i32>>| {
+            batch! { "g" => StringArray::from(groups), "p" => Int32Array::from(said) }.unwrap()
+        };
+        let judge = |rows: arrow::array::RecordBatch, features: &[&str]| {
+            let counts = GroupCounts::new("p", "1", features.iter().copied());
+            gate().on(counts).validate(&MemorySource::from(rows)).unwrap()
+        };
+        let half = |i: usize| Some((i % 2) as i32);
+        let good: Vec<_> = (0..9000).map(|i| Some(["a", "b"][i / 2 % 2])).collect();
+        let said: Vec<_> = (0..9000).map(half).collect();
+        assert_eq!(judge(rows(good.clone(), said.clone()), &["g"]).verdict, Verdict::Pass);
+        for (what, rows, features) in [
+            ("no rows", rows(vec![], vec![]), &["g"][..]),
+            ("one row", rows(vec![Some("a")], vec![Some(1)]), &["g"]),
+            ("no groups", rows(vec![None; 9000], said.clone()), &["g"]),
+            ("no predictions", rows(good.clone(), vec![None; 9000]), &["g"]),
+            ("three labels", rows(good.clone(), (0..9000).map(|i| Some(i % 3)).collect()), &["g"]),
+            ("no such feature", rows(good.clone(), said), &[]),
+        ] {
+            let found = judge(rows, features);
+            assert_eq!(found.verdict, Verdict::Inconclusive, "{what}: {found}");
+        }
+    }
+
+    #[test]
     fn an_undefined_rate_is_inconclusive() {
         let counts = frame(&[("a", [300, 100, 500, 100]), ("b", [0, 100, 500, 0])]);
         let gate = FairnessGate::new("f").rule(GapKind::EqualizedOddsDifference, "g", 0.1);
@@ -360,7 +465,6 @@ mod tests {
         }
         .unwrap();
         let validator = gate().on(GroupCounts::new("p", "1", ["g"]));
-        // mlops_core::conformance::validator(&validator, &rows);
         let verdict = validator.validate(&MemorySource::from(rows)).unwrap();
         assert_eq!(verdict.verdict, Verdict::Fail);
         assert_eq!(verdict.rows, 4000);

@@ -7,18 +7,25 @@ use arrow::array::Array;
 use mlops_core::bytes::{
     bad, put_len, put_str, put_u8, put_u64, take_len, take_str, take_u8, take_u64,
 };
-use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
+use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
+use crate::combinations::Combinations;
+use crate::outcomes::{MISSING, is_number, outcomes, plain};
 use crate::{Counts, Group, MetricFrame};
 
 /// Counts labels and predictions by group.
 ///
-/// A group is a combination of values of the sensitive features; null is a group of its own.
-/// Labels and predictions are compared as text (`1`, `true`, `>50K`), and whatever is not the
-/// positive label is the negative one: a third label is an error that names it.
+/// A group is a combination of values of the sensitive features; null is a group of its own, and
+/// a number with a whole value is the group of the integer (`1.0` is `1`).
 ///
-/// Rows whose label or prediction is null are counted apart and enter no rate that needs it.
+/// Labels and predictions may be of different types. Numbers are compared as numbers (`1.0` is
+/// `1`), booleans are `true` and `false` or `1` and `0`, all else is compared as text (`>50K`).
+/// Whatever is not the positive label is the negative one: a third label is an error that names
+/// it, and so is a positive label that the column's type cannot hold.
+///
+/// Rows whose label or prediction is null or NaN are counted apart and enter no rate that needs
+/// it.
 ///
 /// ```
 /// use mlops_core::arrow::array::{Int32Array, StringArray};
@@ -72,35 +79,6 @@ impl GroupCounts {
         self.y_true = Some(y_true.into());
         self
     }
-
-    /// For each row: 0 negative, 1 positive, 2 null; new negative labels are noted.
-    fn outcomes(&self, column: &Categories, negatives: &mut BTreeSet<String>) -> Vec<u8> {
-        let labels = column.labels();
-        let of_code: Vec<u8> =
-            (0..labels.len()).map(|code| u8::from(labels.value(code) == self.positive)).collect();
-        let mut seen = vec![false; labels.len()];
-        let codes = column.codes();
-        let outcomes = (0..codes.len())
-            .map(|row| {
-                if codes.is_null(row) {
-                    return 2;
-                }
-                let code = codes.value(row) as usize;
-                seen[code] = true;
-                of_code[code]
-            })
-            .collect();
-        for (code, seen) in seen.into_iter().enumerate() {
-            // Two of them are enough to know that something is wrong, and which: the smallest two.
-            if seen && of_code[code] == 0 {
-                negatives.insert(labels.value(code).to_owned());
-                if negatives.len() > 2 {
-                    negatives.pop_last();
-                }
-            }
-        }
-        outcomes
-    }
 }
 
 /// What [`GroupCounts`] remembers.
@@ -114,13 +92,58 @@ pub struct GroupCountsState {
 /// Rows by label (negative, positive, null) and prediction (same).
 type Cell = [[u64; 3]; 3];
 
+/// Adds up; counts that no machine can hold stay at the largest number, in any order.
+fn add(mine: &mut Cell, theirs: &Cell) {
+    for (mine, theirs) in mine.iter_mut().flatten().zip(theirs.iter().flatten()) {
+        *mine = mine.saturating_add(*theirs);
+    }
+}
+
+/// The cell of each combination.
+fn count(groups: &Combinations, labels: &[u8], predicted: &[u8]) -> Vec<Cell> {
+    // Neighbours are often of one group and outcome, and a count that was just written is slow to
+    // read again: few combinations are counted in several tables in turn.
+    const LANES: usize = 4;
+    const CELLS: usize = 16;
+    let lanes = if groups.len <= 256 { LANES } else { 1 };
+    let mut tables = vec![0_u64; groups.len * CELLS * lanes];
+    let at = |group: u32, label: u8, predicted: u8| {
+        // Sixteen places for nine counts: shifts instead of products.
+        (group as usize) << 4 | usize::from(label & 3) << 2 | usize::from(predicted & 3)
+    };
+    let rows = groups.of_row.iter().zip(labels.iter().zip(predicted));
+    if lanes == LANES {
+        let (mut one, mut rest) = tables.split_at_mut(groups.len * CELLS);
+        let (mut two, more) = rest.split_at_mut(groups.len * CELLS);
+        rest = more;
+        let (mut three, mut four) = rest.split_at_mut(groups.len * CELLS);
+        for (&group, (&label, &predicted)) in rows {
+            one[at(group, label, predicted)] += 1;
+            (one, two, three, four) = (two, three, four, one);
+        }
+    } else {
+        for (&group, (&label, &predicted)) in rows {
+            tables[at(group, label, predicted)] += 1;
+        }
+    }
+    (0..groups.len)
+        .map(|group| {
+            let mut cell = Cell::default();
+            for (label, counts) in cell.iter_mut().enumerate() {
+                for (predicted, n) in counts.iter_mut().enumerate() {
+                    let at = at(group as u32, label as u8, predicted as u8);
+                    *n = (0..lanes).map(|lane| tables[lane * groups.len * CELLS + at]).sum();
+                }
+            }
+            cell
+        })
+        .collect()
+}
+
 impl State for GroupCountsState {
     fn merge(&mut self, other: Self) -> Result<()> {
         for (group, theirs) in other.cells {
-            let mine = self.cells.entry(group).or_default();
-            for (mine, theirs) in mine.iter_mut().flatten().zip(theirs.iter().flatten()) {
-                *mine += theirs;
-            }
+            add(self.cells.entry(group).or_default(), &theirs);
         }
         for (mine, theirs) in self.negatives.iter_mut().zip(other.negatives) {
             mine.extend(theirs);
@@ -180,62 +203,41 @@ impl Analyzer for GroupCounts {
     }
 
     fn update(&self, state: &mut GroupCountsState, rows: &Rows<'_>) -> Result<()> {
-        let predicted = self.outcomes(rows.categories(&self.y_pred)?, &mut state.negatives[1]);
+        let [label_names, prediction_names] = &mut state.negatives;
+        let predicted = outcomes(rows, &self.y_pred, &self.positive, prediction_names)?;
         let labels = match &self.y_true {
-            Some(column) => self.outcomes(rows.categories(column)?, &mut state.negatives[0]),
-            None => vec![2; rows.len()],
+            Some(column) => outcomes(rows, column, &self.positive, label_names)?,
+            None => vec![MISSING; rows.len()],
         };
         let features: Vec<_> = self
             .sensitive_features
             .iter()
             .map(|column| rows.categories(column))
             .collect::<Result<_>>()?;
+        let numbers: Vec<_> = self
+            .sensitive_features
+            .iter()
+            .map(|column| rows.column(column).map(|array| is_number(array.data_type())))
+            .collect::<Result<_>>()?;
+        let Some(groups) = Combinations::of(&features, rows.len(), Self::MAX_GROUPS) else {
+            return limit(Self::MAX_GROUPS + 1);
+        };
 
-        // Codes of the batch first, names once per combination that is really there.
-        let mut slots: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
-        let mut cells: Vec<Cell> = Vec::new();
-        let strides: usize = features.iter().map(|f| f.labels().len() + 1).product();
-        let dense = !features.is_empty() && strides <= 1 << 16;
-        let mut table = vec![usize::MAX; if dense { strides } else { 0 }];
-        let mut key = vec![0; features.len()];
-        for row in 0..rows.len() {
-            let mut at = 0;
-            for (slot, feature) in key.iter_mut().zip(&features) {
-                let codes = feature.codes();
-                *slot = if codes.is_null(row) { u32::MAX } else { codes.value(row) };
-                let dense_code =
-                    if *slot == u32::MAX { feature.labels().len() } else { *slot as usize };
-                at = at * (feature.labels().len() + 1) + dense_code;
+        // On the codes of the batch: names are looked up once per combination that is there.
+        for (at, cell) in count(&groups, &labels, &predicted).into_iter().enumerate() {
+            if cell == Cell::default() {
+                continue;
             }
-            let known = if dense {
-                Some(table[at]).filter(|&i| i != usize::MAX)
-            } else {
-                slots.get(&key).copied()
-            };
-            let index = if let Some(index) = known {
-                index
-            } else {
-                cells.push(Cell::default());
-                slots.insert(key.clone(), cells.len() - 1);
-                if dense {
-                    table[at] = cells.len() - 1;
-                }
-                cells.len() - 1
-            };
-            cells[index][usize::from(labels[row])][usize::from(predicted[row])] += 1;
-        }
-        for (codes, index) in slots {
-            let values = codes
-                .iter()
-                .zip(&features)
-                .map(|(&code, f)| {
-                    (code != u32::MAX).then(|| f.labels().value(code as usize).to_owned())
+            let codes = groups.codes(at);
+            let values = codes.iter().zip(features.iter().zip(&numbers));
+            let values = values
+                .map(|(&code, (feature, &number))| {
+                    let labels = feature.labels();
+                    let label = (labels.len() > code as usize).then(|| labels.value(code as usize));
+                    label.map(|label| if number { plain(label) } else { label.to_owned() })
                 })
                 .collect();
-            let mine = state.cells.entry(Group { values }).or_default();
-            for (mine, n) in mine.iter_mut().flatten().zip(cells[index].iter().flatten()) {
-                *mine += n;
-            }
+            add(state.cells.entry(Group { values }).or_default(), &cell);
         }
         limit(state.cells.len())
     }
@@ -254,7 +256,7 @@ impl Analyzer for GroupCounts {
         }
         if let (Some(label), Some(predicted)) =
             (state.negatives[0].first(), state.negatives[1].first())
-            && label != predicted
+            && plain(label) != plain(predicted)
         {
             return Err(Error::invalid(
                 format!("negative label in column `{}`", self.y_pred),
@@ -289,9 +291,8 @@ impl Analyzer for GroupCounts {
             for n in cell.iter_mut().flatten() {
                 *n = take_u64(bytes)?;
             }
-            // Totals must not overflow when groups are added up.
-            if cell.iter().flatten().any(|&n| n > 1 << 48) {
-                return Err(bad(bytes, "counts below 2^48", "a larger one"));
+            if cell == Cell::default() {
+                return Err(bad(bytes, "a group that has rows", &group));
             }
             last = Some(group.clone());
             state.cells.insert(group, cell);
@@ -301,8 +302,9 @@ impl Analyzer for GroupCounts {
             let n = take_len(bytes, 8)?;
             for _ in 0..n {
                 let label = take_str(bytes)?;
-                if negatives.last().is_some_and(|last| *last >= label) || negatives.len() == 2 {
-                    return Err(bad(bytes, "at most two labels in ascending order", label));
+                let ascends = negatives.last().is_none_or(|last| *last < label);
+                if !ascends || negatives.len() == 2 || label == self.positive {
+                    return Err(bad(bytes, "at most two negative labels, ascending", label));
                 }
                 negatives.insert(label);
             }
@@ -328,7 +330,7 @@ fn limit(groups: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use mlops_core::arrow::array::{BooleanArray, Int32Array, StringArray};
+    use mlops_core::arrow::array::{BooleanArray, Float64Array, Int32Array, StringArray};
     use mlops_core::{DataSourceExt, MemorySource, batch, conformance};
     use proptest::prelude::*;
 
@@ -380,6 +382,85 @@ mod tests {
             MemorySource::from(batch).measure(&GroupCounts::new("p", "yes", ["g"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("`p`") && text.contains("maybe") && text.contains("no"), "{text}");
+    }
+
+    #[test]
+    fn labels_and_predictions_of_different_types_meet() {
+        let group = || StringArray::from(vec!["a", "a", "b", "b"]);
+        let expected = Counts::confusion(1, 1, 1, 1);
+        for positive in ["1", "1.0"] {
+            let rows = batch! {
+                "g" => group(),
+                "y" => Int32Array::from(vec![1, 0, 0, 1]),
+                "p" => Float64Array::from(vec![1.0, 1.0, 0.0, 0.0]),
+                "b" => BooleanArray::from(vec![true, true, false, false]),
+            }
+            .unwrap();
+            for said in ["p", "b"] {
+                let counts = GroupCounts::new(said, positive, ["g"]).with_labels("y");
+                conformance::analyzer(&counts, &rows);
+                let frame = MemorySource::from(rows.clone()).measure(&counts).unwrap();
+                assert_eq!(frame.total(), expected, "{said} {positive}");
+            }
+        }
+        let rows = batch! {
+            "g" => group(),
+            "y" => StringArray::from(vec!["1", "0", "0", "1"]),
+            "p" => Float64Array::from(vec![1.0, 1.0, 0.0, 0.0]),
+        }
+        .unwrap();
+        let counts = GroupCounts::new("p", "1", ["g"]).with_labels("y");
+        assert_eq!(MemorySource::from(rows).measure(&counts).unwrap().total(), expected);
+    }
+
+    #[test]
+    fn the_group_of_a_number_is_the_number() {
+        let rows = batch! {
+            "g" => Float64Array::from(vec![Some(1.0), Some(0.0), Some(-0.0), Some(0.5), None]),
+            "p" => BooleanArray::from(vec![true, false, true, true, true]),
+        }
+        .unwrap();
+        let counts = GroupCounts::new("p", "true", ["g"]);
+        conformance::analyzer(&counts, &rows);
+        let frame = MemorySource::from(rows).measure(&counts).unwrap();
+        let groups: Vec<_> = frame.groups().map(|(g, c)| (g.to_string(), c.rows())).collect();
+        let expected = [("(null)", 1), ("0", 2), ("0.5", 1), ("1", 1)];
+        assert_eq!(groups, expected.map(|(g, n)| (g.to_owned(), n)));
+    }
+
+    #[test]
+    fn ten_thousand_groups_and_not_one_more() {
+        let rows = |n: u32| {
+            let ids = StringArray::from_iter_values((0..n).map(|i| (i % 100).to_string()));
+            let more = StringArray::from_iter_values((0..n).map(|i| (i / 100).to_string()));
+            let said: BooleanArray = (0..n).map(|i| Some(i % 3 == 0)).collect();
+            batch! { "a" => ids, "b" => more, "p" => said }.unwrap()
+        };
+        let counts = GroupCounts::new("p", "1", ["a", "b"]);
+        let frame = MemorySource::from(rows(10_000)).measure(&counts).unwrap();
+        assert_eq!((frame.groups().len(), frame.total().rows()), (10_000, 10_000));
+        let error = MemorySource::from(rows(10_001)).measure(&counts).unwrap_err().to_string();
+        assert!(error.contains("at most 10000 groups"), "{error}");
+        // Over several batches, too.
+        let batches = MemorySource::new(rows(1).schema(), vec![rows(10_001)]).unwrap();
+        let scan = mlops_core::Scan::new(&batches).batch_size(777);
+        assert!(scan.run(&counts).is_err());
+    }
+
+    #[test]
+    fn counts_that_no_machine_can_hold_do_not_wrap() {
+        let mut state = counts().start();
+        counts().update(&mut state, &Rows::new(&people())).unwrap();
+        for cell in state.cells.values_mut() {
+            *cell = [[u64::MAX; 3]; 3];
+        }
+        let again = state.clone();
+        state.merge(again).unwrap();
+        let frame = counts().finish(state).unwrap();
+        assert_eq!(frame.total().rows(), u64::MAX);
+        for metric in Metric::ALL {
+            assert!(frame.overall(metric).value.is_some_and(|v| (0.0..=1.0).contains(&v)));
+        }
     }
 
     proptest! {

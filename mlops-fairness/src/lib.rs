@@ -31,10 +31,12 @@
 pub mod attribution;
 pub mod gap;
 
+mod combinations;
 mod gate;
 mod group_counts;
 mod metric;
 mod metric_frame;
+mod outcomes;
 pub mod report;
 
 pub use gap::Gap;

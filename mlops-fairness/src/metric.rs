@@ -59,28 +59,39 @@ impl Counts {
 
     /// All rows of the group.
     pub fn rows(&self) -> u64 {
-        self.true_positive
-            + self.false_positive
-            + self.true_negative
-            + self.false_negative
-            + self.unlabelled_positive
-            + self.unlabelled_negative
-            + self.unpredicted_positive
-            + self.unpredicted_negative
-            + self.empty
+        sum([self.predicted(), self.unpredicted_positive, self.unpredicted_negative, self.empty])
+    }
+
+    /// The rows that have a prediction: those of the selection rate.
+    pub fn predicted(&self) -> u64 {
+        sum([self.complete(), self.unlabelled_positive, self.unlabelled_negative])
+    }
+
+    /// The rows that have a label and a prediction: those of the confusion rates.
+    pub fn complete(&self) -> u64 {
+        sum([self.true_positive, self.false_positive, self.true_negative, self.false_negative])
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.true_positive += other.true_positive;
-        self.false_positive += other.false_positive;
-        self.true_negative += other.true_negative;
-        self.false_negative += other.false_negative;
-        self.unlabelled_positive += other.unlabelled_positive;
-        self.unlabelled_negative += other.unlabelled_negative;
-        self.unpredicted_positive += other.unpredicted_positive;
-        self.unpredicted_negative += other.unpredicted_negative;
-        self.empty += other.empty;
+        for (mine, theirs) in [
+            (&mut self.true_positive, other.true_positive),
+            (&mut self.false_positive, other.false_positive),
+            (&mut self.true_negative, other.true_negative),
+            (&mut self.false_negative, other.false_negative),
+            (&mut self.unlabelled_positive, other.unlabelled_positive),
+            (&mut self.unlabelled_negative, other.unlabelled_negative),
+            (&mut self.unpredicted_positive, other.unpredicted_positive),
+            (&mut self.unpredicted_negative, other.unpredicted_negative),
+            (&mut self.empty, other.empty),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
     }
+}
+
+/// A sum that stays at the largest number: hostile counts must not wrap around or panic.
+fn sum<const N: usize>(counts: [u64; N]) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// A rate of a binary classifier: a count over a count.
@@ -165,25 +176,29 @@ impl Metric {
     /// ```
     pub fn of(self, counts: &Counts) -> Rate {
         let c = counts;
-        let positive = c.true_positive + c.false_negative;
-        let negative = c.true_negative + c.false_positive;
+        let positive = sum([c.true_positive, c.false_negative]);
+        let negative = sum([c.true_negative, c.false_positive]);
         let (numerator, denominator) = match self {
             Self::SelectionRate => {
-                let selected = c.true_positive + c.false_positive + c.unlabelled_positive;
-                let not = c.true_negative + c.false_negative + c.unlabelled_negative;
-                (selected, selected + not)
+                let selected = sum([c.true_positive, c.false_positive, c.unlabelled_positive]);
+                let not = sum([c.true_negative, c.false_negative, c.unlabelled_negative]);
+                (selected, sum([selected, not]))
             }
             Self::BaseRate => {
-                let positive = positive + c.unpredicted_positive;
-                (positive, positive + negative + c.unpredicted_negative)
+                let positive = sum([positive, c.unpredicted_positive]);
+                (positive, sum([positive, negative, c.unpredicted_negative]))
             }
             Self::TruePositiveRate => (c.true_positive, positive),
             Self::FalsePositiveRate => (c.false_positive, negative),
             Self::TrueNegativeRate => (c.true_negative, negative),
             Self::FalseNegativeRate => (c.false_negative, positive),
-            Self::PositivePredictiveValue => (c.true_positive, c.true_positive + c.false_positive),
-            Self::NegativePredictiveValue => (c.true_negative, c.true_negative + c.false_negative),
-            Self::Accuracy => (c.true_positive + c.true_negative, positive + negative),
+            Self::PositivePredictiveValue => {
+                (c.true_positive, sum([c.true_positive, c.false_positive]))
+            }
+            Self::NegativePredictiveValue => {
+                (c.true_negative, sum([c.true_negative, c.false_negative]))
+            }
+            Self::Accuracy => (sum([c.true_positive, c.true_negative]), sum([positive, negative])),
         };
         Rate {
             metric: self,

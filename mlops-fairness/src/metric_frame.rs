@@ -106,8 +106,13 @@ impl MetricFrame {
 
     /// The groups of at least `rows` rows, and the names of the others.
     pub fn split_small(&self, rows: u64) -> (Self, Vec<Group>) {
+        self.split(|counts| counts.rows() >= rows)
+    }
+
+    /// The groups that are to be kept, and the names of the others.
+    pub(crate) fn split(&self, keep: impl Fn(&Counts) -> bool) -> (Self, Vec<Group>) {
         let (kept, small): (Vec<_>, Vec<_>) =
-            self.groups.iter().cloned().partition(|(_, counts)| counts.rows() >= rows);
+            self.groups.iter().cloned().partition(|(_, counts)| keep(counts));
         (
             Self { features: self.features.clone(), groups: kept },
             small.into_iter().map(|(group, _)| group).collect(),
