@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::array::{Float64Array, Int64Array};
 use mlops_core::metrics::{
-    ClassificationReport, Estimated, Metric as Measured, RegressionReport, Scored,
+    ClassificationReport, Classified, Estimated, Metric as Measured, RegressionReport, Scored,
     average_precision, r2,
 };
 use mlops_core::stats::{Interval, Resampling, bootstrap, clopper_pearson};
@@ -182,6 +182,33 @@ impl QualityGate {
             }
             Ok(measured)
         })
+    }
+
+    /// Judges a classifier's predicted labels, where there are no scores.
+    ///
+    /// ```
+    /// use mlops_core::Verdict;
+    /// use mlops_core::arrow::array::StringArray;
+    /// use mlops_core::metrics::Classified;
+    /// use mlops_validate::{Metric, QualityGate};
+    ///
+    /// let y_true = StringArray::from_iter_values((0..500).map(|i| ["no", "yes"][i % 2]));
+    /// let y_pred = StringArray::from_iter_values((0..500).map(|i| ["no", "yes"][i % 50 % 2]));
+    /// let rows = Classified { y_true: &y_true, y_pred: &y_pred, positive: "yes" };
+    /// let gate = QualityGate::new("quality").at_least(Metric::Accuracy, 0.95);
+    /// assert_eq!(gate.judge_labels(rows)?.verdict, Verdict::Pass);
+    /// // What needs scores is undefined, and so opens nothing.
+    /// let gate = gate.at_least(Metric::RocAuc, 0.9);
+    /// assert_eq!(gate.judge_labels(rows)?.verdict, Verdict::Inconclusive);
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ClassificationReport::of_labels`]; [`Error::Invalid`] for a metric of regressions or a
+    /// bound that is not finite.
+    pub fn judge_labels(&self, rows: Classified<'_>) -> Result<Assessment> {
+        let report = ClassificationReport::of_labels(rows, self.confidence)?;
+        self.judge(report.n, |metric| Ok(report.get(metric.name()).cloned()))
     }
 
     /// Judges a regressor's numbers.
