@@ -32,7 +32,7 @@ const LONG: [&str; 5] = [
 /// Drawing is slower than counting: a block of draws, again and again.
 fn drawn(rows: usize, below: u64, stream: u32) -> impl Iterator<Item = usize> {
     let mut draws = Draws::new(7, stream, 0);
-    let block: Vec<usize> = (0..SMALL + 1).map(|_| draws.below(below) as usize).collect();
+    let block: Vec<usize> = (0..=SMALL).map(|_| draws.below(below) as usize).collect();
     (0..rows).map(move |i| block[i % block.len()])
 }
 
