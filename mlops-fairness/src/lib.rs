@@ -5,28 +5,64 @@
 //! comes out has every rate, [`gap`] the differences and ratios between groups with simultaneous
 //! limits, and a [`FairnessGate`] holds them against bounds. [`attribution`] explains predictions.
 //!
+//! From rows to a gate to a page:
+//!
 //! ```
-//! use mlops_core::arrow::array::{Int64Array, StringArray};
-//! use mlops_core::{DataSourceExt, MemorySource, Verdict, batch};
-//! use mlops_fairness::{FairnessGate, GapKind, GroupCounts, Metric, gap};
+//! use mlops_core::arrow::array::{Int32Array, StringArray};
+//! use mlops_core::report::Report;
+//! use mlops_core::{DataSourceExt, MemorySource, ValidatorExt, Verdict, batch};
+//! use mlops_fairness::{FairnessGate, GapKind, GroupCounts, Metric, gap, report};
 //!
-//! // Of 1,000 women 40 % are hired, of 1,000 men 60 %.
-//! let hired = |i: i64| i64::from(i / 2 % 10 < [4, 6][(i % 2) as usize]);
-//! let rows = MemorySource::from(batch! {
-//!     "sex" => StringArray::from_iter_values((0..2_000).map(|i| ["F", "M"][(i % 2) as usize])),
-//!     "hired" => Int64Array::from_iter_values((0..2_000).map(hired)),
+//! // 6,000 people: half of the men are hired, a third of the women.
+//! let people = MemorySource::from(batch! {
+//!     "sex" => StringArray::from_iter_values((0..6000).map(|i| ["F", "M"][i % 2])),
+//!     "fit" => Int32Array::from_iter_values((0..6000).map(|i| i32::from(i % 5 < 2))),
+//!     "hired" => Int32Array::from_iter_values((0..6000).map(|i| i32::from(i / 2 % (3 - i % 2) == 0))),
 //! }?);
-//! let frame = rows.measure(&GroupCounts::new("hired", "1", ["sex"]))?;
-//! assert_eq!(frame.overall(Metric::SelectionRate).value, Some(0.5));
 //!
-//! let parity = gap::demographic_parity_difference(&frame, 0.95)?;
-//! assert!((parity.value - 0.2).abs() < 1e-12 && parity.interval.low > 0.1);
+//! // One pass; no row is needed again.
+//! let counts = GroupCounts::new("hired", "1", ["sex"]).with_labels("fit");
+//! let frame = people.measure(&counts)?;
+//! let rates: Vec<_> = frame.by_group(Metric::SelectionRate).map(|(_, rate)| rate.value).collect();
+//! assert_eq!(rates, [Some(1.0 / 3.0), Some(0.5)]);
 //!
-//! // A gate passes only if the whole interval lies inside the bound.
-//! let gate = FairnessGate::new("parity").rule(GapKind::DemographicParityDifference, "sex", 0.1);
-//! assert_eq!(gate.judge(&frame).verdict, Verdict::Fail);
+//! // The gap and its limits.
+//! let gap = gap::demographic_parity_difference(&frame, 0.95)?;
+//! assert_eq!(gap.highest.0.to_string(), "M");
+//! assert!(gap.interval.low > 0.14 && gap.interval.high < 0.20);
+//!
+//! // A policy is a file; the gate blocks on anything but a pass.
+//! let gate: FairnessGate = serde_json::from_str(
+//!     r#"{
+//!         "name": "hiring",
+//!         "rules": [
+//!             {"gap": "demographic_parity_difference", "features": ["sex"], "bound": 0.1},
+//!             {"gap": "equalized_odds_difference", "features": ["sex"], "bound": 0.25}
+//!         ]
+//!     }"#,
+//! )
+//! .expect("a policy");
+//! let verdict = gate.judge(&frame);
+//! assert_eq!(verdict.verdict, Verdict::Fail);
+//! assert_eq!(verdict.findings[1].verdict, Verdict::Pass);
+//!
+//! // The same on a scan that measures other things, too.
+//! assert_eq!(gate.on(counts).validate(&people)?, verdict);
+//!
+//! let page = Report::new("Hiring").section(report::section(&frame, &verdict, 0.95));
+//! assert!(page.to_html().contains("<svg"));
 //! # Ok::<(), mlops_core::Error>(())
 //! ```
+//!
+//! # What is promised
+//!
+//! - A rate whose denominator is 0 is undefined, never 0; a gap with an undefined rate is an error
+//!   that names the group, and a rule about it is inconclusive.
+//! - Null is a group like any other. Rows without a label or prediction are counted apart, and a
+//!   gate names them.
+//! - Limits hold for the worst pair of groups together, not for one pair at a time.
+//! - The state is a function of the multiset of rows: the same bits for any threads, batches and
+//!   order of merging. It is written as bytes that later releases read.
 
 pub mod attribution;
 pub mod gap;

@@ -1,8 +1,12 @@
-//! Group metrics equal fairlearn's, on values made by `tests/golden/make_fairness.py`.
+//! Group metrics equal fairlearn's and attributions shap's, on values made by `tests/golden/make_fairness.py`.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use mlops_core::arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
+use std::sync::Arc;
+
+use mlops_core::arrow::array::{
+    Array, ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray,
+};
 use mlops_core::{Analyzer, DataSourceExt, MemorySource, Rows, State, batch};
 use mlops_fairness::{GapKind, GroupCounts, Metric, MetricFrame};
 use serde_json::Value;
@@ -96,5 +100,82 @@ fn dictionaries_and_other_types_count_the_same() {
         assert!(columns[0].1.len() > 100);
         let other = RecordBatch::try_from_iter(columns).unwrap();
         agrees(&MemorySource::from(other).measure(&analyzer()).unwrap(), case);
+    }
+}
+
+fn golden() -> Value {
+    serde_json::from_str(include_str!("golden/fairness.json")).unwrap()
+}
+
+fn texts(case: &Value, key: &str) -> StringArray {
+    case[key].as_array().unwrap().iter().map(|v| v.as_str()).collect()
+}
+
+#[test]
+fn intersections_of_two_features_equal_fairlearn() {
+    let all = golden();
+    let case = &all["intersectional"];
+    let labels = |key: &str| -> Int32Array {
+        case[key].as_array().unwrap().iter().map(|v| v.as_i64().map(|v| v as i32)).collect()
+    };
+    let rows = batch! {
+        "sex" => texts(case, "sex"), "race" => texts(case, "race"),
+        "y" => labels("y_true"), "p" => labels("y_pred"),
+    }
+    .unwrap();
+    let counts = GroupCounts::new("p", "1", ["sex", "race"]).with_labels("y");
+    let frame = MemorySource::from(rows).measure(&counts).unwrap();
+    assert_eq!(frame.groups().len(), case["by_group"].as_object().unwrap().len());
+    for metric in Metric::ALL {
+        for (group, rate) in frame.by_group(metric) {
+            let theirs = &case["by_group"][group.to_string()][metric.name()];
+            close(rate.value.unwrap(), theirs, &format!("{metric} of {group}"));
+        }
+    }
+    for kind in GAPS {
+        let gap = kind.of(&frame, 0.95).unwrap();
+        close(gap.value, &case["gaps"][kind.name()], kind.name());
+    }
+}
+
+#[test]
+fn linear_attributions_equal_shap() {
+    use mlops_core::model::LinearModel;
+    use mlops_fairness::attribution::LinearExplainer;
+
+    let all = golden();
+    let features = ["a", "b", "c", "d"];
+    for case in all["linear"].as_array().unwrap() {
+        let numbers = |value: &Value| -> Vec<f64> {
+            value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+        };
+        let table = |key: &str| {
+            let rows: Vec<_> = case[key].as_array().unwrap().iter().map(numbers).collect();
+            let columns = features.iter().enumerate().map(|(j, name)| {
+                let column: Float64Array = rows.iter().map(|row| Some(row[j])).collect();
+                (*name, Arc::new(column) as ArrayRef)
+            });
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let (weights, intercept) =
+            (numbers(&case["coefficients"]), case["intercept"].as_f64().unwrap());
+        let model = match case["name"].as_str().unwrap() {
+            "regression" => LinearModel::regression(features, weights, intercept),
+            _ => LinearModel::logistic(features, weights, intercept, "0", "1"),
+        };
+        let background = MemorySource::from(table("background"));
+        let explainer = LinearExplainer::new(model.unwrap(), &background).unwrap();
+        // Both add up numbers of this size, in different orders.
+        let scale = case["base_value"].as_f64().unwrap().abs().max(1.0);
+        let base = (explainer.base_value() - case["base_value"].as_f64().unwrap()).abs();
+        assert!(base <= 1e-12 * scale, "base value: {base:e} apart");
+        let rows = table("rows");
+        let explained = explainer.explain(&rows).unwrap();
+        for (row, theirs) in case["shap_values"].as_array().unwrap().iter().enumerate() {
+            for (ours, theirs) in explained.row(row).unwrap().iter().zip(numbers(theirs)) {
+                let apart = (ours - theirs).abs();
+                assert!(apart <= 1e-12 * theirs.abs().max(1.0), "row {row}: {ours}, {theirs}");
+            }
+        }
     }
 }

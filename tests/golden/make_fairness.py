@@ -1,4 +1,4 @@
-"""Golden values of group fairness metrics from fairlearn, and of linear SHAP by its definition.
+"""Golden values of group fairness metrics from fairlearn, and of linear attribution from shap.
 
     python tests/golden/make_fairness.py
 
@@ -11,8 +11,10 @@ import warnings
 
 import fairlearn
 import numpy as np
+import shap
 import sklearn
 from fairlearn import metrics as fl
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, precision_score
 
 warnings.filterwarnings("ignore")
@@ -67,6 +69,61 @@ def case(name, rng, n, groups, bias):
     }
 
 
+def intersectional(rng, n):
+    """Groups of two features, as fairlearn takes several sensitive columns."""
+    sex = rng.choice(["F", "M"], n, p=[0.4, 0.6])
+    race = rng.choice(["a", "b", "c"], n, p=[0.5, 0.3, 0.2])
+    y_true = (rng.random(n) < 0.35).astype(int)
+    tilt = 0.1 * (sex == "M") + 0.15 * (race == "a")
+    y_pred = (rng.random(n) < 0.2 + 0.4 * y_true + tilt).astype(int)
+    sensitive = {"sex": sex, "race": race}
+    frame = fl.MetricFrame(
+        metrics=METRICS, y_true=y_true, y_pred=y_pred, sensitive_features=sensitive
+    )
+    selection = fl.MetricFrame(
+        metrics=fl.selection_rate, y_true=y_true, y_pred=y_pred, sensitive_features=sensitive
+    )
+    return {
+        "sex": sex.tolist(),
+        "race": race.tolist(),
+        "y_true": y_true.tolist(),
+        "y_pred": y_pred.tolist(),
+        "by_group": {
+            ", ".join(group): {k: float(v) for k, v in row.items()}
+            for group, row in frame.by_group.iterrows()
+        },
+        "gaps": {
+            "demographic_parity_difference": float(selection.difference()),
+            "demographic_parity_ratio": float(selection.ratio()),
+            "equal_opportunity_difference": float(frame.difference()["true_positive_rate"]),
+            "equalized_odds_difference": float(
+                frame.difference()[["true_positive_rate", "false_positive_rate"]].max()
+            ),
+            "equalized_odds_ratio": float(
+                frame.ratio()[["true_positive_rate", "false_positive_rate"]].min()
+            ),
+        },
+    }
+
+
+def linear(rng, name, model, y):
+    """shap.LinearExplainer on all of the background: its default masker would draw 100 rows."""
+    background = rng.normal(size=(60, 4)) * [1, 10, 0.1, 1000] + [0, 5, -1, 300]
+    model.fit(background, y(background, rng))
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    explainer = shap.LinearExplainer(model, masker)
+    rows = rng.normal(size=(8, 4)) * [1, 10, 0.1, 1000] + [0.5, 5, -1, 0]
+    return {
+        "name": name,
+        "coefficients": np.ravel(model.coef_).tolist(),
+        "intercept": float(np.ravel(model.intercept_)[0]),
+        "background": background.tolist(),
+        "rows": rows.tolist(),
+        "base_value": float(np.ravel(explainer.expected_value)[0]),
+        "shap_values": explainer.shap_values(rows).tolist(),
+    }
+
+
 def main():
     rng = np.random.default_rng(7)
     cases = [
@@ -75,13 +132,30 @@ def main():
         case("five groups", rng, 800, 5, 0.25),
         case("many groups", rng, 900, 12, 0.1),
     ]
+    crossed = intersectional(rng, 700)
+    explained = [
+        linear(rng, "regression", LinearRegression(), lambda x, r: x @ [1, 2, 3, 0.1]),
+        linear(
+            rng,
+            "logistic",
+            LogisticRegression(max_iter=2000),
+            lambda x, r: (x[:, 0] + x[:, 1] / 10 + r.normal(size=len(x)) > 0.5).astype(int),
+        ),
+    ]
     versions = {
         "fairlearn": fairlearn.__version__,
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
+        "shap": shap.__version__,
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"versions": versions, "cases": cases}) + "\n")
+    golden = {
+        "versions": versions,
+        "cases": cases,
+        "intersectional": crossed,
+        "linear": explained,
+    }
+    OUT.write_text(json.dumps(golden) + "\n")
 
 
 if __name__ == "__main__":
