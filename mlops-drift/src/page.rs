@@ -8,6 +8,11 @@ use crate::report::{ColumnDrift, DriftReport, Statistic, StatisticResult};
 /// Beyond this many columns the page would be heavy: the first in rank are drawn.
 const DRAWN: usize = 60;
 
+/// A p-value; one that is below what a float can hold is not 0.
+fn p_value(p: f64) -> Cell {
+    if p == 0.0 { "<1e-300".into() } else { Cell::number(p, 2) }
+}
+
 impl DriftReport {
     /// The report as a page for the terminal, Markdown, HTML or JSON: the verdict over the dataset
     /// first, the columns ranked as [`ranked`](Self::ranked) does, both sides of each drawn over
@@ -55,7 +60,7 @@ impl DriftReport {
                     Cell::percent(m.reference),
                     Cell::percent(m.current),
                     Cell::interval(m.current - m.reference, m.interval.low, m.interval.high),
-                    Cell::number(m.adjusted_p_value, 2),
+                    p_value(m.adjusted_p_value),
                     m.verdict.into(),
                 ]);
             }
@@ -116,7 +121,7 @@ impl DriftReport {
                 or_dash(effect.map(|s| s.statistic.to_string().into())),
                 or_dash(effect.map(cell_of)),
                 or_dash(effect.and_then(|s| s.floor).map(|f| Cell::number(f, 3))),
-                or_dash(column.adjusted_p_value().map(|p| Cell::number(p, 2))),
+                or_dash(column.adjusted_p_value().map(p_value)),
                 or_dash(column.statistic(Statistic::Psi).map(|s| Cell::number(s.value, 3))),
                 column.reason.as_str().into(),
             ]);
