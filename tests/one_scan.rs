@@ -18,13 +18,14 @@ const ROWS: usize = 3000;
 /// Cancelling sums, ties, NaN, −0, the huge and the tiny, and nulls.
 fn rows() -> RecordBatch {
     let nasty = [1e300, -1e300, -0.0, 0.0, f64::NAN, f64::INFINITY, 1e-310, 1e16, -1e16, 3.5, 3.5];
+    let numbers = (0..ROWS).map(|i| (i % 17 != 3).then(|| nasty[i * 7 % nasty.len()]));
+    let ages = (0..ROWS).map(|i| (i % 29 != 1).then_some(i as i64 * 31 % 90));
+    let sexes = (0..ROWS).map(|i| [Some("F"), Some("M"), None][i * 5 % 3]);
     batch! {
         "id" => Int64Array::from_iter_values(0..ROWS as i64),
-        "x" => Float64Array::from_iter(
-            (0..ROWS).map(|i| (i % 17 != 3).then(|| nasty[i * 7 % nasty.len()])),
-        ),
-        "age" => Int64Array::from_iter((0..ROWS).map(|i| (i % 29 != 1).then_some(i as i64 * 31 % 90))),
-        "sex" => StringArray::from_iter((0..ROWS).map(|i| [Some("F"), Some("M"), None][i * 5 % 3])),
+        "x" => numbers.collect::<Float64Array>(),
+        "age" => ages.collect::<Int64Array>(),
+        "sex" => sexes.collect::<StringArray>(),
         "y" => Int64Array::from_iter_values((0..ROWS).map(|i| i64::from(i * 13 % 5 < 2))),
         "p" => Int64Array::from_iter_values((0..ROWS).map(|i| i64::from(i * 11 % 7 < 3))),
     }
