@@ -96,6 +96,24 @@ pub enum SmallGroups {
 /// **Inconclusive**: otherwise, or undefined, or a group is too small. The gate blocks on anything
 /// but a pass, and a gate without rules is inconclusive.
 ///
+/// How many rows that asks for: a bound of 0.1 on the difference of selection rates, 30 % selected
+/// (at twice the bound: 50 % in one group). 1,000 draws each, by `tests/coverage.rs`:
+///
+/// | rows a group | blocked at parity, 2 groups | 5 groups | passed at twice the bound, 2 or 5 |
+/// |---:|---:|---:|---:|
+/// | 50 | 100.0 % | 100.0 % | 0.0 % |
+/// | 100 | 100.0 % | 100.0 % | 0.0 % |
+/// | 200 | 81.0 % | 100.0 % | 0.0 % |
+/// | 500 | 13.6 % | 96.4 % | 0.0 % |
+/// | 1,000 | 0.3 % | 24.4 % | 0.0 % |
+/// | 2,000 | 0.0 % | 0.1 % | 0.0 % |
+/// | 5,000 | 0.0 % | 0.0 % | 0.0 % |
+///
+/// So a bound of 0.1 wants about 1,000 rows in each of two groups and 2,000 in each of five; with
+/// fewer, the gate says that it does not know. Limits at 95 % hold the true difference of two
+/// groups in 95.6 % of cases on average and nowhere in less than 93.6 % (50 rows each, rates from
+/// 5 % to 95 %, every outcome enumerated); of five groups, by simulation, in 95.6 to 99.8 %.
+///
 /// ```
 /// use mlops_core::Verdict;
 /// use mlops_fairness::{Counts, FairnessGate, GapKind, Group, MetricFrame};

@@ -112,19 +112,9 @@ fn count(groups: &Combinations, labels: &[u8], predicted: &[u8]) -> Vec<Cell> {
         (group as usize) << 4 | usize::from(label & 3) << 2 | usize::from(predicted & 3)
     };
     let rows = groups.of_row.iter().zip(labels.iter().zip(predicted));
-    if lanes == LANES {
-        let (mut one, mut rest) = tables.split_at_mut(groups.len * CELLS);
-        let (mut two, more) = rest.split_at_mut(groups.len * CELLS);
-        rest = more;
-        let (mut three, mut four) = rest.split_at_mut(groups.len * CELLS);
-        for (&group, (&label, &predicted)) in rows {
-            one[at(group, label, predicted)] += 1;
-            (one, two, three, four) = (two, three, four, one);
-        }
-    } else {
-        for (&group, (&label, &predicted)) in rows {
-            tables[at(group, label, predicted)] += 1;
-        }
+    let lane = groups.len * CELLS;
+    for (row, (&group, (&label, &predicted))) in rows.enumerate() {
+        tables[(row & (lanes - 1)) * lane + at(group, label, predicted)] += 1;
     }
     (0..groups.len)
         .map(|group| {
@@ -132,7 +122,7 @@ fn count(groups: &Combinations, labels: &[u8], predicted: &[u8]) -> Vec<Cell> {
             for (label, counts) in cell.iter_mut().enumerate() {
                 for (predicted, n) in counts.iter_mut().enumerate() {
                     let at = at(group as u32, label as u8, predicted as u8);
-                    *n = (0..lanes).map(|lane| tables[lane * groups.len * CELLS + at]).sum();
+                    *n = tables.iter().skip(at).step_by(lane).sum();
                 }
             }
             cell
