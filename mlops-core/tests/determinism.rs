@@ -5,7 +5,8 @@ use mlops_core::arrow::array::{
 };
 use mlops_core::arrow::compute::{concat, concat_batches, take_record_batch};
 use mlops_core::states::{
-    CategoryCounts, ConfusionCounts, Distinct, Histogram, NumericSummary, Quantiles, RowCount,
+    CategoryCounts, CentralMoments, ConfusionCounts, Distinct, Histogram, NumericSummary,
+    Quantiles, RowCount,
 };
 use mlops_core::{
     Analyzer, Description, MemorySource, Result, Rows, Scan, State, batch, conformance,
@@ -157,6 +158,7 @@ fn all(rows: &RecordBatch) {
     check(&RowCount, rows);
     check(&NumericSummary::new("x"), rows);
     check(&NumericSummary::new("tame"), rows);
+    check(&CentralMoments::new("tame", 1.0).expect("a finite centre"), rows);
     let edges = vec![-1e16, -1.0, 0.0, 0.1, 1.0, 1e6, 1e300];
     check(&Histogram::new("x", edges).expect("edges"), rows);
     check(&Histogram::new("x", vec![]).expect("no edges"), rows);

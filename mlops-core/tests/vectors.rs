@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use mlops_core::arrow::array::{Float64Array, RecordBatch, StringArray};
 use mlops_core::bytes::{state_from_bytes, state_to_bytes};
 use mlops_core::states::{
-    CategoryCounts, ConfusionCounts, Distinct, Histogram, NumericSummary, Quantiles, RowCount,
+    CategoryCounts, CentralMoments, ConfusionCounts, Distinct, Histogram, NumericSummary,
+    Quantiles, RowCount,
 };
 use mlops_core::{Analyzer, Description, Rows, batch};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ fn rows() -> RecordBatch {
         "guess" => text(3, 5).iter().map(|l| l.map(|l| if l == "1" { "1" } else { "0" }))
             .collect::<StringArray>(),
         "city" => text(11, 7),
+        "small" => Float64Array::from_iter_values((0..40).map(|i| f64::from(i * i % 13) / 8.0)),
     }
     .expect("columns of one length")
 }
@@ -82,6 +84,8 @@ where
 fn the_states_of_earlier_releases() {
     check("row_count-1", &RowCount);
     check("numeric_summary-1", &NumericSummary::new("x"));
+    let shape = CentralMoments::new("small", 0.75).expect("a finite centre");
+    check("central_moments-1", &shape);
     check("histogram-1", &Histogram::new("x", vec![-1.0, 0.0, 1.5]).expect("edges"));
     check("category_counts-1", &CategoryCounts::new("city"));
     let capped = CategoryCounts::new("city").with_cap(2).expect("a cap");

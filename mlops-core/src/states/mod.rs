@@ -2,6 +2,7 @@
 
 mod bins;
 mod category_counts;
+mod central_moments;
 mod confusion_counts;
 mod distinct;
 mod grid;
@@ -16,6 +17,7 @@ mod values;
 mod wide;
 
 pub use category_counts::{CategoryCounts, CategoryState, CategoryTable};
+pub use central_moments::{CentralMoments, CentralMomentsState, Shape};
 pub use confusion_counts::{Confusion, ConfusionCounts, ConfusionState};
 pub use distinct::{Distinct, DistinctCount, DistinctState};
 pub use histogram::{Histogram, HistogramCounts, HistogramState};
