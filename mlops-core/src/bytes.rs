@@ -77,6 +77,31 @@ pub fn take_len(bytes: &mut &[u8], min_size: usize) -> Result<usize> {
     }
 }
 
+/// More rows than anyone has, and few enough that counts read back can be added without care.
+const MOST_READ: u64 = 1 << 56;
+/// Where merged counts stop: any number of rows can still be counted on top.
+const MOST_MERGED: u64 = 1 << 62;
+
+/// Takes a count of rows.
+///
+/// # Errors
+/// [`Error::Decode`] if the bytes end early or it is beyond 2⁵⁶, which no rows are.
+pub fn take_count(bytes: &mut &[u8]) -> Result<u64> {
+    let n = take_u64(bytes)?;
+    if n > MOST_READ { Err(too_many(bytes)) } else { Ok(n) }
+}
+
+/// The error of counts that add up to more than 2⁵⁶ rows.
+pub fn too_many(bytes: &[u8]) -> Error {
+    bad(bytes, "counts of at most 2^56 rows", "more")
+}
+
+/// Adds the count of another state when the two merge. States that were read back may say
+/// anything, and be merged any number of times: it stops at 2⁶², in any order of merging.
+pub fn add_count(mine: &mut u64, theirs: u64) {
+    *mine = mine.saturating_add(theirs).min(MOST_MERGED);
+}
+
 /// Appends a string: its length in bytes, then UTF-8.
 pub fn put_str(out: &mut Vec<u8>, text: &str) {
     put_len(out, text.len());

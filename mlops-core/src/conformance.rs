@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// Tests the contract of [`Analyzer`] on these rows: any cutting and order of merging gives the
-/// same bytes, decoding gives the state back, and truncated bytes are an error.
+/// same bytes, decoding gives the state back, truncated bytes are an error, and damaged
+/// ones do no harm.
 ///
 /// # Panics
 /// Where the contract is broken.
@@ -80,6 +81,21 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
         // A shorter state may be a state, but then it must not need the missing bytes.
         if let Ok(state) = analyzer.decode(truncated) {
             assert!(encoded(&state).len() <= n, "decode made up bytes beyond {n}");
+        }
+    }
+
+    // Damaged bytes are an error or a state; of a state anything may be asked, any number of times.
+    for at in (0..expected.len()).step_by((expected.len() / 24).max(1)) {
+        for flip in [0x01, 0x40, 0xff] {
+            let mut damaged = expected.clone();
+            damaged[at] ^= flip;
+            let Ok(mut state) = analyzer.decode(&mut damaged.as_slice()) else { continue };
+            // Past 2^64 for any count up to 2^56.
+            for _ in 0..10 {
+                drop(state.merge(state.clone()));
+            }
+            drop(analyzer.update(&mut state, &Rows::of(rows, names.clone(), "memory", 0)));
+            drop(analyzer.finish(state));
         }
     }
 

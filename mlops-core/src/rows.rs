@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray,
     UInt32Array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
 
     /// The name of the row at this index of the batch.
     pub fn row_id(&self, index: usize) -> RowId {
-        RowId { origin: self.origin.to_owned(), row: self.first_row + index as u64 }
+        RowId { origin: self.origin.to_owned(), row: self.first_row.saturating_add(index as u64) }
     }
 
     /// The column of this name.
@@ -249,6 +249,11 @@ impl Categories {
         match array.data_type() {
             DataType::Dictionary(_, _) => {
                 let dictionary = array.as_any_dictionary();
+                // A slice of a large dictionary does not pay for all its values.
+                if dictionary.values().len() > dictionary.keys().len() {
+                    let plain = take(dictionary.values(), dictionary.keys(), None)?;
+                    return Self::of(name, &plain);
+                }
                 let values = Self::of(name, dictionary.values())?;
                 // Dictionaries may hold a value twice, or a null among the values.
                 let keys = cast(dictionary.keys(), &DataType::UInt32).map_err(|_| wrong())?;
@@ -256,16 +261,16 @@ impl Categories {
                 Ok(Self { codes: through(keys, &values.codes), labels: values.labels })
             }
             DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
-            DataType::Utf8 => Ok(Self::of_strings(array.as_string::<i32>())),
-            DataType::LargeUtf8 => Ok(Self::of_strings(array.as_string::<i64>())),
-            DataType::Utf8View => Ok(Self::of_strings(array.as_string_view())),
+            DataType::Utf8 => Self::of_strings(name, array.as_string::<i32>()),
+            DataType::LargeUtf8 => Self::of_strings(name, array.as_string::<i64>()),
+            DataType::Utf8View => Self::of_strings(name, array.as_string_view()),
             DataType::Null => Ok(Self {
                 codes: UInt32Array::new_null(array.len()),
                 labels: StringArray::from(Vec::<String>::new()),
             }),
             other if is_numeric(other) => {
                 let text = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
-                Ok(Self::of_strings(text.as_string::<i32>()))
+                Self::of_strings(name, text.as_string::<i32>())
             }
             _ => Err(wrong()),
         }
@@ -277,7 +282,10 @@ impl Categories {
         Self { codes, labels: StringArray::from(vec!["false", "true"]) }
     }
 
-    fn of_strings<'s>(array: impl ArrayAccessor<Item = &'s str> + Copy) -> Self {
+    fn of_strings<'s>(
+        name: &str,
+        array: impl ArrayAccessor<Item = &'s str> + Copy,
+    ) -> Result<Self> {
         let mut known = Interner::default();
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let codes: Vec<u32> = match &nulls {
@@ -288,8 +296,15 @@ impl Categories {
                 .map(|(row, valid)| if valid { known.code(array.value(row)) } else { 0 })
                 .collect(),
         };
+        // Arrow's offsets would overflow, and panic.
+        let bytes: usize = known.labels.iter().map(|label| label.len()).sum();
+        if i32::try_from(bytes).is_err() {
+            let what = format!("column `{name}`");
+            let expected = "less than 2 GiB of different labels in a batch";
+            return Err(Error::invalid(what, expected, format!("{bytes} bytes")));
+        }
         let labels = StringArray::from(known.labels);
-        Self { codes: UInt32Array::new(codes.into(), nulls), labels }
+        Ok(Self { codes: UInt32Array::new(codes.into(), nulls), labels })
     }
 
     /// A code for each row, null where the row is.

@@ -1,10 +1,13 @@
 //! One pass over a source feeds any number of measurements.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::datatypes::SchemaRef;
 use rayon::prelude::*;
 
 use crate::rows::Names;
+use crate::source::check_columns;
 use crate::{Analyzer, Cancel, DataSource, OnProgress, Partition, Progress, Result, Rows, State};
 
 /// A pass over a source: its options, then [`run`](Self::run).
@@ -136,11 +139,18 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The sum where all is known; what partitions say may be anything.
+fn total(mut parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    parts.try_fold(0u64, |sum, part| Some(sum.saturating_add(part?)))
+}
+
 /// What all partitions of one scan share.
 struct Pass<'a> {
     scan: Scan<'a>,
     partitions: Vec<Partition>,
     projection: Option<Vec<usize>>,
+    /// The columns that are read.
+    schema: SchemaRef,
     names: Names,
     rows: AtomicU64,
     bytes: AtomicU64,
@@ -152,23 +162,23 @@ impl<'a> Pass<'a> {
     /// With the columns that are asked for *and* there: one that is missing is the analyzer's
     /// error when it first looks, so that one bad member of a plan leaves the others alone.
     fn new(scan: Scan<'a>, columns: Option<Vec<String>>) -> Result<Self> {
-        let schema = scan.source.schema();
+        let whole = scan.source.schema();
         let projection = columns.map(|mut columns| {
             columns.sort();
             columns.dedup();
-            let mut found: Vec<_> =
-                columns.iter().filter_map(|c| schema.index_of(c).ok()).collect();
+            let mut found: Vec<_> = columns.iter().filter_map(|c| whole.index_of(c).ok()).collect();
             found.sort_unstable();
             found
         });
-        let names = match &projection {
-            Some(columns) => Names::projected(&schema.project(columns)?, &schema),
-            None => Names::of(&schema),
+        let schema = match &projection {
+            Some(columns) => Arc::new(whole.project(columns)?),
+            None => whole.clone(),
         };
+        let names = Names::projected(&schema, &whole);
         let partitions = scan.source.partitions()?;
         let total = Progress {
-            rows_total: partitions.iter().map(|p| p.rows).sum(),
-            bytes_total: partitions.iter().map(|p| p.bytes).sum(),
+            rows_total: total(partitions.iter().map(|p| p.rows)),
+            bytes_total: total(partitions.iter().map(|p| p.bytes)),
             partitions_total: Some(partitions.len() as u64),
             ..Progress::default()
         };
@@ -176,6 +186,7 @@ impl<'a> Pass<'a> {
             scan,
             partitions,
             projection,
+            schema,
             names,
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -186,12 +197,7 @@ impl<'a> Pass<'a> {
 
     /// A state that has looked at the columns, which are thus checked on an empty source, too.
     fn checked<A: Analyzer>(&self, analyzer: &A) -> Result<A::State> {
-        let schema = self.scan.source.schema();
-        let schema = match &self.projection {
-            Some(columns) => std::sync::Arc::new(schema.project(columns)?),
-            None => schema,
-        };
-        let nothing = arrow::array::RecordBatch::new_empty(schema);
+        let nothing = arrow::array::RecordBatch::new_empty(self.schema.clone());
         let mut state = analyzer.start();
         analyzer.update(&mut state, &Rows::of(&nothing, self.names.clone(), "", 0))?;
         Ok(state)
@@ -209,8 +215,10 @@ impl<'a> Pass<'a> {
             }
             let Some(batch) = batches.next() else { break };
             let batch = batch?;
+            check_columns(&self.schema, batch.schema_ref())
+                .map_err(|e| e.within(format!("{}, from row {at}", partition.origin)))?;
             each(&Rows::of(&batch, self.names.clone(), &partition.origin, at))?;
-            at += batch.num_rows() as u64;
+            at = at.saturating_add(batch.num_rows() as u64);
             if self.scan.progress.is_some() {
                 self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 let read = batches.bytes_read().unwrap_or(counted);

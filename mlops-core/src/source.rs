@@ -4,9 +4,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 
 use crate::{Analyzer, Error, Result, Scan};
 
@@ -182,13 +182,17 @@ pub trait DataSourceExt: DataSource {
     /// # Errors
     /// Those of the source.
     fn collect(&self) -> Result<RecordBatch> {
+        let schema = self.schema();
         let mut batches = Vec::new();
-        for partition in 0..self.partitions()?.len() {
-            for batch in self.read(partition, None, Scan::BATCH_SIZE)? {
-                batches.push(batch?);
+        for (index, partition) in self.partitions()?.iter().enumerate() {
+            for batch in self.read(index, None, Scan::BATCH_SIZE)? {
+                let batch = batch?;
+                check_columns(&schema, batch.schema_ref())
+                    .map_err(|e| e.within(partition.origin.as_str()))?;
+                batches.push(batch);
             }
         }
-        Ok(concat_batches(&self.schema(), &batches)?)
+        Ok(concat_batches(&schema, &batches)?)
     }
 }
 
@@ -196,6 +200,31 @@ impl<T: DataSource> DataSourceExt for T {
     fn scan(&self) -> Scan<'_> {
         Scan::new(self)
     }
+}
+
+/// A source behind a reference whose type is forgotten.
+impl DataSourceExt for dyn DataSource + '_ {
+    fn scan(&self) -> Scan<'_> {
+        Scan::new(self)
+    }
+}
+
+/// Refuses a batch whose columns are not those that were promised: by name and type, in order.
+/// Whether they may be null, and their metadata, change nothing that is measured.
+pub(crate) fn check_columns(promised: &SchemaRef, found: &SchemaRef) -> Result<()> {
+    if Arc::ptr_eq(promised, found) {
+        return Ok(());
+    }
+    let (promised, found) = (promised.fields(), found.fields());
+    let same = |a: &FieldRef, b: &FieldRef| a.name() == b.name() && a.data_type() == b.data_type();
+    let differ = (0..promised.len().max(found.len()))
+        .find(|&i| !matches!((promised.get(i), found.get(i)), (Some(a), Some(b)) if same(a, b)));
+    let Some(i) = differ else { return Ok(()) };
+    let describe = |field: Option<&FieldRef>| {
+        field.map_or("no column".into(), |f| format!("`{}` of type {}", f.name(), f.data_type()))
+    };
+    let what = format!("column {} of a batch", i + 1);
+    Err(Error::invalid(what, describe(promised.get(i)), describe(found.get(i))))
 }
 
 /// Batches in memory as a source; a partition for every [`PARTITION_ROWS`](Self::PARTITION_ROWS)
@@ -220,21 +249,26 @@ impl MemorySource {
     /// The most rows that a partition has.
     pub const PARTITION_ROWS: usize = 1 << 18;
 
-    /// These batches, one after the other.
+    /// These batches, one after the other, under this schema: whether a column may be null, and
+    /// metadata, are what it says.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a batch has another schema.
+    /// [`Error::Invalid`] with the batch and the column if that has another name or type, or holds
+    /// a null where the schema allows none.
     pub fn new(schema: SchemaRef, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Self> {
         let mut pieces = Vec::new();
         let mut first_row = 0;
         for (i, batch) in batches.into_iter().enumerate() {
-            if batch.schema_ref().fields() != schema.fields() {
-                return Err(Error::invalid(
-                    format!("schema of batch {i}"),
-                    format!("{:?}", schema.fields()),
-                    format!("{:?}", batch.schema_ref().fields()),
-                ));
-            }
+            check_columns(&schema, batch.schema_ref())
+                .map_err(|e| e.within(format!("batch {i}")))?;
+            let batch = if batch.schema_ref() == &schema {
+                batch
+            } else {
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let columns = batch.columns().to_vec();
+                RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+                    .map_err(|e| Error::from(e).within(format!("batch {i}")))?
+            };
             let mut offset = 0;
             while offset < batch.num_rows() {
                 let n = Self::PARTITION_ROWS.min(batch.num_rows() - offset);

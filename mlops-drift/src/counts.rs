@@ -1,7 +1,7 @@
 //! Counting a column in given cells: the one analyzer of this crate.
 
 use arrow::array::Array;
-use mlops_core::bytes::{bad, put_len, put_u64, take_len, take_u64};
+use mlops_core::bytes::{add_count, bad, put_len, put_u64, take_len, take_u64};
 use mlops_core::states::{Histogram, HistogramState};
 use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
@@ -53,17 +53,18 @@ impl ColumnCounts {
 
     /// Rows that are null, NaN or infinite: not in a cell.
     pub fn missing(&self) -> u64 {
-        self.nulls + self.nan + self.negative_infinite + self.positive_infinite
+        let apart = [self.nan, self.negative_infinite, self.positive_infinite];
+        apart.into_iter().fold(self.nulls, u64::saturating_add)
     }
 
     /// Rows with a value that is in a cell.
     pub fn values(&self) -> u64 {
-        self.cells.iter().sum()
+        self.cells.iter().fold(0, |sum, &n| sum.saturating_add(n))
     }
 
     /// All rows.
     pub fn rows(&self) -> u64 {
-        self.missing() + self.values()
+        self.missing().saturating_add(self.values())
     }
 
     /// The rows in each cell, as [`Cells`] orders them.
@@ -83,12 +84,12 @@ impl ColumnCounts {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.nulls += other.nulls;
-        self.nan += other.nan;
-        self.negative_infinite += other.negative_infinite;
-        self.positive_infinite += other.positive_infinite;
+        add_count(&mut self.nulls, other.nulls);
+        add_count(&mut self.nan, other.nan);
+        add_count(&mut self.negative_infinite, other.negative_infinite);
+        add_count(&mut self.positive_infinite, other.positive_infinite);
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
-            *mine += theirs;
+            add_count(mine, *theirs);
         }
     }
 
@@ -211,20 +212,26 @@ impl Analyzer for CountAtCells {
     }
 
     fn finish(&self, state: CountState) -> Result<ColumnCounts> {
-        match (&self.histogram, state) {
+        let counts = match (&self.histogram, state) {
             (Some(histogram), CountState::Numbers(state)) => {
                 let counted = histogram.finish(state)?;
-                Ok(ColumnCounts {
+                ColumnCounts {
                     nulls: counted.nulls,
                     nan: counted.nans,
                     negative_infinite: counted.negative_infinities,
                     positive_infinite: counted.positive_infinities,
                     cells: counted.cells,
-                })
+                }
             }
-            (None, CountState::Labels(counts)) => Ok(counts),
-            _ => Err(foreign()),
+            (None, CountState::Labels(counts)) => counts,
+            _ => return Err(foreign()),
+        };
+        // What is made of them adds them up.
+        if counts.checked_rows().is_none() {
+            let what = format!("rows of `{}`", self.column);
+            return Err(Error::invalid(what, "at most 2^62", "more"));
         }
+        Ok(counts)
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<CountState> {

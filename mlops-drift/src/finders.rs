@@ -1,7 +1,7 @@
 //! The first look at a reference: where its values lie, in bounded memory.
 
 use arrow::array::{Array, Float64Array};
-use mlops_core::bytes::{bad, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
+use mlops_core::bytes::{add_count, bad, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
 use mlops_core::{Analyzer, Error, Result, Rows, State};
 
 /// Finds where the finite numbers of a column lie: every distinct value with its count while there
@@ -52,7 +52,7 @@ impl ValueState {
         if self.buckets.is_empty() {
             return Vec::new();
         }
-        let n: u64 = self.buckets.iter().map(|b| b.1).sum();
+        let n = self.buckets.iter().fold(0u64, |sum, b| sum.saturating_add(b.1));
         let mut edges = Vec::with_capacity(most);
         if self.shift == 0 && self.buckets.len() <= most {
             edges.extend(self.values());
@@ -63,7 +63,7 @@ impl ValueState {
             let rank = (u128::from(n - 1) * u128::from(i) / (most as u128 - 1)) as u64;
             while through <= rank {
                 bucket += 1;
-                through += self.buckets[bucket].1;
+                through = through.saturating_add(self.buckets[bucket].1);
             }
             edges.push(value_of(self.buckets[bucket].0));
         }
@@ -84,7 +84,7 @@ impl ValueState {
             _ => right.next(),
         } {
             match merged.last_mut() {
-                Some(last) if last.0 >> shift == key >> shift => last.1 += count,
+                Some(last) if last.0 >> shift == key >> shift => add_count(&mut last.1, count),
                 _ => merged.push((key, count)),
             }
         }
@@ -95,7 +95,7 @@ impl ValueState {
             self.buckets.dedup_by(|next, kept| {
                 let same = next.0 >> shift == kept.0 >> shift;
                 if same {
-                    kept.1 += next.1;
+                    add_count(&mut kept.1, next.1);
                 }
                 same
             });

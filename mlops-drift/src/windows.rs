@@ -232,6 +232,10 @@ impl Analyzer for Windowed {
         let mut seen: Vec<i32> = numbers.iter().flatten().copied().collect();
         seen.sort_unstable();
         seen.dedup();
+        // Before any work: a window costs a look at every row of the batch.
+        if seen.len() > MOST_WINDOWS {
+            return Err(self.too_many(seen.len()));
+        }
         for number in seen {
             let mask: BooleanArray = numbers.iter().map(|n| Some(*n == Some(number))).collect();
             let batch: RecordBatch = filter_record_batch(rows.batch(), &mask)?;
@@ -247,7 +251,7 @@ impl Analyzer for Windowed {
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<WindowedState> {
-        let without_time = mlops_core::bytes::take_u64(bytes)?;
+        let without_time = mlops_core::bytes::take_count(bytes)?;
         let n = take_len(bytes, 12)?;
         let mut windows: BTreeMap<i32, PlanState> = BTreeMap::new();
         for _ in 0..n {
@@ -269,19 +273,20 @@ impl Analyzer for Windowed {
 impl Windowed {
     fn check(&self, state: &WindowedState) -> Result<()> {
         if state.windows.len() > MOST_WINDOWS {
-            return Err(Error::invalid(
-                format!("windows of `{}`", self.column),
-                format!("at most {MOST_WINDOWS}"),
-                state.windows.len(),
-            ));
+            return Err(self.too_many(state.windows.len()));
         }
         Ok(())
+    }
+
+    fn too_many(&self, windows: usize) -> Error {
+        let what = format!("windows of `{}`", self.column);
+        Error::invalid(what, format!("at most {MOST_WINDOWS}"), windows)
     }
 }
 
 impl State for WindowedState {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.without_time += other.without_time;
+        mlops_core::bytes::add_count(&mut self.without_time, other.without_time);
         for (number, state) in other.windows {
             match self.windows.entry(number) {
                 std::collections::btree_map::Entry::Occupied(mut mine) => {

@@ -3,7 +3,9 @@
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::BooleanBuffer;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use mlops_core::bytes::{put_len, put_str, put_u8, put_u64, take_len, take_str, take_u8, take_u64};
+use mlops_core::bytes::{
+    add_count, put_len, put_str, put_u8, put_u64, take_count, take_len, take_str, take_u8, take_u64,
+};
 use mlops_core::{Result, RowId, Rows};
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +70,7 @@ impl FailingRows {
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
-        self.count += other.count;
+        add_count(&mut self.count, other.count);
         for row in other.first {
             self.keep(row);
         }
@@ -92,7 +94,7 @@ impl FailingRows {
 
     pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self> {
         use mlops_core::bytes::bad;
-        let count = take_u64(bytes)?;
+        let count = take_count(bytes)?;
         let n = take_len(bytes, 17)?;
         if n as u64 != count.min(Self::KEPT as u64) {
             return Err(bad(bytes, format!("{} rows kept", count.min(Self::KEPT as u64)), n));

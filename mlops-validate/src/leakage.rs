@@ -1,10 +1,9 @@
 //! A feature that alone knows the label.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef};
 use mlops_core::stats::{Draws, Interval, roc_auc_delong};
 use mlops_core::{
-    Assessment, Categories, DataSource, Error, Finding, Result, Scan, Verdict, to_numbers,
+    Assessment, Categories, DataSource, DataSourceExt, Error, Finding, Result, Verdict, to_numbers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +88,7 @@ pub fn leakage(
         return Err(Error::invalid("the threshold", "a number in [0.5, 1)", options.threshold));
     }
     Interval::new(0.0, 0.0, options.confidence)?;
-    let batch = whole(source)?;
+    let batch = source.collect()?;
     let column = batch.column_by_name(label).ok_or_else(|| Error::ColumnNotFound {
         column: label.to_owned(),
         available: batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect(),
@@ -137,16 +136,6 @@ pub fn leakage(
         auc(b).total_cmp(&auc(a)).then_with(|| a.subject.cmp(&b.subject))
     });
     Ok(Assessment::new("leakage", batch.num_rows() as u64, findings))
-}
-
-fn whole(source: &dyn DataSource) -> Result<RecordBatch> {
-    let mut batches = Vec::new();
-    for partition in 0..source.partitions()?.len() {
-        for batch in source.read(partition, None, Scan::BATCH_SIZE)? {
-            batches.push(batch?);
-        }
-    }
-    Ok(concat_batches(&source.schema(), &batches)?)
 }
 
 fn numbers(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
-use mlops_core::bytes::{put_u64, take_u64};
+use mlops_core::bytes::{add_count, put_u64, take_count};
 use mlops_core::{Analyzer, Description, Result, Rows, State};
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl Analyzer for NullCount {
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<Nulls> {
-        Ok(Nulls { rows: take_u64(bytes)?, nulls: FailingRows::decode(bytes)? })
+        Ok(Nulls { rows: take_count(bytes)?, nulls: FailingRows::decode(bytes)? })
     }
 
     fn description(&self) -> Option<Description> {
@@ -61,7 +61,7 @@ impl Analyzer for NullCount {
 
 impl State for Nulls {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.rows += other.rows;
+        add_count(&mut self.rows, other.rows);
         self.nulls.merge(other.nulls);
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::values;
-use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str};
+use crate::bytes::{add_count, bad, put_len, put_str, put_u64, take_len, take_str};
 use crate::{Analyzer, Description, Error, Result, Rows, State};
 
 /// Counts of a column that [`Rows::categories`] can read, by label.
@@ -107,20 +107,19 @@ impl CategoryState {
             && let Some((last, _)) = self.labels.last_key_value()
             && (last.0, &last.1) < (hash, &label)
         {
-            self.overflow = self.overflow.saturating_add(count);
+            add_count(&mut self.overflow, count);
             return;
         }
         match self.labels.entry((hash, label)) {
             Entry::Occupied(mut entry) => {
-                let sum = entry.get().saturating_add(count);
-                entry.insert(sum);
+                add_count(entry.get_mut(), count);
             }
             Entry::Vacant(entry) => {
                 entry.insert(count);
                 if self.labels.len() > self.cap
                     && let Some((_, dropped)) = self.labels.pop_last()
                 {
-                    self.overflow = self.overflow.saturating_add(dropped);
+                    add_count(&mut self.overflow, dropped);
                 }
             }
         }
@@ -133,8 +132,8 @@ impl State for CategoryState {
             let reason = format!("caps of {} and {}", self.cap, other.cap);
             return Err(Error::merge("category counts", reason));
         }
-        self.nulls = self.nulls.saturating_add(other.nulls);
-        self.overflow = self.overflow.saturating_add(other.overflow);
+        add_count(&mut self.nulls, other.nulls);
+        add_count(&mut self.overflow, other.overflow);
         for ((hash, label), count) in other.labels {
             self.add(hash, label, count);
         }
@@ -177,12 +176,12 @@ impl CategoryTable {
 
     /// The rows that have a value.
     pub fn n(&self) -> u64 {
-        self.counts.values().sum::<u64>() + self.overflow
+        self.counts.values().fold(self.overflow, |sum, &n| sum.saturating_add(n))
     }
 
     /// All rows.
     pub fn rows(&self) -> u64 {
-        self.n() + self.nulls
+        self.n().saturating_add(self.nulls)
     }
 
     /// Whether every label is counted by itself.

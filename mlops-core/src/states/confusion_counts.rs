@@ -8,14 +8,14 @@ use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::values;
-use crate::bytes::{bad, put_len, put_str, put_u64, take_len, take_str};
+use crate::bytes::{add_count, bad, put_len, put_str, put_u64, take_len, take_str};
 use crate::{Analyzer, Categories, Description, Error, Result, Rows, State, is_numeric};
 
 /// Binary confusion counts of two columns of labels that [`Rows::categories`] can read.
 ///
 /// A label is compared as text; a number with a whole value is the text of the integer, so that a
 /// prediction of `1.0` meets a label of `1`, and a boolean is `1` or `0` where `positive` is one
-/// of these. A row with a null on either side is counted in [`nulls`](Confusion::nulls) and
+/// of these. NaN is no label, and an error that names the row. A row with a null on either side is counted in [`nulls`](Confusion::nulls) and
 /// nowhere else.
 ///
 /// With [`negative`](Self::with_negative) stated, any other label is an error that names the row.
@@ -68,11 +68,13 @@ impl ConfusionCounts {
     fn classes(&self, rows: &Rows<'_>, column: &str) -> Result<Vec<(bool, String)>> {
         let data_type = rows.column(column)?.data_type();
         let labels = rows.categories(column)?.labels();
+        // `1.0` asked of a column of numbers is the number 1.
+        let positive = plain_label(&self.positive, data_type, &self.positive);
         Ok(labels
             .iter()
             .map(|label| {
                 let label = plain_label(label.unwrap_or_default(), data_type, &self.positive);
-                (label == self.positive, label)
+                (label == positive, label)
             })
             .collect())
     }
@@ -86,6 +88,7 @@ impl ConfusionCounts {
         categories: &Categories,
         classes: &[(bool, String)],
     ) -> Result<()> {
+        let data_type = rows.column(column)?.data_type();
         let mut used = vec![false; classes.len()];
         for code in categories.codes().iter().flatten() {
             used[code as usize] = true;
@@ -94,20 +97,25 @@ impl ConfusionCounts {
             if *positive || !used[code] {
                 continue;
             }
-            match &self.negative {
-                Some(negative) if negative != label => {
-                    let mut codes = categories.codes().iter();
-                    let row = codes.position(|c| c == Some(code as u32)).unwrap_or(0);
-                    return Err(Error::Value {
-                        column: column.to_owned(),
-                        row: rows.row_id(row).row,
-                        expected: format!("`{}` or `{negative}`", self.positive),
-                        found: format!("`{label}`"),
-                    });
+            let expected = match &self.negative {
+                // NaN is no class: a prediction that is NaN was not made.
+                _ if is_numeric(data_type) && label == "NaN" => "a label".to_owned(),
+                Some(negative) if plain_label(negative, data_type, &self.positive) != *label => {
+                    format!("`{}` or `{negative}`", self.positive)
                 }
-                Some(_) => {}
-                None => state.remember(label),
-            }
+                Some(_) => continue,
+                None => {
+                    state.remember(label);
+                    continue;
+                }
+            };
+            let row = categories.codes().iter().position(|c| c == Some(code as u32)).unwrap_or(0);
+            return Err(Error::Value {
+                column: column.to_owned(),
+                row: rows.row_id(row).row,
+                expected,
+                found: format!("`{label}`"),
+            });
         }
         Ok(())
     }
@@ -118,17 +126,37 @@ pub(super) fn plain_label(label: &str, data_type: &DataType, positive: &str) -> 
     match data_type {
         DataType::Dictionary(_, value) => return plain_label(label, value, positive),
         DataType::Boolean if positive == "1" || positive == "0" => {
-            return if label == "true" { "1".into() } else { "0".into() };
+            return match label {
+                "true" => "1".into(),
+                "false" => "0".into(),
+                other => other.into(),
+            };
         }
         DataType::Boolean => {}
-        numeric if is_numeric(numeric) => {
-            if let Some(whole) = label.strip_suffix(".0") {
-                return if whole == "-0" { "0".into() } else { whole.into() };
-            }
-        }
+        numeric if is_numeric(numeric) && !numeric.is_temporal() => return plain_number(label),
         _ => {}
     }
     label.to_owned()
+}
+
+/// A number's text without a fraction of zeros: `1.0` and `1.00` are `1`, `-0.0` is `0`, `1e16`
+/// has its digits.
+fn plain_number(text: &str) -> String {
+    let plain = match text.split_once('.') {
+        _ if text.contains(['e', 'E']) => match text.parse::<f64>() {
+            // Whole numbers of 64 bits: an integer column prints them so.
+            Ok(x) if x.fract() == 0.0 && x.abs() < 2e19 => format!("{x:.0}"),
+            _ => return text.to_owned(),
+        },
+        Some((whole, fraction)) if fraction.bytes().all(|b| b.is_ascii_digit()) => {
+            match fraction.trim_end_matches('0') {
+                "" => whole.to_owned(),
+                rest => format!("{whole}.{rest}"),
+            }
+        }
+        _ => return text.to_owned(),
+    };
+    if plain == "-0" { "0".into() } else { plain }
 }
 
 /// What [`ConfusionCounts`] has counted so far.
@@ -153,11 +181,11 @@ impl ConfusionState {
 impl State for ConfusionState {
     fn merge(&mut self, other: Self) -> Result<()> {
         let (mine, theirs) = (&mut self.counts, other.counts);
-        mine.tp = mine.tp.saturating_add(theirs.tp);
-        mine.fp = mine.fp.saturating_add(theirs.fp);
-        mine.tn = mine.tn.saturating_add(theirs.tn);
-        mine.fn_ = mine.fn_.saturating_add(theirs.fn_);
-        mine.nulls = mine.nulls.saturating_add(theirs.nulls);
+        add_count(&mut mine.tp, theirs.tp);
+        add_count(&mut mine.fp, theirs.fp);
+        add_count(&mut mine.tn, theirs.tn);
+        add_count(&mut mine.fn_, theirs.fn_);
+        add_count(&mut mine.nulls, theirs.nulls);
         for label in other.others {
             self.remember(&label);
         }
@@ -200,7 +228,7 @@ pub struct Confusion {
 impl Confusion {
     /// Rows without a null.
     pub fn n(&self) -> u64 {
-        self.tp + self.fp + self.tn + self.fn_
+        [self.fp, self.tn, self.fn_].into_iter().fold(self.tp, u64::saturating_add)
     }
 }
 
@@ -233,7 +261,7 @@ impl Analyzer for ConfusionCounts {
         self.check(state, rows, &self.y_true, truth, &truths)?;
         self.check(state, rows, &self.y_pred, guess, &guesses)?;
         // tn, fp, fn, tp, as sklearn.metrics.confusion_matrix ravels.
-        let mut cells = [0; 4];
+        let (mut cells, mut nulls) = ([0; 4], 0);
         let (truth, guess) = (truth.codes(), guess.codes());
         if truth.null_count() == 0 && guess.null_count() == 0 {
             for (&t, &p) in truth.values().iter().zip(guess.values()) {
@@ -247,7 +275,7 @@ impl Analyzer for ConfusionCounts {
                         let (t, p) = (truths[t as usize].0, guesses[p as usize].0);
                         cells[2 * usize::from(t) + usize::from(p)] += 1;
                     }
-                    _ => state.counts.nulls += 1,
+                    _ => nulls += 1,
                 }
             }
         }
@@ -256,6 +284,7 @@ impl Analyzer for ConfusionCounts {
         c.fp += cells[1];
         c.fn_ += cells[2];
         c.tp += cells[3];
+        c.nulls += nulls;
         Ok(())
     }
 

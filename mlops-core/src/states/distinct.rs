@@ -6,12 +6,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type, UInt64Type};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::values;
-use crate::bytes::{bad, put_len, put_u8, put_u64, take, take_len, take_u8, take_u64};
+use crate::bytes::{add_count, bad, put_len, put_u8, put_u64, take, take_len, take_u8, take_u64};
 use crate::{Analyzer, Description, Error, Result, Rows, State, is_numeric};
 
 /// The bits of a hash that choose a register.
@@ -144,6 +144,29 @@ fn of_integer(x: i128) -> u64 {
     if float as i128 == x { of_float(float) } else { xxh3_64(&x.to_le_bytes()) }
 }
 
+/// The hash of m · 10^−scale: as a float where that is what its text reads as, exactly one for
+/// each such decimal, else of the digits.
+fn of_decimal(m: i128, scale: i32) -> u64 {
+    const EXACT: i128 = 1_000_000_000_000_000;
+    let (mut m, mut scale) = (m, scale);
+    while scale > 0 && m % 10 == 0 && m != 0 {
+        m /= 10;
+        scale -= 1;
+    }
+    if scale <= 0 || m == 0 {
+        let up = 10i128.checked_pow(scale.min(0).unsigned_abs());
+        if let Some(whole) = up.and_then(|up| m.checked_mul(up)) {
+            return of_integer(whole);
+        }
+    } else if m.abs() < EXACT && scale <= 22 {
+        // Both are floats exactly, so the quotient is rounded once.
+        return of_float(m as f64 / 10f64.powi(scale));
+    }
+    let mut bytes = m.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&scale.to_le_bytes());
+    xxh3_64(&bytes)
+}
+
 /// Ertl's estimate from registers; folds in a fixed order.
 fn estimate(registers: &[u8]) -> f64 {
     let mut counts = [0u64; MOST as usize + 1];
@@ -202,8 +225,8 @@ impl State for DistinctState {
             let reason = format!("caps of {} and {}", self.cap, other.cap);
             return Err(Error::merge("distinct counts", reason));
         }
-        self.rows = self.rows.saturating_add(other.rows);
-        self.nulls = self.nulls.saturating_add(other.nulls);
+        add_count(&mut self.rows, other.rows);
+        add_count(&mut self.nulls, other.nulls);
         match other.seen {
             Seen::Exact(hashes) => {
                 for hash in hashes {
@@ -298,10 +321,19 @@ impl Analyzer for Distinct {
 
     fn update(&self, state: &mut DistinctState, rows: &Rows<'_>) -> Result<()> {
         let column = rows.column(&self.column)?;
+        let column = match column.data_type() {
+            // Text is hashed once a label; numbers are their values.
+            DataType::Dictionary(_, value) if is_numeric(value) => &cast(column, value)?,
+            _ => column,
+        };
         state.rows += rows.len() as u64;
         match column.data_type() {
             // Beyond 2⁵³ a `f64` would take two integers for one.
-            DataType::Int64 | DataType::Timestamp(..) | DataType::Date64 => {
+            DataType::Int64
+            | DataType::Timestamp(..)
+            | DataType::Date64
+            | DataType::Time64(_)
+            | DataType::Duration(_) => {
                 let array = cast(column, &DataType::Int64)?;
                 let array = array.as_primitive::<Int64Type>();
                 state.nulls += array.null_count() as u64;
@@ -314,6 +346,16 @@ impl Analyzer for Distinct {
                 state.nulls += array.null_count() as u64;
                 for x in array.iter().flatten() {
                     state.add(of_integer(i128::from(x)));
+                }
+            }
+            DataType::Decimal32(_, scale)
+            | DataType::Decimal64(_, scale)
+            | DataType::Decimal128(_, scale) => {
+                let array = cast(column, &DataType::Decimal128(38, *scale))?;
+                let array = array.as_primitive::<Decimal128Type>();
+                state.nulls += array.null_count() as u64;
+                for x in array.iter().flatten() {
+                    state.add(of_decimal(x, i32::from(*scale)));
                 }
             }
             numeric if is_numeric(numeric) => {
@@ -396,7 +438,12 @@ impl Analyzer for Distinct {
 mod tests {
     use super::*;
     use crate::batch;
-    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use std::sync::Arc;
+
+    use arrow::array::{
+        Decimal128Array, DictionaryArray, DurationNanosecondArray, Float64Array, Int8Array,
+        Int64Array, StringArray, Time64NanosecondArray,
+    };
 
     fn of(batch: Result<arrow::array::RecordBatch>, cap: usize) -> DistinctCount {
         let analyzer = Distinct::new("x").with_cap(cap);
@@ -421,6 +468,28 @@ mod tests {
         let whole = Int64Array::from(vec![n, n + 1, n + 2, n + 3]);
         assert_eq!(of(batch! { "x" => whole }, 10).count, 4);
         assert_eq!(of_integer(3), of_float(3.0));
+        assert_eq!(
+            [of_decimal(300, 2), of_decimal(3, 0), of_decimal(0, 5)],
+            [3.0, 3.0, 0.0].map(of_float)
+        );
+        assert_eq!([of_decimal(-125, 3), of_decimal(2, -2)], [-0.125, 200.0].map(of_float));
+        // What a `f64` would take for one.
+        let ids = Decimal128Array::from(vec![
+            i128::MAX / 10,
+            i128::MAX / 10 - 1,
+            i128::from(n) + 2,
+            i128::from(n) + 3,
+        ]);
+        assert_eq!(of(batch! { "x" => ids.with_precision_and_scale(38, 2).unwrap() }, 10).count, 4);
+        let coded = DictionaryArray::new(
+            Int8Array::from(vec![0, 1, 0]),
+            Arc::new(Int64Array::from(vec![n + 2, n + 3])),
+        );
+        assert_eq!(of(batch! { "x" => coded }, 10).count, 2);
+        let spans = DurationNanosecondArray::from(vec![n + 2, n + 3]);
+        assert_eq!(of(batch! { "x" => spans }, 10).count, 2);
+        let times = Time64NanosecondArray::from(vec![1, 2, 2]);
+        assert_eq!(of(batch! { "x" => times }, 10).count, 2);
         let floats = Float64Array::from(vec![f64::NAN, -f64::NAN, 0.0, -0.0, f64::INFINITY]);
         assert_eq!(of(batch! { "x" => floats }, 10).count, 3);
         let text = StringArray::from(vec![Some("a"), None, Some("b"), Some("a")]);

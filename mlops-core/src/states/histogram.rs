@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::grid::Grid;
 use super::kernel::{self, BLOCK};
 use super::values;
-use crate::bytes::{bad, put_len, put_u64, take_len};
+use crate::bytes::{add_count, bad, put_len, put_u64, take_len};
 use crate::{Analyzer, Description, Error, Result, Rows, State};
 
 /// Counts of a column of numbers by fixed edges.
@@ -174,7 +174,7 @@ impl State for HistogramState {
         }
         let mine = self.cells.iter_mut().chain(&mut self.apart);
         for (mine, theirs) in mine.zip(other.cells.into_iter().chain(other.apart)) {
-            *mine = mine.saturating_add(theirs);
+            add_count(mine, theirs);
         }
         Ok(())
     }
@@ -192,6 +192,11 @@ impl State for HistogramState {
     fn size(&self) -> usize {
         size_of::<Self>() + self.cells.capacity() * size_of::<u64>()
     }
+}
+
+/// The sum of counts, which may have been read from anywhere.
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, &n| sum.saturating_add(n))
 }
 
 /// The counts by the edges of a [`Histogram`].
@@ -215,34 +220,35 @@ pub struct HistogramCounts {
 impl HistogramCounts {
     /// How many values are finite.
     pub fn n(&self) -> u64 {
-        self.cells.iter().sum()
+        total(&self.cells)
     }
 
     /// All rows.
     pub fn rows(&self) -> u64 {
-        self.n() + self.nulls + self.nans + self.positive_infinities + self.negative_infinities
+        let infinite = [self.positive_infinities, self.negative_infinities];
+        [self.nulls, self.nans].iter().chain(&infinite).fold(self.n(), |n, &m| n.saturating_add(m))
     }
 
     /// The k + 1 counts of (−∞, e₀), \[e₀, e₁), …, \[e₍k₋₁₎, ∞): each bin owns its lower edge, as
     /// in `numpy.histogram`.
     pub fn right_open(&self) -> Vec<u64> {
         let (first, rest) = self.cells.split_first().map_or((0, &[][..]), |(f, r)| (*f, r));
-        std::iter::once(first).chain(rest.chunks(2).map(|pair| pair.iter().sum())).collect()
+        std::iter::once(first).chain(rest.chunks(2).map(total)).collect()
     }
 
     /// The k + 1 counts of (−∞, e₀], (e₀, e₁], …, (e₍k₋₁₎, ∞): each bin owns its upper edge, as in
     /// `pandas.cut`.
     pub fn left_open(&self) -> Vec<u64> {
-        self.cells.chunks(2).map(|pair| pair.iter().sum()).collect()
+        self.cells.chunks(2).map(total).collect()
     }
 
     /// The numbers of values ≤ each edge.
     pub fn at_most(&self) -> Vec<u64> {
-        let mut sum = 0;
+        let mut sum = 0u64;
         let pairs = self.cells.chunks_exact(2);
         pairs
             .map(|pair| {
-                sum += pair[0] + pair[1];
+                sum = sum.saturating_add(total(pair));
                 sum
             })
             .collect()
@@ -250,7 +256,11 @@ impl HistogramCounts {
 
     /// The numbers of values < each edge.
     pub fn less_than(&self) -> Vec<u64> {
-        self.at_most().iter().zip(self.cells.chunks_exact(2)).map(|(n, pair)| n - pair[1]).collect()
+        self.at_most()
+            .iter()
+            .zip(self.cells.chunks_exact(2))
+            .map(|(n, pair)| n.saturating_sub(pair[1]))
+            .collect()
     }
 
     /// The empirical distribution function at each edge: the share of finite values ≤ it. `None`

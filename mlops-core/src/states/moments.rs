@@ -7,7 +7,7 @@ use super::kernel::{self, BLOCK};
 use super::sum::Sum;
 use super::values;
 use super::wide::Wide;
-use crate::bytes::{bad, put_u64};
+use crate::bytes::{add_count, bad, put_u64};
 use crate::{Error, Result, State};
 
 /// The units of the values within which squares stay normal numbers, or are too small to count.
@@ -190,7 +190,7 @@ fn rounded(square: i128) -> (i128, i128) {
 
 impl State for Moments {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.n = self.n.saturating_add(other.n);
+        add_count(&mut self.n, other.n);
         self.sum.merge(other.sum)?;
         self.squares.merge(&other.squares);
         Ok(())

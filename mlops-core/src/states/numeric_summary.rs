@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::kernel::{self, BLOCK, Range};
 use super::moments::Moments;
 use super::values;
-use crate::bytes::{bad, put_f64, put_u8, put_u64, take_f64, take_u8};
+use crate::bytes::{add_count, bad, put_f64, put_u8, put_u64, take_f64, take_u8};
 use crate::{Analyzer, Description, Result, Rows, State};
 
 /// Rows, nulls, NaN, ±∞, minimum, maximum, zeros, negatives, mean and variance of a column that
@@ -234,15 +234,13 @@ impl State for Summary {
         };
         self.min = both(self.min, other.min, f64::min);
         self.max = both(self.max, other.max, f64::max);
-        self.rows = self.rows.saturating_add(other.rows);
-        self.nulls = self.nulls.saturating_add(other.nulls);
-        self.nans = self.nans.saturating_add(other.nans);
-        self.positive_infinities =
-            self.positive_infinities.saturating_add(other.positive_infinities);
-        self.negative_infinities =
-            self.negative_infinities.saturating_add(other.negative_infinities);
-        self.zeros = self.zeros.saturating_add(other.zeros);
-        self.negatives = self.negatives.saturating_add(other.negatives);
+        add_count(&mut self.rows, other.rows);
+        add_count(&mut self.nulls, other.nulls);
+        add_count(&mut self.nans, other.nans);
+        add_count(&mut self.positive_infinities, other.positive_infinities);
+        add_count(&mut self.negative_infinities, other.negative_infinities);
+        add_count(&mut self.zeros, other.zeros);
+        add_count(&mut self.negatives, other.negatives);
         self.moments.merge(other.moments)
     }
 

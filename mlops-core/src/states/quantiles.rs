@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::kernel::{from_key, key};
 use super::numeric_summary::{put_range, take_range};
 use super::values;
-use crate::bytes::{bad, put_i64, put_len, put_u8, put_u64, take_i64, take_len, take_u8};
+use crate::bytes::{
+    add_count, bad, put_i64, put_len, put_u8, put_u64, take_i64, take_len, take_u8,
+};
 use crate::{Analyzer, Description, Error, Result, Rows, State};
 
 /// The low bits of a key that a bucket ignores: it keeps sign, exponent and 7 bits of mantissa.
@@ -122,7 +124,7 @@ impl QuantileState {
         self.counts.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
-                kept.1 += next.1;
+                add_count(&mut kept.1, next.1);
             }
             same
         });
@@ -159,7 +161,9 @@ fn union(a: &[(i64, u64)], b: &[(i64, u64)]) -> Vec<(i64, u64)> {
     loop {
         match (a.peek(), b.peek()) {
             (Some(&&(x, n)), Some(&&(y, m))) if x == y => {
-                out.push((x, n.saturating_add(m)));
+                let mut both = n;
+                add_count(&mut both, m);
+                out.push((x, both));
                 a.next();
                 b.next();
             }
@@ -178,7 +182,7 @@ impl State for QuantileState {
             return Err(Error::merge("quantiles", reason));
         }
         for (mine, theirs) in self.apart.iter_mut().zip(other.apart) {
-            *mine = mine.saturating_add(theirs);
+            add_count(mine, theirs);
         }
         if let (Some(min), Some(max)) = (other.min, other.max) {
             self.reach(min, max);
@@ -218,7 +222,7 @@ pub struct QuantileTable(QuantileState);
 impl QuantileTable {
     /// How many values are finite.
     pub fn n(&self) -> u64 {
-        self.0.counts.iter().map(|(_, n)| n).sum()
+        self.0.counts.iter().fold(0, |sum, &(_, n)| sum.saturating_add(n))
     }
 
     /// Rows without a value.
@@ -233,7 +237,7 @@ impl QuantileTable {
 
     /// Rows that are ±∞.
     pub fn infinities(&self) -> u64 {
-        self.0.apart[2] + self.0.apart[3]
+        self.0.apart[2].saturating_add(self.0.apart[3])
     }
 
     /// The smallest finite value, exactly.
@@ -314,7 +318,7 @@ impl QuantileTable {
                 let share = ((rank - before) as f64 + 0.5) / count as f64;
                 return Some(pick(low, high, share).clamp(low, high));
             }
-            before += count;
+            before = before.saturating_add(count);
         }
         None
     }

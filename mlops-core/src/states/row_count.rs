@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::{put_u64, take_u64};
+use crate::bytes::{add_count, put_u64, take_count};
 use crate::{Analyzer, Description, Result, Rows, State};
 
 /// The number of rows, null or not.
@@ -31,7 +31,7 @@ impl Analyzer for RowCount {
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<u64> {
-        take_u64(bytes)
+        take_count(bytes)
     }
 
     fn description(&self) -> Option<Description> {
@@ -42,8 +42,7 @@ impl Analyzer for RowCount {
 /// A count is a state.
 impl State for u64 {
     fn merge(&mut self, other: Self) -> Result<()> {
-        // Counts read back may be anything.
-        *self = self.saturating_add(other);
+        add_count(self, other);
         Ok(())
     }
 

@@ -3,21 +3,11 @@
 use arrow::array::{Array, Float64Array};
 
 use super::kernel::BLOCK;
-use crate::bytes::{bad, take_u64};
-use crate::{Error, Result};
 
 /// More rows than anyone has, and few enough that counts read back can be added without care.
 pub(super) const MOST_ROWS: u64 = 1 << 56;
 
-/// Takes a count of rows.
-pub(super) fn take_count(bytes: &mut &[u8]) -> Result<u64> {
-    take_u64(bytes).and_then(|n| if n > MOST_ROWS { Err(too_many(bytes)) } else { Ok(n) })
-}
-
-/// Counts that no rows have.
-pub(super) fn too_many(bytes: &[u8]) -> Error {
-    bad(bytes, "counts of at most 2^56 rows", "more")
-}
+pub(super) use crate::bytes::{take_count, too_many};
 
 /// Shows every value that is not null, in blocks. Without nulls these are the column itself.
 pub(super) fn for_each_block(array: &Float64Array, mut each: impl FnMut(&[f64])) {

@@ -9,7 +9,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, UInt64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use mlops_core::bytes::{
-    bad, put_len, put_str, put_u64, put_u128, take_len, take_str, take_u64, take_u128,
+    add_count, bad, put_len, put_str, put_u64, put_u128, take_count, take_len, take_str, take_u64,
+    take_u128,
 };
 use mlops_core::{Analyzer, Description, Judge, Plan, Result, RowId, Rows, State};
 use serde::{Deserialize, Serialize};
@@ -188,7 +189,7 @@ impl Group {
     }
 
     fn merge(&mut self, other: Self) {
-        self.count += other.count;
+        add_count(&mut self.count, other.count);
         self.keep(other.first);
         for place in other.more {
             self.keep(place);
@@ -208,7 +209,7 @@ impl Group {
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self> {
-        let count = take_u64(bytes)?;
+        let count = take_count(bytes)?;
         if count == 0 {
             return Err(bad(bytes, "a value that was seen", "a count of 0"));
         }
@@ -271,11 +272,11 @@ impl Analyzer for Distinct {
         let numbers = state.numbers.iter().map(|(n, group)| (Key::Number(*n), group));
         let texts = state.texts.iter().map(|(t, group)| (Key::Text(t), group));
         for (key, group) in numbers.chain(texts) {
-            found.with_value += group.count;
+            add_count(&mut found.with_value, group.count);
             if group.count == 1 {
                 continue;
             }
-            found.failing.count += group.count;
+            add_count(&mut found.failing.count, group.count);
             rows.extend(group.places().map(|place| (place.clone(), key)));
             match key {
                 Key::Number(n) => found.numbers.insert(n),
