@@ -27,7 +27,14 @@ pub(crate) fn outcomes(
     let array = rows.column(column)?;
     match array.data_type() {
         DataType::Boolean => of_booleans(array.as_boolean(), column, positive, negatives),
-        other if is_number(other) => of_numbers(rows.numbers(column)?, column, positive, negatives),
+        other if is_number(other) => {
+            let numbers = rows.numbers(column)?;
+            if is_wide(other) && numbers.values().iter().any(|x| x.abs() >= WHOLE) {
+                let positive = whole_text(column, positive)?;
+                return Ok(of_categories(rows.categories(column)?, &positive, negatives));
+            }
+            of_numbers(numbers, column, positive, negatives)
+        }
         _ => Ok(of_categories(rows.categories(column)?, positive, negatives)),
     }
 }
@@ -60,9 +67,30 @@ pub(crate) fn is_number(data_type: &DataType) -> bool {
     }
 }
 
+/// 2⁵³: from here on several integers are one `f64`, and labels have to be told apart as text.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Whether the integers of such a column can reach [`WHOLE`].
+fn is_wide(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_wide(value),
+        other => matches!(other, DataType::Int64 | DataType::UInt64),
+    }
+}
+
+/// A number as a column of integers prints it.
+fn whole_text(column: &str, positive: &str) -> Result<String> {
+    let positive = positive.trim();
+    match (positive.parse::<i128>(), positive.parse::<f64>()) {
+        (Ok(whole), _) => Ok(whole.to_string()),
+        (_, Ok(number)) if !number.is_nan() => Ok(number_text(number)),
+        _ => Err(unfit(column, "a number, as the column holds", positive)),
+    }
+}
+
 fn number_text(number: f64) -> String {
     // Beyond 2⁵³ the digits would be made up.
-    if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
+    if number.fract() == 0.0 && number.abs() < WHOLE {
         (number as i64).to_string()
     } else {
         number.to_string()
@@ -186,7 +214,8 @@ mod tests {
     use std::sync::Arc;
 
     use mlops_core::arrow::array::{
-        ArrayRef, Decimal128Array, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray,
+        ArrayRef, Decimal128Array, DictionaryArray, Int8Array, Int64Array, RecordBatch,
+        StringArray, UInt64Array,
     };
 
     use super::*;
@@ -218,6 +247,21 @@ mod tests {
         }
         same(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]), "1");
         same(StringArray::from(vec![Some("1"), Some("0"), None, Some("1")]), "1");
+    }
+
+    #[test]
+    fn integers_that_are_one_float_are_told_apart() {
+        let (most, next) = (u64::MAX, (u64::MAX - 1).to_string());
+        let column = UInt64Array::from(vec![Some(most - 1), Some(most), None]);
+        let expected = (vec![1, 0, 2], vec![most.to_string()]);
+        assert_eq!(read(column, &next).unwrap(), expected);
+        let column = Int64Array::from(vec![Some(1 << 53), Some((1 << 53) + 1), None]);
+        let (outcomes, negatives) = read(column.clone(), "9007199254740993").unwrap();
+        assert_eq!((outcomes, negatives), (vec![0, 1, 2], vec!["9007199254740992".to_owned()]));
+        assert!(read(column, "yes").is_err());
+        // Small labels stay numbers where garbage lies under a null, or one row is large.
+        let column = Int64Array::from(vec![1, 0, i64::MAX]);
+        assert_eq!(read(column, "1.0").unwrap().0, [1, 0, 0]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What metrics are taken of, checked once.
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, make_array};
-use arrow::datatypes::DataType;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 
 use crate::rows::{is_numeric, is_text, to_numbers};
 use crate::{Categories, Error, Result};
@@ -71,6 +72,23 @@ fn no_nulls(name: &str, array: &dyn Array, expected: &str) -> Result<()> {
     }
 }
 
+/// The values of an array of integers, or of a dictionary of them, without nulls.
+fn integers(array: &dyn Array) -> Result<Option<Vec<i128>>> {
+    let values = match array.data_type() {
+        DataType::Dictionary(_, values) => values,
+        plain => plain,
+    };
+    Ok(if values == &DataType::UInt64 {
+        let wide = cast(array, &DataType::UInt64)?;
+        Some(wide.as_primitive::<UInt64Type>().values().iter().map(|&x| x.into()).collect())
+    } else if values.is_integer() {
+        let wide = cast(array, &DataType::Int64)?;
+        Some(wide.as_primitive::<Int64Type>().values().iter().map(|&x| x.into()).collect())
+    } else {
+        None
+    })
+}
+
 /// Which rows have the positive label.
 fn labels(name: &str, array: &dyn Array, positive: &str) -> Result<Vec<bool>> {
     no_nulls(name, array, "a label")?;
@@ -88,6 +106,16 @@ fn labels(name: &str, array: &dyn Array, positive: &str) -> Result<Vec<bool>> {
             _ => return Err(unfit("`true` or `false`")),
         };
         return Ok(array.as_boolean().iter().map(|value| value == Some(wanted)).collect());
+    }
+    if let Some(integers) = integers(array)? {
+        // As integers: beyond 2⁵³ several of them are one f64. No fraction is one of them.
+        let wanted = if let Ok(wanted) = positive.parse::<i128>() {
+            Some(wanted)
+        } else {
+            let wanted: f64 = positive.parse().map_err(|_| unfit("a number"))?;
+            (wanted.fract() == 0.0).then_some(wanted as i128)
+        };
+        return Ok(integers.iter().map(|&value| Some(value) == wanted).collect());
     }
     if is_numeric(array.data_type()) {
         let wanted: f64 = positive.parse().map_err(|_| unfit("a number"))?;
@@ -175,7 +203,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use arrow::array::{BooleanArray, DictionaryArray, Int64Array, NullArray, StringArray};
+    use arrow::array::{
+        BooleanArray, DictionaryArray, Int64Array, NullArray, StringArray, UInt64Array,
+    };
     use arrow::datatypes::Int32Type;
 
     fn read(array: &dyn Array, positive: &str) -> Result<Vec<bool>> {
@@ -192,6 +222,15 @@ mod tests {
         assert_eq!(read(&BooleanArray::from(vec![false, true, true]), "1").unwrap(), expected);
         assert_eq!(read(&Float64Array::from(vec![0.0, 1.0, 1.0]), "1").unwrap(), expected);
         assert_eq!(read(&Int64Array::from(vec![7, -1, -1]), "-1.0").unwrap(), expected);
+        // Neighbours that are one number as f64.
+        let large = UInt64Array::from(vec![u64::MAX, u64::MAX - 1, u64::MAX - 1]);
+        assert_eq!(read(&large, "18446744073709551614").unwrap(), expected);
+        let large = Int64Array::from(vec![i64::MIN, i64::MIN + 1, i64::MIN + 1]);
+        assert_eq!(read(&large, "-9223372036854775807").unwrap(), expected);
+        let keys = arrow::array::Int32Array::from(vec![0, 1, 1]);
+        let large = DictionaryArray::new(keys, Arc::new(large));
+        assert_eq!(read(&large, "-9223372036854775807").unwrap(), expected);
+        assert_eq!(read(&Int64Array::from(vec![0, 1]), "0.5").unwrap(), [false; 2]);
         assert_eq!(read(&text.slice(1, 2), "yes").unwrap(), [true, true]);
         assert_eq!(read(&text, "maybe").unwrap(), [false; 3]);
     }
