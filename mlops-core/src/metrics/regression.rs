@@ -4,6 +4,7 @@ use arrow::array::Float64Array;
 
 use super::arguments::Estimated;
 use super::report::mean;
+use crate::states::Moments;
 use crate::{Error, Result};
 
 pub(super) fn absolute_errors(y_true: &Float64Array, y_pred: &Float64Array) -> Vec<f64> {
@@ -81,11 +82,9 @@ pub fn r2(rows: Estimated<'_>) -> Result<f64> {
 }
 
 pub(super) fn r2_of(y_true: &Float64Array, y_pred: &Float64Array) -> Result<f64> {
-    let center = mean(y_true.values());
-    let deviations: Vec<f64> = y_true.values().iter().map(|t| (t - center).powi(2)).collect();
-    let constant = y_true.values().iter().all(|&t| t == y_true.value(0));
-    let spread = mean(&deviations);
-    if constant || spread == 0.0 {
+    // Not about a rounded mean: beside a large one that would be another spread.
+    let spread = Moments::of(y_true.values()).variance(0).unwrap_or(f64::INFINITY);
+    if spread == 0.0 {
         return Err(Error::undefined("R²", "all true values are equal"));
     }
     finite("R²", 1.0 - mean(&squared_errors(y_true, y_pred)) / finite("R²", spread)?)
@@ -94,6 +93,15 @@ pub(super) fn r2_of(y_true: &Float64Array, y_pred: &Float64Array) -> Result<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn r2_beside_a_large_mean() {
+        // The mean, 1e15 + 1/12, is no f64; about the nearest one the sum of squares is another.
+        let y_true = Float64Array::from(vec![1e15, 1e15, 1e15 + 0.25]);
+        let y_pred = Float64Array::from(vec![1e15, 1e15, 1e15]);
+        let rows = Estimated { y_true: &y_true, y_pred: &y_pred };
+        assert_eq!(r2(rows).unwrap(), -0.5);
+    }
 
     #[test]
     fn what_has_no_value_is_said() {
