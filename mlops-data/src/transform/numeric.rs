@@ -183,8 +183,9 @@ pub(crate) enum FittedStep {
     Impute { fill: f64 },
     /// `(x − mean) / scale`.
     Standard { mean: f64, scale: f64 },
-    /// `x · scale + offset`.
-    MinMax { scale: f64, offset: f64 },
+    /// `(x − min) / range · (high − low) + low`: the difference first, so that nothing cancels
+    /// where the range is small beside the numbers, and `min + range` lands on `high`.
+    MinMax { min: f64, range: f64, low: f64, high: f64 },
 }
 
 impl FittedStep {
@@ -192,7 +193,9 @@ impl FittedStep {
         match self {
             Self::Impute { fill } => Some(value.filter(|x| !x.is_nan()).unwrap_or(fill)),
             Self::Standard { mean, scale } => value.map(|x| (x - mean) / scale),
-            Self::MinMax { scale, offset } => value.map(|x| x * scale + offset),
+            Self::MinMax { min, range, low, high } => {
+                value.map(|x| (x - min) / range * (high - low) + low)
+            }
         }
     }
 
@@ -201,8 +204,9 @@ impl FittedStep {
         match self {
             Self::Impute { fill } => fill.is_finite(),
             Self::Standard { mean, scale } => mean.is_finite() && scale.is_finite() && scale > 0.0,
-            Self::MinMax { scale, offset } => {
-                scale.is_finite() && offset.is_finite() && scale > 0.0
+            Self::MinMax { min, range, low, high } => {
+                let finite = [min, range, low, high].iter().all(|x| x.is_finite());
+                finite && range > 0.0 && low < high
             }
         }
     }
@@ -289,8 +293,7 @@ impl Known {
             }
             NumericStep::MinMaxScaler(MinMaxScaler { low, high }) => {
                 let range = if constant { 1.0 } else { self.max - self.min };
-                let scale = (high - low) / range;
-                FittedStep::MinMax { scale, offset: low - self.min * scale }
+                FittedStep::MinMax { min: self.min, range, low: *low, high: *high }
             }
         })
     }
@@ -320,7 +323,9 @@ impl Known {
             FittedStep::Standard { scale: factor, .. } => {
                 self.rescale(through, 1.0 / (factor * factor));
             }
-            FittedStep::MinMax { scale, .. } => self.rescale(through, scale * scale),
+            FittedStep::MinMax { range, low, high, .. } => {
+                self.rescale(through, ((high - low) / range).powi(2));
+            }
         }
     }
 
