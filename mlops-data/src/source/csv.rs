@@ -13,6 +13,7 @@ use mlops_core::{Batches, DataSource, Error, Partition, Result};
 use super::csv_column::{Column, READABLE, column};
 use super::csv_records::{Dialect, Field, Mark, Record, Records};
 use super::infer::{InferredColumn, InferredSchema};
+use super::stamp::Stamp;
 
 /// How a text file is read; [`open`](Self::open) makes a [`CsvSource`] of it.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ pub struct CsvSource {
     schema: SchemaRef,
     inferred: Option<InferredSchema>,
     parts: Vec<Part>,
-    len: u64,
+    stamp: Stamp,
 }
 
 /// A run of records.
@@ -159,14 +160,14 @@ impl CsvSource {
 
     fn new(path: &Path, options: CsvOptions) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let len = file.metadata().map_err(|e| Error::io(path, e))?.len();
+        let stamp = Stamp::of(path, &file)?;
         let mut records = Records::new(file, path, options.dialect, Mark { byte: 0, line: 1 });
         records.skip_bom()?;
         let start = records.mark();
         let names = names(&mut records, path, options.header)?;
         // Without a header the first record is data, too.
         if !options.header {
-            let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+            let mut file = stamp.reopen(path)?;
             file.seek(SeekFrom::Start(start.byte)).map_err(|e| Error::io(path, e))?;
             records = Records::new(file, path, options.dialect, start);
         }
@@ -176,12 +177,13 @@ impl CsvSource {
             schema: Arc::new(arrow::datatypes::Schema::empty()),
             inferred: None,
             parts: Vec::new(),
-            len,
+            stamp,
             options: Arc::new(options),
         };
         if let Some(schema) = given {
             source.schema = checked_schema(path, &names, schema)?;
-            source.parts = vec![Part { start: records.mark(), end: len, first_row: 0, rows: None }];
+            let (start, end) = (records.mark(), stamp.len);
+            source.parts = vec![Part { start, end, first_row: 0, rows: None }];
         } else {
             let inferred = source.infer(&mut records, names)?;
             source.schema = inferred.schema();
@@ -231,7 +233,7 @@ impl CsvSource {
             let rows = Some(row - part.first_row);
             self.parts.push(Part { end: records.mark().byte, rows, ..part });
         } else {
-            self.parts = vec![Part { end: self.len, ..whole }];
+            self.parts = vec![Part { end: self.stamp.len, ..whole }];
         }
         Ok(InferredSchema { columns, rows: row, complete })
     }
@@ -250,7 +252,7 @@ impl DataSource for CsvSource {
             .map(|part| {
                 let mut partition = Partition::new(&origin)
                     .starting_at(part.first_row)
-                    .with_bytes(part.end - part.start.byte);
+                    .with_bytes(part.end.saturating_sub(part.start.byte));
                 partition.rows = part.rows;
                 partition
             })
@@ -282,12 +284,7 @@ impl DataSource for CsvSource {
                     .ok_or_else(|| Error::column_type(field.name(), READABLE, field.data_type()))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
-        let len = file.metadata().map_err(|e| Error::io(&self.path, e))?.len();
-        if len != self.len {
-            let expected = format!("{} bytes, as when it was opened", self.len);
-            return Err(Error::invalid(self.path.display().to_string(), expected, len));
-        }
+        let mut file = self.stamp.reopen(&self.path)?;
         file.seek(SeekFrom::Start(part.start.byte)).map_err(|e| Error::io(&self.path, e))?;
         let bytes = Arc::new(AtomicU64::new(0));
         let reader = Reader {

@@ -26,6 +26,8 @@ pub(crate) struct Mark {
 /// The longest record; one that is longer is an error, so that a stray quote does not read a
 /// whole file into memory.
 pub(crate) const MAX_RECORD: usize = 64 << 20;
+/// The most fields of a record, so that a line of delimiters takes no more memory than it should.
+pub(crate) const MAX_FIELDS: usize = 1 << 20;
 const CHUNK: usize = 256 << 10;
 
 /// A reader of records. Of each record it knows the fields' places; blank lines are passed over.
@@ -209,6 +211,10 @@ impl<R: Read> Records<R> {
         let mut lines = 0;
         loop {
             // A field starts here.
+            if self.fields.len() == MAX_FIELDS {
+                let expected = format!("at most {MAX_FIELDS} fields");
+                return Err(self.bad(self.mark.line, expected, "more"));
+            }
             let quoted = at < bytes.len() && Some(bytes[at]) == quote;
             if quoted {
                 let open = self.mark.line + lines;
@@ -345,6 +351,8 @@ mod tests {
         assert!(message.starts_with("t.csv, line 2: expected a closing quote"), "{message}");
         let message = records(b"a\n\"1\"x\n").unwrap_err().to_string();
         assert!(message.contains("line 2") && message.contains("`x`"), "{message}");
+        let message = records(&vec![b','; MAX_FIELDS + 1]).unwrap_err().to_string();
+        assert!(message.contains("fields"), "{message}");
         assert!(records(b"\xff\xfea\0").unwrap_err().to_string().contains("UTF-16"));
     }
 }

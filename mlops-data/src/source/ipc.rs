@@ -13,6 +13,7 @@ use arrow::ipc::{Block, root_as_footer, root_as_message};
 use mlops_core::{Batches, DataSource, Error, Partition, Result};
 
 use super::contain::contain;
+use super::stamp::Stamp;
 
 /// An Arrow IPC file (Feather 2), uncompressed. Its partitions are runs of record batches with at
 /// least [`PARTITION_ROWS`](Self::PARTITION_ROWS) rows. A file that is cut off or damaged is an
@@ -20,6 +21,7 @@ use super::contain::contain;
 #[derive(Clone, Debug)]
 pub struct IpcSource {
     path: PathBuf,
+    stamp: Stamp,
     schema: SchemaRef,
     parts: Vec<Part>,
 }
@@ -50,11 +52,13 @@ impl IpcSource {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         contain(path, || {
-            let blocks = blocks(path)?;
             let file = File::open(path).map_err(|e| Error::io(path, e))?;
+            let stamp = Stamp::of(path, &file)?;
+            let blocks = blocks(path)?;
             let reader = FileReader::try_new(BufReader::new(file), None)
                 .map_err(|e| Error::other(path.display().to_string(), e))?;
-            Ok(Self { path: path.to_path_buf(), schema: reader.schema(), parts: parts(blocks) })
+            let path = path.to_path_buf();
+            Ok(Self { path, stamp, schema: reader.schema(), parts: parts(blocks) })
         })
     }
 
@@ -175,7 +179,7 @@ impl DataSource for IpcSource {
         let reader = contain(&self.path, || {
             // Again, for the file may be another by now.
             blocks(&self.path)?;
-            let file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
+            let file = self.stamp.reopen(&self.path)?;
             let error = |e| Error::other(self.path.display().to_string(), e);
             let mut reader = FileReaderBuilder::new()
                 .with_projection(read)

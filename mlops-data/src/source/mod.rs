@@ -10,6 +10,7 @@ mod infer;
 mod ipc;
 mod narrow;
 mod parquet;
+mod stamp;
 
 pub(crate) use civil::timestamp;
 pub use csv::{CsvOptions, CsvSource};

@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::contain::contain;
+use super::stamp::Stamp;
 
 /// A bound on a column, by which row groups that can't hold a matching row are passed over.
 #[derive(Clone, Debug)]
@@ -101,6 +102,7 @@ impl Prune {
 #[derive(Clone, Debug)]
 pub struct ParquetSource {
     path: PathBuf,
+    stamp: Stamp,
     metadata: ArrowReaderMetadata,
     parts: Vec<Part>,
 }
@@ -136,6 +138,7 @@ impl ParquetSource {
     pub fn pruned(path: impl AsRef<Path>, bounds: &[Prune]) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let stamp = Stamp::of(path, &file)?;
         check_whole(path, &file)?;
         contain(path, || {
             let metadata =
@@ -149,7 +152,7 @@ impl ParquetSource {
                 }
             }
             let parts = parts(path, &metadata, &keep)?;
-            Ok(Self { path: path.to_path_buf(), metadata, parts })
+            Ok(Self { path: path.to_path_buf(), stamp, metadata, parts })
         })
     }
 
@@ -272,7 +275,7 @@ impl DataSource for ParquetSource {
         let order: Vec<usize> =
             wanted.iter().filter_map(|column| read.binary_search(column).ok()).collect();
         let path = self.path.clone();
-        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+        let file = self.stamp.reopen(&path)?;
         let reader = contain(&path, || {
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());

@@ -1,0 +1,43 @@
+//! Whether a file is still the one that was opened.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::SystemTime;
+
+use mlops_core::{Error, Result};
+
+/// A file's length and the time of its last change. What was learnt of a file when it was opened
+/// (its types, its parts, its footer) is not true of another, which it may be read as by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) len: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// The stamp of an open file, which must be one that can be read again: no pipe or directory.
+    pub(crate) fn of(path: &Path, file: &File) -> Result<Self> {
+        let metadata = file.metadata().map_err(|e| Error::io(path, e))?;
+        if !metadata.is_file() {
+            let found = if metadata.is_dir() { "a directory" } else { "a device or pipe" };
+            return Err(Error::invalid(path.display().to_string(), "a file", found));
+        }
+        Ok(Self { len: metadata.len(), changed: metadata.modified().ok() })
+    }
+
+    /// Opens the file again, if it is still the same.
+    pub(crate) fn reopen(&self, path: &Path) -> Result<File> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let now = Self::of(path, &file)?;
+        if now == *self {
+            return Ok(file);
+        }
+        let expected = format!("{} bytes, unchanged since it was opened", self.len);
+        let found = if now.len == self.len {
+            "as many, changed since".to_owned()
+        } else {
+            format!("{} bytes", now.len)
+        };
+        Err(Error::invalid(path.display().to_string(), expected, found))
+    }
+}
