@@ -1,7 +1,7 @@
 //! Good rows to one file, bad rows to another with the reasons.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -170,7 +170,7 @@ impl<'a> Quarantine<'a> {
     /// source has a column of the names that the bad file adds; [`Error::Io`] of the files;
     /// [`Error::Cancelled`].
     pub fn run(self, source: &dyn DataSource) -> Result<Quarantined> {
-        if self.files.clean == self.files.bad {
+        if place(&self.files.clean) == place(&self.files.bad) {
             let found = self.files.bad.display();
             return Err(Error::invalid(
                 "the bad rows' file",
@@ -229,6 +229,19 @@ impl<'a> Quarantine<'a> {
             scan = scan.cancel(cancel);
         }
         scan
+    }
+}
+
+/// Where a file stands, however its directory is spelled: `a/x` and `./a/x` are one file.
+fn place(path: &Path) -> PathBuf {
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    // A directory that is not there is an error soon.
+    match (directory.canonicalize(), path.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => path.to_path_buf(),
     }
 }
 

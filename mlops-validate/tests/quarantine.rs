@@ -134,6 +134,43 @@ fn a_bad_place_is_an_error_before_anything_is_read() {
     let one = dir.path().join("one.parquet");
     let same = QuarantineFiles { clean: one.clone(), bad: one };
     assert!(quarantine(&data(), &suite, same).is_err());
+    let clean = dir.path().join("one.parquet");
+    let bad = dir.path().join(".").join("..").join(dir.path().file_name().unwrap());
+    let other_words = QuarantineFiles { clean, bad: bad.join("one.parquet") };
+    assert!(quarantine(&data(), &suite, other_words).is_err());
     let error = quarantine(&data(), &suite, files(&dir.path().join("no"))).unwrap_err();
     assert!(error.to_string().contains("clean.parquet"), "{error}");
+}
+
+/// A disk of 2 MiB, where the system lets us make one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount = |command: &str, arguments: &[&str]| {
+        std::process::Command::new(command)
+            .args(arguments)
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    if !mount("mount", &["-t", "tmpfs", "-o", "size=2m", "tmpfs"]) {
+        println!("skipped: mounting a small disk is not allowed here");
+        return;
+    }
+    let files = files(dir.path());
+    std::fs::write(&files.clean, "old clean").unwrap();
+    std::fs::write(&files.bad, "old bad").unwrap();
+    // Noise, so that it does not compress: 8 MB.
+    let noise = (0..2_000_000_u32).map(|i| i.wrapping_mul(2_654_435_761).rotate_left(13) as i32);
+    let rows = batch! { "age" => noise.collect::<Int32Array>() }.unwrap();
+    let suite = Suite::new("people").expect(in_range("age", 0..));
+    let result = quarantine(&MemorySource::from(rows), &suite, files.clone());
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    let kept = (std::fs::read(&files.clean), std::fs::read(&files.bad));
+    assert!(mount("umount", &[]), "the small disk goes away");
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("No space left"), "{error}");
+    assert_eq!((kept.0.unwrap(), kept.1.unwrap()), (b"old clean".to_vec(), b"old bad".to_vec()));
+    assert_eq!(left, 2, "no temporary file is left");
 }
