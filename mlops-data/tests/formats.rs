@@ -86,10 +86,9 @@ fn one_column_keeps_its_rows() {
 #[test]
 fn what_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("bad.csv"), "a,b\n1,2\n").unwrap();
+    std::fs::write(dir.path().join("bad.csv"), "a,b\n1,2\n1,x\n").unwrap();
     let source = mlops_data::CsvOptions::new().infer_rows(1).open(dir.path().join("bad.csv"));
     let source = source.unwrap();
-    std::fs::write(dir.path().join("bad.csv"), "a,b\n1,x\n").unwrap();
     let sink = CsvSink::create(dir.path().join("out.csv"), source.schema()).unwrap();
     let error = write_all(&source, Box::new(sink)).unwrap_err().to_string();
     assert!(error.contains("column `b`"), "{error}");
