@@ -174,3 +174,44 @@ fn a_full_disk_leaves_what_was_there() {
     assert_eq!((kept.0.unwrap(), kept.1.unwrap()), (b"old clean".to_vec(), b"old bad".to_vec()));
     assert_eq!(left, 2, "no temporary file is left");
 }
+
+/// What the killed process does; without its environment it is no test at all.
+#[test]
+fn child() {
+    let Ok(directory) = std::env::var("MLOPS_QUARANTINE_CHILD") else { return };
+    let suite = Suite::new("people").expect(in_range("age", 0..));
+    // Run n has n rows of each side more, all of the value n.
+    for n in 1..1_000_000 {
+        let ages = (0..2000 + 2 * n).map(|i| if i % 2 == 0 { n } else { -n });
+        let rows = batch! { "age" => ages.collect::<Int32Array>() }.unwrap();
+        quarantine(&MemorySource::from(rows), &suite, files(Path::new(&directory))).unwrap();
+    }
+}
+
+#[test]
+fn killed_at_any_instant_a_clean_file_is_whole_and_of_the_run_of_the_bad_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    let mut seen = 0;
+    for kill in 0..20_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child"])
+            .env("MLOPS_QUARANTINE_CHILD", dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20 + kill * 37 % 101));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !files.clean.exists() {
+            continue;
+        }
+        seen += 1;
+        let (clean, bad) = (ages(&read(&files.clean)), ages(&read(&files.bad)));
+        let n = clean[0].unwrap();
+        assert_eq!(clean.len(), 1000 + n as usize);
+        assert_eq!(bad.len(), clean.len(), "both of run {n}");
+        assert!(clean.iter().all(|v| *v == Some(n)) && bad.iter().all(|v| *v == Some(-n)));
+    }
+    assert!(seen > 0, "some of the kills came after the first run");
+}
