@@ -58,6 +58,9 @@ fn what_is_no_file_is_not_an_empty_one() {
     // Says that it has no bytes, and has many.
     #[cfg(target_os = "linux")]
     {
+        let names = CsvOptions::new().header(false).delimiter(b'\0');
+        let error = names.open("/proc/self/limits").expect_err("no length").to_string();
+        assert!(error.contains("/proc/self/limits"), "{error}");
         let error = CsvOptions::new().schema(schema).open("/dev/zero").expect_err("no file");
         assert!(error.to_string().contains("/dev/zero"), "{error}");
     }

@@ -165,6 +165,11 @@ impl CsvSource {
         records.skip_bom()?;
         let start = records.mark();
         let names = names(&mut records, path, options.header)?;
+        // Files of the system itself say that they hold nothing; nothing is what would be read.
+        if records.mark().byte > stamp.len {
+            let expected = format!("{} bytes, as the system says", stamp.len);
+            return Err(Error::invalid(path.display().to_string(), expected, "more"));
+        }
         // Without a header the first record is data, too.
         if !options.header {
             let mut file = stamp.reopen(path)?;
