@@ -6,7 +6,7 @@
 use mlops::arrow::array::{Float64Array, RecordBatch, StringArray};
 use mlops::core::model::LinearModel;
 use mlops::core::stats::Draws;
-use mlops::core::{DataSourceExt, Error, MemorySource, Model, batch};
+use mlops::core::{DataSourceExt, Error, MemorySource, Model, batch, column};
 use mlops::fairness::attribution::LinearExplainer;
 use mlops::fairness::{FairnessGate, GapKind, GroupCounts, gap};
 
@@ -34,12 +34,8 @@ fn main() -> Result<(), Error> {
     // What came true: whoever earns enough pays back, whatever the years.
     let truth = LinearModel::logistic(["income"], [8.0], -12.0, "reject", "grant")?;
     let paid = truth.predict(&rows)?.labels()?;
-    let column = |name: &str| {
-        let missing = || Error::NotFound { what: "column".into(), name: name.into() };
-        rows.column_by_name(name).cloned().ok_or_else(missing)
-    };
     let judged = MemorySource::from(RecordBatch::try_from_iter([
-        ("sex", column("sex")?),
+        ("sex", column(&rows, "sex")?.clone()),
         ("paid", std::sync::Arc::new(paid) as _),
         ("says", std::sync::Arc::new(says) as _),
     ])?);
@@ -62,7 +58,7 @@ fn main() -> Result<(), Error> {
     }
 
     // Which feature moved the scores: exact for linear models, checked row by row.
-    let explainer = LinearExplainer::new(model, &MemorySource::from(rows.clone()))?;
+    let explainer = LinearExplainer::new(&model, &MemorySource::from(rows.clone()))?;
     let explained = explainer.explain(&rows)?;
     let (base, first) = (explained.base_value, explained.row(0).unwrap_or_default());
     println!(

@@ -67,10 +67,7 @@ fn main() -> Result<(), Error> {
     let split = quarantine(&batch, &suite, files)?;
     println!("\n{split}");
     let bad = ParquetSource::open(directory.path().join("bad.parquet"))?.collect()?;
-    let column = |name: &str| {
-        let missing = || Error::NotFound { what: "column".into(), name: name.into() };
-        bad.column_by_name(name).ok_or_else(missing)
-    };
+    let column = |name| mlops::core::column(&bad, name);
     let (ids, ages, why) = (column("id")?, column("age")?, column("quarantine_reasons")?);
     for row in 0..bad.num_rows().min(4) {
         let [id, age, why] = [ids, ages, why].map(|c| array_value_to_string(c, row));

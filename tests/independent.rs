@@ -840,11 +840,10 @@ fn linear_attribution_is_shaps() -> Outcome {
         let intercept = case["intercept"].as_f64().expect("an intercept");
         let model = LinearModel::regression(names.clone(), coefficients.clone(), intercept)?;
         let (background, rows) = (table("background")?, table("rows")?);
-        let explainer =
-            LinearExplainer::new(model.clone(), &MemorySource::from(background.clone()))?;
+        let explainer = LinearExplainer::new(&model, &MemorySource::from(background.clone()))?;
         for source in sources(&background) {
             let again = on_threads(name(case), || {
-                LinearExplainer::new(model.clone(), &source).expect("an explainer").means().to_vec()
+                LinearExplainer::new(&model, &source).expect("an explainer").means().to_vec()
             });
             assert_eq!(again, explainer.means(), "{}", name(case));
         }

@@ -352,9 +352,9 @@ fn watch(
         .transpose()?;
     let known = training::known_labels(story, &clean)?;
     let (scores, _) = training::predict(story, &champion.model, &known)?;
-    let y_true = training::column(&known, &story.label)?;
+    let y_true = mlops::core::column(&known, &story.label)?;
     let report = ClassificationReport::of_scores(
-        Scored { y_true: &y_true, y_score: &scores, positive: &story.positive },
+        Scored { y_true, y_score: &scores, positive: &story.positive },
         training::THRESHOLD,
         training::CONFIDENCE,
     );

@@ -7,7 +7,7 @@ use mlops::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt32Array
 use mlops::arrow::compute::{cast, concat_batches, filter_record_batch, take_record_batch};
 use mlops::arrow::datatypes::DataType;
 use mlops::core::stats::Draws;
-use mlops::core::{Categories, DataSourceExt, Error, Result, is_numeric, is_text};
+use mlops::core::{Categories, DataSourceExt, Error, Result, column, is_numeric, is_text};
 
 use crate::args::{Args, Data};
 use crate::loans;
@@ -70,9 +70,8 @@ impl Story {
 
     fn file(data: &Data, seed: u64) -> Result<Self> {
         let whole = read(&data.file, data)?;
-        let mut sensitive_missing = data.sensitive.iter().chain(&data.time);
-        if let Some(missing) = sensitive_missing.find(|c| whole.column_by_name(c).is_none()) {
-            return Err(no_column(missing, &whole));
+        for name in data.sensitive.iter().chain(&data.time) {
+            column(&whole, name)?;
         }
         let (past, windows) = match (&data.production, &data.time) {
             (Some(file), None) => {
@@ -106,7 +105,7 @@ impl Story {
         past: RecordBatch,
         windows: Vec<Window>,
     ) -> Result<Self> {
-        let column = past.column_by_name(label).ok_or_else(|| no_column(label, &past))?;
+        let column = column(&past, label)?;
         let categories = Categories::of(label, column)?;
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         for row in 0..past.num_rows() {
@@ -192,8 +191,8 @@ impl Story {
     pub fn relevant(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let watched = self.watched();
         let schema = rows.schema();
-        if let Some(missing) = watched.iter().find(|c| schema.index_of(c).is_err()) {
-            return Err(no_column(missing, rows));
+        for name in &watched {
+            column(rows, name)?;
         }
         let kept: Vec<_> = (0..schema.fields().len())
             .filter(|&i| watched.contains(schema.field(i).name()))
@@ -218,8 +217,8 @@ impl Story {
 /// A file without the columns to drop.
 fn read(path: &Path, data: &Data) -> Result<RecordBatch> {
     let rows = mlops::data::open(path)?.collect()?;
-    if let Some(missing) = data.drop.iter().find(|c| rows.column_by_name(c).is_none()) {
-        return Err(no_column(missing, &rows));
+    for name in &data.drop {
+        column(&rows, name)?;
     }
     let kept: Vec<_> = rows
         .schema()
@@ -242,14 +241,9 @@ fn columns(batch: &RecordBatch) -> String {
     names.join(", ")
 }
 
-fn no_column(name: &str, batch: &RecordBatch) -> Error {
-    let available = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
-    Error::ColumnNotFound { column: name.to_owned(), available }
-}
-
 /// The first `past` share of the rows in time, and the others by month or quarter.
 fn by_time(rows: &RecordBatch, time: &str, past: f64) -> Result<(RecordBatch, Vec<Window>)> {
-    let column = rows.column_by_name(time).ok_or_else(|| no_column(time, rows))?;
+    let column = column(rows, time)?;
     let wrong = || Error::column_type(time, "a date or timestamp", column.data_type());
     if !column.data_type().is_temporal() {
         return Err(wrong());

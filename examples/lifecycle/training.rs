@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use mlops::arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use mlops::arrow::array::{Float64Array, RecordBatch, StringArray};
 use mlops::arrow::compute::{filter_record_batch, is_not_null};
-use mlops::arrow::datatypes::{Field, Schema};
 use mlops::core::metrics::{ClassificationReport, Scored};
 use mlops::core::model::LinearModel;
 use mlops::core::model::linfa::{LogisticOptions, logistic_regression};
-use mlops::core::{Assessment, DataSourceExt, Error, MemorySource, Model, Result};
+use mlops::core::{Assessment, DataSourceExt, MemorySource, Model, Result, column, with_column};
 use mlops::data::{
     ColumnPipeline, FittedPipeline, Imputer, OneHotEncoder, Split, StandardScaler, Unseen,
     WithTransforms,
@@ -69,26 +68,13 @@ pub fn fit_model(
     rows: &RecordBatch,
 ) -> Result<LoanModel> {
     let features = transforms.transform(rows)?;
-    let label = rows
-        .column_by_name(&story.label)
-        .cloned()
-        .ok_or_else(|| Error::NotFound { what: "column".into(), name: story.label.clone() })?;
-    let known = is_not_null(&label)?;
-    let features = with_column(&features, &story.label, label)?;
+    let label = column(rows, &story.label)?;
+    let known = is_not_null(label)?;
+    let features = with_column(&features, &story.label, label.clone())?;
     let features = filter_record_batch(&features, &known)?;
     let names = transforms.feature_names().to_vec();
     let model = logistic_regression(&features, &names, &story.label, &LogisticOptions::default())?;
     WithTransforms::new(transforms, model)
-}
-
-/// The rows with one more column.
-pub fn with_column(rows: &RecordBatch, name: &str, column: ArrayRef) -> Result<RecordBatch> {
-    let schema = rows.schema();
-    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(name, column.data_type().clone(), true)));
-    let mut columns = rows.columns().to_vec();
-    columns.push(column);
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// What the hold-out said of a model.
@@ -132,7 +118,7 @@ pub fn judge(
     let known = known_labels(story, hold_out)?;
     let (scores, labels) = predict(story, model, &known)?;
     let y_true = column(&known, &story.label)?;
-    let rows = Scored { y_true: &y_true, y_score: &scores, positive: &story.positive };
+    let rows = Scored { y_true, y_score: &scores, positive: &story.positive };
     let report = ClassificationReport::of_scores(rows, THRESHOLD, CONFIDENCE)?;
     let quality = QualityGate::new("quality")
         .at_least(Metric::RocAuc, LEAST_AUC)
@@ -153,17 +139,9 @@ pub fn outcome_gap(story: &Story, rows: &RecordBatch, max_gap: f64) -> Result<As
     Ok(fairness_gate(story, max_gap).judge(&frame))
 }
 
-/// The column of a name.
-pub fn column(rows: &RecordBatch, name: &str) -> Result<ArrayRef> {
-    rows.column_by_name(name).cloned().ok_or_else(|| Error::ColumnNotFound {
-        column: name.to_owned(),
-        available: rows.schema().fields().iter().map(|f| f.name().clone()).collect(),
-    })
-}
-
 /// The rows whose label is known.
 pub fn known_labels(story: &Story, rows: &RecordBatch) -> Result<RecordBatch> {
-    let known = is_not_null(&column(rows, &story.label)?)?;
+    let known = is_not_null(column(rows, &story.label)?)?;
     Ok(filter_record_batch(rows, &known)?)
 }
 
@@ -175,7 +153,7 @@ pub fn explain(
 ) -> Result<Attributions> {
     let transforms = model.transforms();
     let background = MemorySource::from(transforms.transform(background)?);
-    let explainer = LinearExplainer::new(model.model().clone(), &background)?;
+    let explainer = LinearExplainer::new(model.model(), &background)?;
     let columns = transforms
         .feature_names()
         .iter()
@@ -207,7 +185,7 @@ pub fn compare(
     let (challenger, _) = predict(story, challenger, rows)?;
     ChallengerGate::new("challenger", Metric::RocAuc).margin(MARGIN).confidence(CONFIDENCE).judge(
         ModelPair {
-            y_true: &column(rows, &story.label)?,
+            y_true: column(rows, &story.label)?,
             positive: &story.positive,
             challenger: &challenger,
             champion: &champion,

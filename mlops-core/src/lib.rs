@@ -77,6 +77,7 @@ pub use ndarray;
 
 pub use analyzer::{Analyzer, Description, State, canonical};
 pub use atomic_file::{AtomicFile, sync_directory_of};
+pub use batch::{column, with_column};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use model::{Model, Predictions};

@@ -164,7 +164,7 @@ fn linear_attributions_equal_shap() {
             _ => LinearModel::logistic(features, weights, intercept, "0", "1"),
         };
         let background = MemorySource::from(table("background"));
-        let explainer = LinearExplainer::new(model.unwrap(), &background).unwrap();
+        let explainer = LinearExplainer::new(&model.unwrap(), &background).unwrap();
         // Both add up numbers of this size, in different orders.
         let scale = case["base_value"].as_f64().unwrap().abs().max(1.0);
         let base = (explainer.base_value() - case["base_value"].as_f64().unwrap()).abs();

@@ -1,6 +1,7 @@
 //! A feature that alone knows the label.
 
 use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::Schema;
 use mlops_core::stats::{Draws, Interval, roc_auc_delong};
 use mlops_core::{
     Assessment, Categories, DataSource, DataSourceExt, Error, Finding, Result, Verdict, to_numbers,
@@ -47,6 +48,17 @@ impl LeakageOptions {
     }
 }
 
+/// Names that are to be left out must be there: a slip would leave nothing out.
+pub(crate) fn known_columns(names: &[String], schema: &Schema) -> Result<()> {
+    match names.iter().find(|name| schema.index_of(name).is_err()) {
+        None => Ok(()),
+        Some(column) => Err(Error::ColumnNotFound {
+            column: column.clone(),
+            available: schema.fields().iter().map(|f| f.name().clone()).collect(),
+        }),
+    }
+}
+
 /// For every column, how well it knows the label all by itself: the area under the ROC curve.
 ///
 /// A number is scored as it is, in whichever direction tells more. A category is scored by the
@@ -76,7 +88,7 @@ impl LeakageOptions {
 /// ```
 ///
 /// # Errors
-/// [`Error::ColumnNotFound`] for the label; [`Error::Undefined`] if the label has not both a
+/// [`Error::ColumnNotFound`] for the label or an exception; [`Error::Undefined`] if the label has not both a
 /// positive and a negative row; [`Error::Invalid`] for options out of range; those of the source.
 pub fn leakage(
     source: &dyn DataSource,
@@ -89,10 +101,8 @@ pub fn leakage(
     }
     Interval::new(0.0, 0.0, options.confidence)?;
     let batch = source.collect()?;
-    let column = batch.column_by_name(label).ok_or_else(|| Error::ColumnNotFound {
-        column: label.to_owned(),
-        available: batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect(),
-    })?;
+    let column = mlops_core::column(&batch, label)?;
+    known_columns(&options.except, batch.schema_ref())?;
     let truth = labels::labels(label, column, positive)?;
     for (wanted, words) in [(true, "positive"), (false, "negative")] {
         if !truth.contains(&Some(wanted)) {

@@ -77,10 +77,7 @@ fn select(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let name = field.name();
-        let column = batch.column_by_name(name).ok_or_else(|| Error::ColumnNotFound {
-            column: name.clone(),
-            available: batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect(),
-        })?;
+        let column = crate::column(batch, name)?;
         if column.data_type() != field.data_type() {
             let expected = format!("type {}", field.data_type());
             return Err(Error::column_type(name, expected, column.data_type()));

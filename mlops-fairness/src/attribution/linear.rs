@@ -24,7 +24,7 @@ use super::Attributions;
 ///     "age" => Float64Array::from(vec![30.0, 50.0]),
 ///     "income" => Float64Array::from(vec![2.0, 4.0]),
 /// }?);
-/// let explainer = LinearExplainer::new(model, &background)?;
+/// let explainer = LinearExplainer::new(&model, &background)?;
 /// let explained = explainer.explain(&batch! {
 ///     "age" => Float64Array::from(vec![41.0]),
 ///     "income" => Float64Array::from(vec![5.0]),
@@ -50,7 +50,7 @@ impl LinearExplainer {
     /// # Errors
     /// As [`with_means`](Self::with_means); [`Error::Undefined`] for a feature without a single
     /// finite value, [`Error::Value`]-like errors of the scan for columns that are missing.
-    pub fn new(model: LinearModel, background: &dyn DataSource) -> Result<Self> {
+    pub fn new(model: &LinearModel, background: &dyn DataSource) -> Result<Self> {
         let mut plan = Plan::new();
         let summaries: Vec<_> =
             model.features().iter().map(|name| plan.add(NumericSummary::new(name))).collect();
@@ -61,7 +61,7 @@ impl LinearExplainer {
                 Error::undefined(format!("mean of `{name}`"), "the background has no value")
             })?);
         }
-        Self::with_means(model, means)
+        Self::with_means(model.clone(), means)
     }
 
     /// The same with means that are known already, in the order of the model's features.

@@ -1,7 +1,7 @@
 //! A measurement: how many even and odd numbers a column holds.
 
 use mlops_core::arrow::array::Array;
-use mlops_core::bytes::{put_u64, take_u64};
+use mlops_core::bytes::{add_count, put_u64, take_count};
 use mlops_core::{Analyzer, Description, Result, Rows, State};
 
 /// Counts even and odd values of a column; other numbers and nulls are neither.
@@ -22,8 +22,8 @@ pub struct EvenOdd {
 
 impl State for EvenOdd {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.even += other.even;
-        self.odd += other.odd;
+        add_count(&mut self.even, other.even);
+        add_count(&mut self.odd, other.odd);
         Ok(())
     }
 
@@ -52,8 +52,8 @@ impl Analyzer for Parity {
     fn update(&self, state: &mut EvenOdd, rows: &Rows<'_>) -> Result<()> {
         let numbers = rows.numbers(&self.column)?;
         for value in (0..numbers.len()).filter(|&i| numbers.is_valid(i)).map(|i| numbers.value(i)) {
-            state.even += u64::from(value % 2.0 == 0.0);
-            state.odd += u64::from((value % 2.0).abs() == 1.0);
+            add_count(&mut state.even, u64::from(value % 2.0 == 0.0));
+            add_count(&mut state.odd, u64::from((value % 2.0).abs() == 1.0));
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Analyzer for Parity {
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<EvenOdd> {
-        Ok(EvenOdd { even: take_u64(bytes)?, odd: take_u64(bytes)? })
+        Ok(EvenOdd { even: take_count(bytes)?, odd: take_count(bytes)? })
     }
 
     fn description(&self) -> Option<Description> {
