@@ -13,7 +13,8 @@
 //!   threads and any cutting into partitions.
 //! - **Identity** ([`digest`]): 32 bytes for a table's content, whatever the order and the format.
 //!
-//! Matrices go in and out by [`features`] and [`to_batch`].
+//! Matrices go in and out by [`features`] and [`to_batch`]; data frames of polars, with the feature
+//! `polars`, by `from_polars` and `to_polars`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,11 +36,15 @@
 //! ```
 
 mod digest;
+#[cfg(feature = "polars")]
+mod polars;
 mod sink;
 mod source;
 mod split;
 mod transform;
 
+#[cfg(feature = "polars")]
+pub use self::polars::{from_polars, to_polars};
 pub use digest::{DatasetDigest, DigestState, digest};
 pub use mlops_core::MemorySource;
 pub use mlops_core::model::{Nulls, features, to_batch};
