@@ -75,6 +75,7 @@ impl DriftMonitor {
     /// [`Invalid`](mlops_core::Error::Invalid) for a rule with a number out of its range.
     pub fn with_rule(profile: ReferenceProfile, rule: DriftRule) -> Result<Self> {
         rule.check()?;
+        rule.check_columns(&profile)?;
         Ok(Self { inner: Arc::new(Inner { profile, rule }) })
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::profile::ReferenceProfile;
 use crate::psi::ZeroCells;
 
 /// Which effect must reach a floor before a column fails, and how large that is.
@@ -197,6 +198,22 @@ impl DriftRule {
         }
         if !(2..=1000).contains(&self.psi_bins) {
             return Err(Error::invalid("psi_bins", "2 to 1000", self.psi_bins));
+        }
+        Ok(())
+    }
+
+    /// A floor of a column that is not there would leave another in force unnoticed, and one that
+    /// no effect can reach would switch the column off.
+    pub(crate) fn check_columns(&self, profile: &ReferenceProfile) -> Result<()> {
+        for (column, &floor) in &self.floors {
+            if profile.column(column).is_none() {
+                let available = profile.columns().iter().map(|c| c.name().to_owned()).collect();
+                return Err(Error::ColumnNotFound { column: column.clone(), available });
+            }
+            if matches!(self.effect, Effect::Distance { .. }) && floor >= 1.0 {
+                let what = format!("floor of column `{column}`");
+                return Err(Error::invalid(what, "a number between 0 and 1", floor));
+            }
         }
         Ok(())
     }

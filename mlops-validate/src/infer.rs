@@ -7,6 +7,7 @@ use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::expectations::{Distinct, Duplicates};
+use crate::leakage::known_columns;
 use crate::values::{Domain, domain, value_type};
 use crate::{
     ColumnType, Expectation, Scalar, Suite, column, in_range, in_set, not_null, row_count, schema,
@@ -128,7 +129,7 @@ impl Suite {
     ///
     /// # Errors
     /// [`Error::Undefined`] without rows; [`Error::Invalid`] for a budget outside (0, 1) or batches
-    /// of no rows; those of the source.
+    /// of no rows; [`Error::ColumnNotFound`] for an exception that is not there; those of the source.
     pub fn infer(source: &dyn DataSource, options: &InferOptions) -> Result<Self> {
         if !(options.false_alarms > 0.0 && options.false_alarms < 1.0) {
             let found = options.false_alarms;
@@ -138,6 +139,7 @@ impl Suite {
             return Err(Error::invalid("the rows of a batch", "at least one", 0));
         }
         let source_schema = source.schema();
+        known_columns(&options.except, &source_schema)?;
         let mut plan = Plan::new();
         let rows = plan.add(RowCount);
         let profiles: Vec<_> = source_schema

@@ -66,6 +66,41 @@ impl Metric {
         }
     }
 
+    /// A bound that asks a metric to be bad, or that no value can reach, is a slip.
+    fn check(self, bound: Bound) -> Result<()> {
+        let what = || format!("the bound of {self}");
+        let (Bound::AtLeast(b) | Bound::AtMost(b)) = bound;
+        if !b.is_finite() {
+            return Err(Error::invalid(what(), "a number", b));
+        }
+        match (self.is_loss(), bound) {
+            (true, Bound::AtLeast(b)) => {
+                return Err(Error::invalid(
+                    what(),
+                    "at most, since less is better",
+                    format!("at least {b}"),
+                ));
+            }
+            (false, Bound::AtMost(b)) => {
+                return Err(Error::invalid(
+                    what(),
+                    "at least, since more is better",
+                    format!("at most {b}"),
+                ));
+            }
+            _ => {}
+        }
+        let in_range = match self {
+            Self::LogLoss | Self::Mae | Self::Mse | Self::Rmse => b >= 0.0,
+            Self::R2 => b <= 1.0,
+            _ => (0.0..=1.0).contains(&b),
+        };
+        if !in_range {
+            return Err(Error::invalid(what(), "a value that it can have", b));
+        }
+        Ok(())
+    }
+
     /// Whether less is better.
     pub fn is_loss(self) -> bool {
         matches!(self, Self::LogLoss | Self::Brier | Self::Mae | Self::Mse | Self::Rmse)
@@ -161,10 +196,15 @@ impl QualityGate {
     /// Judges a binary classifier's scores; from `threshold` on a row is predicted positive.
     ///
     /// # Errors
-    /// As [`ClassificationReport::of_scores`]; [`Error::Invalid`] for a metric of regressions or a
-    /// bound that is not finite.
+    /// As [`ClassificationReport::of_scores`]; [`Error::Invalid`] for a metric of regressions, a
+    /// bound that the metric can't have or that asks it to be bad, or a threshold outside the
+    /// range of the scores' kind: in \[0, 1\] where all scores are.
     pub fn judge_scores(&self, rows: Scored<'_>, threshold: f64) -> Result<Assessment> {
         let report = ClassificationReport::of_scores(rows, threshold, self.confidence)?;
+        if !(0.0..=1.0).contains(&threshold) && are_probabilities(rows.y_score) {
+            let expected = "a number from 0 to 1, as the scores are";
+            return Err(Error::invalid("threshold", expected, threshold));
+        }
         self.judge(report.n, |metric| {
             let mut measured = report.get(metric.name()).cloned();
             if let Some(m) = &mut measured
@@ -235,10 +275,7 @@ impl QualityGate {
         measure: impl Fn(Metric) -> Result<Option<Measured>>,
     ) -> Result<Assessment> {
         let findings = self.bounds.iter().map(|&(metric, bound)| {
-            let (Bound::AtLeast(b) | Bound::AtMost(b)) = bound;
-            if !b.is_finite() {
-                return Err(Error::invalid(format!("the bound of {metric}"), "a number", b));
-            }
+            metric.check(bound)?;
             let measured = measure(metric)?.ok_or_else(|| {
                 Error::invalid("a metric of the gate", "one of this kind of model", metric)
             })?;
@@ -317,6 +354,12 @@ pub(crate) fn separated(auc: f64, rarer: u64, confidence: f64) -> Option<Interva
     clopper_pearson(right, rarer, confidence).ok()
 }
 
+/// Whether all scores lie in [0, 1].
+fn are_probabilities(scores: &dyn arrow::array::Array) -> bool {
+    mlops_core::to_numbers("y_score", scores)
+        .is_ok_and(|scores| scores.iter().flatten().all(|p| (0.0..=1.0).contains(&p)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,5 +398,25 @@ mod tests {
         assert!(QualityGate::new("q").at_least(Metric::R2, f64::NAN).judge_values(rows).is_err());
         let gate = QualityGate::new("q").at_most(Metric::Mae, 0.5).at_least(Metric::R2, 0.5);
         assert!(gate.judge_values(rows).is_ok());
+    }
+
+    #[test]
+    fn a_bound_that_asks_for_the_bad_is_refused() {
+        let y_true: Int64Array = (0..100).map(|i| Some(i % 2)).collect();
+        let y_score: Float64Array = (0..100).map(|i| Some(f64::from(i % 2))).collect();
+        let rows = Scored { y_true: &y_true, y_score: &y_score, positive: "1" };
+        let gate = || QualityGate::new("quality");
+        for slip in [
+            gate().at_least(Metric::Brier, 0.1),
+            gate().at_least(Metric::LogLoss, 0.2),
+            gate().at_most(Metric::RocAuc, 0.9),
+            gate().at_least(Metric::RocAuc, 80.0),
+            gate().at_least(Metric::Accuracy, f64::NAN),
+        ] {
+            let error = slip.judge_scores(rows, 0.5).unwrap_err().to_string();
+            assert!(error.contains("the bound of"), "{error}");
+        }
+        let error = gate().at_least(Metric::Accuracy, 0.5).judge_scores(rows, 50.0).unwrap_err();
+        assert!(error.to_string().contains("threshold"), "{error}");
     }
 }

@@ -67,7 +67,9 @@ impl fmt::Debug for Quarantine<'_> {
     }
 }
 
-/// What became of the rows.
+/// What became of the rows. That there are clean rows does not say that the data passed: ask the
+/// assessment, as [`Assessment::require_pass`] does.
+#[must_use = "rows were put aside; whether the data passed stands in the assessment"]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quarantined {
@@ -84,9 +86,14 @@ pub struct Quarantined {
 
 impl fmt::Display for Quarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} clean rows, {} in quarantine", self.clean, self.bad)?;
+        let verdict = self.assessment.verdict;
+        write!(f, "{verdict}: {} clean rows, {} in quarantine", self.clean, self.bad)?;
         for (reason, rows) in &self.reasons {
             write!(f, "\n  {rows} {reason}")?;
+        }
+        // What no row can be blamed for: a column that is missing, too few rows.
+        for finding in self.assessment.failures().filter(|f| f.failing_rows.is_none()) {
+            write!(f, "\n  {finding}")?;
         }
         Ok(())
     }

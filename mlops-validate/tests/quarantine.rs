@@ -184,7 +184,8 @@ fn child() {
     for n in 1..1_000_000 {
         let ages = (0..2000 + 2 * n).map(|i| if i % 2 == 0 { n } else { -n });
         let rows = batch! { "age" => ages.collect::<Int32Array>() }.unwrap();
-        quarantine(&MemorySource::from(rows), &suite, files(Path::new(&directory))).unwrap();
+        let _ =
+            quarantine(&MemorySource::from(rows), &suite, files(Path::new(&directory))).unwrap();
     }
 }
 
