@@ -125,13 +125,14 @@ fn model(life: &Life) -> Section {
     let classes = [life.story.negative.as_str(), life.story.positive.as_str()];
     let importance =
         Bars::new(life.importance.iter().map(|f| (f.feature.as_str(), f.mean_absolute)));
-    let one = Bars::new(
-        life.one_row.features.iter().map(String::as_str).zip(life.one_row.values.iter().copied()),
-    );
+    let explained = &life.explained;
+    let first_row = explained.row(0).unwrap_or_default();
+    let one =
+        Bars::new(explained.features.iter().map(String::as_str).zip(first_row.iter().copied()));
     let one_note = format!(
         "From the mean log-odds {:.3} to this row's {:.3}: the bars add up to the difference.",
-        life.one_row.base_value,
-        life.one_row.predictions.first().copied().unwrap_or(f64::NAN)
+        explained.base_value,
+        explained.predictions.first().copied().unwrap_or(f64::NAN)
     );
     Section::new("The model")
         .verdict(life.judged.quality.verdict)

@@ -66,7 +66,7 @@ pub struct Life {
     pub leakage: Assessment,
     pub judged: Judged,
     pub importance: Vec<FeatureImportance>,
-    pub one_row: Attributions,
+    pub explained: Attributions,
     pub promoted: Result<u64, Vec<String>>,
     pub seen: Vec<Seen>,
     pub registry: String,
@@ -163,14 +163,14 @@ pub fn life(args: &Args, seed: u64, out: &Path, show: &Show) -> Result<Life> {
         let fairness = &judged_first.fairness;
         Ok(((), judged(fairness.verdict, summary(fairness))))
     })?;
-    let (importance, one_row) = show.stage("explain", |_| {
+    let (importance, explained) = show.stage("explain", |_| {
         let all = training::explain(&model, &halves.train, &halves.hold_out)?;
         let importance = all.importance()?;
-        let one = training::explain(&model, &halves.train, &halves.hold_out.slice(0, 1))?;
         let first = importance.first().map_or_else(String::new, |f| {
             format!("`{}` matters most, {:.2} in log-odds", f.feature, f.mean_absolute)
         });
-        Ok(((importance, one), done(format!("{} rows; {first}", all.len()))))
+        let text = format!("{} rows; {first}", all.len());
+        Ok(((importance, all), done(text)))
     })?;
 
     let monitor = DriftMonitor::new(training::profile(&story, &halves.train)?);
@@ -279,7 +279,7 @@ pub fn life(args: &Args, seed: u64, out: &Path, show: &Show) -> Result<Life> {
         leakage: leaks,
         judged: judged_first,
         importance,
-        one_row,
+        explained,
         promoted,
         seen,
         registry: registry.list(&model_name)?.to_string(),

@@ -1,7 +1,7 @@
 //! Every block and every figure of a report, written as HTML, Markdown and JSON to a directory,
 //! and printed: `cargo run -p mlops-core --example report_gallery -- target/gallery`.
 
-#![allow(clippy::print_stdout, reason = "a program prints")]
+#![expect(clippy::print_stdout, reason = "a program prints")]
 
 use mlops_core::report::{
     Bars, Cell, Distribution, Figure, HeatMap, Intervals, Line, Report, Section, Table,

@@ -9,7 +9,7 @@
 
 use super::wide::Wide;
 use crate::bytes::{bad, put_i32, put_i128, take_i32, take_i128};
-use crate::{Error, Result};
+use crate::{Error, Result, State};
 
 /// The bits of a bin.
 pub(super) const WIDTH: i32 = 40;
@@ -153,8 +153,22 @@ impl<const K: usize> Bins<K> {
     }
 }
 
-/// Bytes as hexadecimal text, for serde.
-pub(super) fn to_hex(bytes: &[u8]) -> String {
+/// A state's bytes as hexadecimal text, for serde.
+pub(super) fn to_text(state: &impl State) -> String {
+    let mut bytes = Vec::new();
+    state.encode(&mut bytes);
+    to_hex(&bytes)
+}
+
+/// The state that [`to_text`] wrote, and nothing behind it.
+pub(super) fn from_text<S>(text: &str, decode: impl Fn(&mut &[u8]) -> Result<S>) -> Result<S> {
+    let bytes = from_hex(text)?;
+    let rest = &mut bytes.as_slice();
+    let state = decode(rest)?;
+    if rest.is_empty() { Ok(state) } else { Err(bad(rest, "the end", "more bytes")) }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, b| {
         // Writing to a string can't fail.
@@ -164,7 +178,7 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// The bytes of hexadecimal text.
-pub(super) fn from_hex(text: &str) -> Result<Vec<u8>> {
+fn from_hex(text: &str) -> Result<Vec<u8>> {
     let wrong = || Error::invalid("state", "pairs of hexadecimal digits", text);
     if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bins::{Bins, decompose, from_hex, to_hex};
+use super::bins::{Bins, decompose, from_text, to_text};
 use super::kernel::{self, BLOCK};
 use super::sum::Sum;
 use super::values;
@@ -209,9 +209,7 @@ impl State for Moments {
 
 impl From<Moments> for String {
     fn from(moments: Moments) -> Self {
-        let mut bytes = Vec::new();
-        moments.encode(&mut bytes);
-        to_hex(&bytes)
+        to_text(&moments)
     }
 }
 
@@ -219,10 +217,7 @@ impl TryFrom<String> for Moments {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        let bytes = from_hex(&text)?;
-        let rest = &mut bytes.as_slice();
-        let moments = Self::decode(rest)?;
-        if rest.is_empty() { Ok(moments) } else { Err(bad(rest, "the end", "more bytes")) }
+        from_text(&text, Self::decode)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bins::{Bins, decompose, from_hex, to_hex};
+use super::bins::{Bins, decompose, from_text, to_text};
 use super::kernel::{self, BLOCK};
 use super::wide::Wide;
 use crate::{Error, Result, State};
@@ -157,9 +157,7 @@ impl State for Sum {
 
 impl From<Sum> for String {
     fn from(sum: Sum) -> Self {
-        let mut bytes = Vec::new();
-        sum.encode(&mut bytes);
-        to_hex(&bytes)
+        to_text(&sum)
     }
 }
 
@@ -167,10 +165,7 @@ impl TryFrom<String> for Sum {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        let bytes = from_hex(&text)?;
-        let rest = &mut bytes.as_slice();
-        let sum = Self::decode(rest)?;
-        if rest.is_empty() { Ok(sum) } else { Err(crate::bytes::bad(rest, "the end", "more")) }
+        from_text(&text, Self::decode)
     }
 }
 
