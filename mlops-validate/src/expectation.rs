@@ -3,39 +3,14 @@
 use std::fmt;
 
 use arrow::datatypes::Schema;
-use mlops_core::{Error, Finding, Handle, Judge, Measurements, Plan, Result, Severity, Verdict};
+use mlops_core::{Error, Plan, Result, Severity};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::expectations::{
-    InRange, InSet, MatchesRegex, NotNull, RowCount, StringLength, TableSchema, Unique,
-};
-use crate::failing_rows::FailingRows;
-use crate::unexpected::{NullCount, Nulls, Test, Unexpected};
-
-/// What is asked: one variant a kind, named as suites name it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "expectation", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Check {
-    /// The columns, their types, and whether they may be null.
-    Schema(TableSchema),
-    /// How many rows there are.
-    RowCount(RowCount),
-    /// No value is missing.
-    NotNull(NotNull),
-    /// No value stands twice.
-    Unique(Unique),
-    /// Values lie between bounds.
-    InRange(InRange),
-    /// Values are of a set.
-    InSet(InSet),
-    /// Texts match a pattern.
-    MatchesRegex(MatchesRegex),
-    /// Texts have a length.
-    StringLength(StringLength),
-}
+use crate::check::{Check, Subject};
+use crate::compile::{Compiled, Compiler};
+use crate::row_test::NullPolicy;
 
 /// A question about data: a [`Check`], the share of rows that must pass, and how much it matters.
 ///
@@ -62,15 +37,33 @@ pub struct Expectation {
     pub mostly: f64,
     /// How much a failure matters; critical unless told.
     pub severity: Severity,
+    /// What a row without a value is; left out unless told.
+    pub nulls: NullPolicy,
+    /// A name of its own in the suite.
+    pub id: Option<String>,
+    /// Words for people.
+    pub description: Option<String>,
+    /// What others keep here; it means nothing to a suite.
+    pub meta: Map<String, Value>,
+}
+
+impl<C: Into<Check>> From<C> for Expectation {
+    fn from(check: C) -> Self {
+        Self {
+            check: check.into(),
+            mostly: 1.0,
+            severity: Severity::Critical,
+            nulls: NullPolicy::Skip,
+            id: None,
+            description: None,
+            meta: Map::new(),
+        }
+    }
 }
 
 impl Expectation {
-    pub(crate) fn new(check: Check) -> Self {
-        Self { check, mostly: 1.0, severity: Severity::Critical }
-    }
-
-    /// The same, content with this share of the rows that have a value, compared in `f64` as
-    /// `(with value − unexpected) / with value >= mostly`. Only for checks of rows.
+    /// The same, content with this share of the rows that are looked at, compared in `f64` as
+    /// `(looked at − unexpected) / looked at >= mostly`. Only for checks of rows.
     #[must_use]
     pub fn mostly(mut self, share: f64) -> Self {
         self.mostly = share;
@@ -84,30 +77,59 @@ impl Expectation {
         self
     }
 
+    /// The same, with this answer to rows without a value. Only for checks of the values of one
+    /// column.
+    #[must_use]
+    pub fn nulls(mut self, policy: NullPolicy) -> Self {
+        self.nulls = policy;
+        self
+    }
+
+    /// The same, with a name of its own in the suite.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The same, with words for people.
+    #[must_use]
+    pub fn description(mut self, words: impl Into<String>) -> Self {
+        self.description = Some(words.into());
+        self
+    }
+
+    /// The same, with something that is kept for others and means nothing here.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.insert(key.into(), value.into());
+        self
+    }
+
     /// The kind's name, as suites write it.
     pub fn kind(&self) -> &'static str {
-        match &self.check {
-            Check::Schema(_) => "schema",
-            Check::RowCount(_) => "row_count",
-            Check::NotNull(_) => "not_null",
-            Check::Unique(_) => "unique",
-            Check::InRange(_) => "in_range",
-            Check::InSet(_) => "in_set",
-            Check::MatchesRegex(_) => "matches_regex",
-            Check::StringLength(_) => "string_length",
+        self.check.name()
+    }
+
+    /// The column that is asked about, `None` for questions about the table or several columns.
+    pub fn column(&self) -> Option<&str> {
+        match self.check.kind().subject() {
+            Subject::Column(column) => Some(column),
+            Subject::Table | Subject::Columns(_) => None,
         }
     }
 
-    /// The column that is asked about, `None` for questions about the table.
-    pub fn column(&self) -> Option<&str> {
-        match &self.check {
-            Check::Schema(_) | Check::RowCount(_) => None,
-            Check::NotNull(c) => Some(&c.column),
-            Check::Unique(c) => Some(&c.column),
-            Check::InRange(c) => Some(&c.column),
-            Check::InSet(c) => Some(&c.column),
-            Check::MatchesRegex(c) => Some(&c.column),
-            Check::StringLength(c) => Some(&c.column),
+    /// All columns that are asked about.
+    pub fn columns(&self) -> Vec<&str> {
+        self.check.kind().subject().columns()
+    }
+
+    /// What is asked about, in words: a column, columns, `table`.
+    pub fn subject(&self) -> String {
+        match self.check.kind().subject() {
+            Subject::Table => "table".into(),
+            Subject::Column(column) => column.into(),
+            Subject::Columns(columns) => columns.join(", "),
         }
     }
 
@@ -115,203 +137,53 @@ impl Expectation {
     ///
     /// # Errors
     /// [`Error::Invalid`] for an empty range, a pattern that does not parse, a `mostly` that is no
-    /// share or stands at a question about the table.
+    /// share, a `mostly` or `nulls` where rows do not answer one by one.
     pub fn check_usable(&self) -> Result<()> {
+        let kind = self.check.kind();
         if !(0.0..=1.0).contains(&self.mostly) {
             let what = format!("`mostly` of {self}");
             return Err(Error::invalid(what, "a share in [0, 1]", self.mostly));
         }
-        if self.column().is_none() && self.mostly != 1.0 {
+        if !kind.of_rows() && self.mostly != 1.0 {
             let what = format!("`mostly` of {self}");
-            return Err(Error::invalid(what, "none: it is about the table", self.mostly));
+            return Err(Error::invalid(what, "none: it is no question of rows", self.mostly));
         }
-        match &self.check {
-            Check::Schema(c) => c.check_usable(),
-            Check::RowCount(c) => c.check_usable(),
-            Check::NotNull(_) | Check::Unique(_) | Check::InSet(_) => Ok(()),
-            Check::InRange(c) => c.check_usable(),
-            Check::MatchesRegex(c) => c.compile().map(drop),
-            Check::StringLength(c) => c.check_usable(),
+        let values = kind.of_rows() && matches!(kind.subject(), Subject::Column(_));
+        if self.nulls != NullPolicy::Skip && !values {
+            let what = format!("`nulls` of {self}");
+            let found = format!("{:?}", self.nulls);
+            return Err(Error::invalid(what, "none: it is no question of values", found));
         }
-        .map_err(|e| e.within(self.to_string()))
+        kind.check_usable().map_err(|e| e.within(self.to_string()))
     }
 
     /// Adds what must be measured to the plan.
     pub(crate) fn compile(&self, schema: &Schema, plan: &mut Plan) -> Result<Compiled> {
         self.check_usable()?;
-        let rows = plan.add(mlops_core::states::RowCount);
-        if let Some(column) = self.column()
-            && schema.column_with_name(column).is_none()
-        {
-            return Ok(self.fixed(
-                Verdict::Fail,
-                "the column to be there",
-                format!("no column `{column}`; the columns are: {}", names(schema)),
-            ));
+        let kind = self.check.kind();
+        let mut to = Compiler::new(self, schema, plan);
+        let mut missing = kind.subject().columns();
+        missing.retain(|column| schema.column_with_name(column).is_none());
+        if let [first, more @ ..] = missing.as_slice() {
+            let (expected, missing) = if more.is_empty() {
+                ("the column to be there", format!("no column `{first}`"))
+            } else {
+                let missing = [&[*first], more].concat().join("`, `");
+                ("the columns to be there", format!("no columns `{missing}`"))
+            };
+            let found = format!("{missing}; the columns are: {}", names(schema));
+            return Ok(to.refused(expected, found));
         }
-        match &self.check {
-            Check::Schema(c) => Ok(c.compile(self, schema, plan)),
-            Check::RowCount(c) => Ok(c.compile(self, rows)),
-            Check::NotNull(c) => Ok(c.compile(self, plan)),
-            Check::Unique(c) => Ok(c.compile(self, schema, plan)),
-            Check::InRange(c) => c.compile(self, schema, plan),
-            Check::InSet(c) => c.compile(self, schema, plan),
-            Check::MatchesRegex(c) => c.compile_for(self, schema, plan),
-            Check::StringLength(c) => c.compile(self, schema, plan),
-        }
-    }
-
-    /// The answer that no data can change.
-    pub(crate) fn fixed(
-        &self,
-        verdict: Verdict,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Compiled {
-        let finding = self.finding(verdict, expected, observed);
-        Compiled { judge: Judge::new(move |_| Ok(finding.clone())), rule: None }
-    }
-
-    /// The answer to a column whose type the check can't read.
-    pub(crate) fn wrong_type(&self, schema: &Schema, expected: &str) -> Compiled {
-        let found = self
-            .column()
-            .and_then(|c| schema.field_with_name(c).ok())
-            .map_or_else(String::new, |f| f.data_type().to_string());
-        self.fixed(Verdict::Fail, expected, format!("a column of type {found}"))
-    }
-
-    /// A finding of this expectation.
-    pub(crate) fn finding(
-        &self,
-        verdict: Verdict,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Finding {
-        let subject = self.column().unwrap_or("table");
-        Finding::new(self.kind(), subject, verdict, expected, observed).with_severity(self.severity)
-    }
-
-    /// Judges single values, nulls aside: what all map expectations have in common.
-    pub(crate) fn of_values(
-        &self,
-        expected: impl Into<String>,
-        column: &str,
-        schema: &Schema,
-        plan: &mut Plan,
-        passes: impl Fn(&arrow::array::ArrayRef) -> Result<arrow::buffer::BooleanBuffer>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Compiled {
-        let data_type =
-            schema.field_with_name(column).map(|f| f.data_type().to_string()).unwrap_or_default();
-        let test = Test {
-            column: column.to_owned(),
-            params: serde_json::json!({"check": self.check, "type": data_type}),
-            passes: std::sync::Arc::new(passes),
-        };
-        let nulls = plan.add(NullCount { column: column.to_owned() });
-        let unexpected = plan.add(Unexpected(test.clone()));
-        let (this, expected) = (self.clone(), expected.into());
-        let judge = Judge::new(move |m| {
-            Ok(match (m.get(&nulls), m.get(&unexpected)) {
-                (Ok(nulls), Ok(failing)) => {
-                    let with_value = nulls.rows - nulls.nulls.count.min(nulls.rows);
-                    this.of_rows(&expected, with_value, "rows with a value", failing)
-                }
-                (Err(error), _) | (_, Err(error)) => this.unmeasured(&expected, &error),
-            })
-        });
-        Compiled { judge, rule: Some(RowRule::Test(test)) }
-    }
-
-    /// The finding of a check of rows: how many were looked at, and which of them failed.
-    pub(crate) fn of_rows(
-        &self,
-        expected: &str,
-        looked_at: u64,
-        what: &str,
-        failing: &FailingRows,
-    ) -> Finding {
-        let expected = match self.mostly {
-            1.0 => expected.to_owned(),
-            mostly => format!("{expected} in at least {}", percent(mostly)),
-        };
-        if looked_at == 0 {
-            return self.finding(
-                Verdict::Inconclusive,
-                expected,
-                format!("no {what}: nothing was measured"),
-            );
-        }
-        let share = (looked_at - failing.count.min(looked_at)) as f64 / looked_at as f64;
-        let mut observed = if failing.count == 0 {
-            format!("all of {looked_at} {what}")
-        } else {
-            let unexpected = percent(failing.count as f64 / looked_at as f64);
-            format!("{} of {looked_at} {what} ({unexpected}) unexpected", failing.count)
-        };
-        let mut examples: Vec<_> =
-            failing.first.iter().filter_map(|row| row.value.as_deref()).collect();
-        let mut seen = std::collections::HashSet::new();
-        examples.retain(|value| seen.insert(*value));
-        if !examples.is_empty() {
-            examples.truncate(5);
-            observed = format!("{observed}: `{}`", examples.join("`, `"));
-        }
-        self.finding(Verdict::from_bool(share >= self.mostly), expected, observed)
-            .with_value(share)
-            .with_rows(failing.count, failing.ids())
-    }
-
-    /// The finding of a measurement that could not be made.
-    pub(crate) fn unmeasured(&self, expected: &str, error: &Error) -> Finding {
-        self.finding(Verdict::Inconclusive, expected, error.to_string())
+        kind.compile(&mut to)
     }
 }
 
 impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.column() {
-            Some(column) => write!(f, "{}({column})", self.kind()),
-            None => f.write_str(self.kind()),
+        match self.check.kind().subject() {
+            Subject::Table => f.write_str(self.kind()),
+            _ => write!(f, "{}({})", self.kind(), self.subject()),
         }
-    }
-}
-
-/// An expectation made ready for one schema.
-pub(crate) struct Compiled {
-    pub(crate) judge: Judge<Finding>,
-    /// Which rows fail it, where rows can.
-    pub(crate) rule: Option<RowRule>,
-}
-
-/// Which rows fail an expectation.
-#[derive(Clone, Debug)]
-pub(crate) enum RowRule {
-    /// Those without a value.
-    Null(String),
-    /// Those whose value fails a test.
-    Test(Test),
-    /// Those whose value stands in another row, too: known only after a pass.
-    Duplicate(String, Handle<crate::expectations::Duplicates>),
-}
-
-/// The nulls of a column, for expectations that judge them.
-pub(crate) fn nulls<'m>(m: &'m Measurements, handle: &Handle<Nulls>) -> Result<&'m Nulls> {
-    m.get(handle)
-}
-
-/// A share in percent, with as many digits as tell it from 0 and 100.
-pub(crate) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let rounded = format!("{percent:.2}");
-    let text = rounded.trim_end_matches('0').trim_end_matches('.');
-    match text {
-        "0" if share > 0.0 => "<0.01 %".into(),
-        "100" if share < 1.0 => ">99.99 %".into(),
-        text => format!("{text} %"),
     }
 }
 
@@ -323,21 +195,59 @@ fn names(schema: &Schema) -> String {
     names.join(", ")
 }
 
+/// What stands beside the check in a suite's text.
+#[derive(Serialize, Deserialize)]
+struct Beside {
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    mostly: f64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    severity: Severity,
+    #[serde(default, skip_serializing_if = "is_default")]
+    nulls: NullPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    meta: Map<String, Value>,
+}
+
+impl Beside {
+    const FIELDS: [&'static str; 6] = ["mostly", "severity", "nulls", "id", "description", "meta"];
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_whole(share: &f64) -> bool {
+    *share == 1.0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl Serialize for Expectation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Flat<'a> {
             #[serde(flatten)]
             check: &'a Check,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            mostly: Option<f64>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            severity: Option<Severity>,
+            #[serde(flatten)]
+            beside: Beside,
         }
         Flat {
             check: &self.check,
-            mostly: (self.mostly != 1.0).then_some(self.mostly),
-            severity: (self.severity != Severity::Critical).then_some(self.severity),
+            beside: Beside {
+                mostly: self.mostly,
+                severity: self.severity,
+                nulls: self.nulls,
+                id: self.id.clone(),
+                description: self.description.clone(),
+                meta: self.meta.clone(),
+            },
         }
         .serialize(serializer)
     }
@@ -352,19 +262,17 @@ impl<'de> Deserialize<'de> for Expectation {
             (Some(Value::String(kind)), _) => kind.clone(),
             _ => "expectation".to_owned(),
         };
+        let mut beside = Map::new();
+        for field in Beside::FIELDS {
+            if let Some(value) = map.remove(field) {
+                beside.insert(field.to_owned(), value);
+            }
+        }
         let error = |e: serde_json::Error| D::Error::custom(format!("{place}: {e}"));
-        let mostly = match map.remove("mostly") {
-            Some(share) => f64::deserialize(share)
-                .map_err(|e| D::Error::custom(format!("{place}: `mostly`: {e}")))?,
-            None => 1.0,
-        };
-        let severity = match map.remove("severity") {
-            Some(severity) => Severity::deserialize(severity)
-                .map_err(|e| D::Error::custom(format!("{place}: `severity`: {e}")))?,
-            None => Severity::Critical,
-        };
+        let Beside { mostly, severity, nulls, id, description, meta } =
+            Beside::deserialize(Value::Object(beside)).map_err(error)?;
         let check = Check::deserialize(Value::Object(map)).map_err(error)?;
-        let read = Self { check, mostly, severity };
+        let read = Self { check, mostly, severity, nulls, id, description, meta };
         read.check_usable().map_err(D::Error::custom)?;
         Ok(read)
     }

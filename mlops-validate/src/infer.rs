@@ -172,7 +172,7 @@ impl Suite {
             let Some(nulls) = nulls else { continue };
             candidates.push(Candidate::Null { column: name, nulls });
             let is_key = n >= Candidate::KEY_ROWS
-                && distinct.is_some_and(|d| d.failing.count == 0 && d.with_value == n);
+                && distinct.is_some_and(|d| d.failing.count() == 0 && d.with_value == n);
             if is_key {
                 // The keys of the next batch are others by nature: no range and no set.
                 candidates.push(Candidate::Key { column: name });

@@ -35,29 +35,39 @@
 //! ```
 
 mod challenger;
+mod check;
+mod compile;
 mod expectation;
 mod expectations;
 mod failing_rows;
 mod infer;
 mod labels;
 mod leakage;
+mod outcome;
 mod quality_gate;
 mod quarantine;
+mod record;
+mod row_test;
 mod scalar;
 mod suite;
-mod unexpected;
+mod value_test;
 mod values;
 
 pub use challenger::{ChallengerGate, ModelPair, Requirement};
-pub use expectation::{Check, Expectation};
+pub use check::Check;
+pub use expectation::Expectation;
 pub use expectations::{
     ColumnSchema, ColumnType, InRange, InSet, MatchesRegex, NotNull, RowCount, StringLength,
     TableSchema, Unique, column, in_range, in_set, matches_regex, not_null, row_count, schema,
     string_length, unique,
 };
+pub use failing_rows::Sample;
 pub use infer::InferOptions;
 pub use leakage::{LeakageOptions, leakage};
+pub use outcome::{Measured, Outcome, Validation};
 pub use quality_gate::{Metric, QualityGate};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
+pub use record::{RecordJudge, Value};
+pub use row_test::NullPolicy;
 pub use scalar::Scalar;
 pub use suite::Suite;

@@ -20,9 +20,7 @@ use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
 use crate::Suite;
-use crate::expectation::RowRule;
-use crate::expectations::Duplicates;
-use crate::unexpected::nulls_of;
+use crate::compile::RowRule;
 
 /// Where the rows go: two Parquet files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,17 +191,17 @@ impl<'a> Quarantine<'a> {
             .filter(|(_, (expectation, _))| expectation.severity >= self.severity)
             .filter_map(|(index, (expectation, rule))| {
                 let label = expectation.to_string();
-                Some(Rule { index, label, which: rule?, duplicates: None, rows: 0 })
+                Some(Rule { index, label, which: rule?, rows: 0 })
             })
             .collect();
         let needs_all = |rule: &Rule| {
-            matches!(rule.which, RowRule::Duplicate(_, _))
+            matches!(rule.which, RowRule::AfterAll(_))
                 || self.suite.expectations[rule.index].mostly < 1.0
         };
         let mut writers = Writers::create(&self.files, &schema)?;
         let assessment = if rules.iter().any(needs_all) {
             let measured = self.scan(source).run(&plan)?;
-            let assessment = judge.judge(&measured)?;
+            let assessment = judge.judge(&measured)?.assessment();
             rules.retain(|rule| assessment.findings[rule.index].verdict.is_fail());
             for rule in &mut rules {
                 rule.learn(&measured)?;
@@ -213,7 +211,7 @@ impl<'a> Quarantine<'a> {
         } else {
             let scan = self.scan(source);
             let measured = scan.in_order(&plan, |rows| writers.write(rows, &mut rules))?;
-            judge.judge(&measured)?
+            judge.judge(&measured)?.assessment()
         };
         if let Some(cancel) = self.cancel {
             cancel.check()?;
@@ -258,30 +256,22 @@ struct Rule {
     index: usize,
     label: String,
     which: RowRule,
-    duplicates: Option<Duplicates>,
     rows: u64,
 }
 
 impl Rule {
     /// What the first pass found out.
     fn learn(&mut self, measured: &Measurements) -> Result<()> {
-        if let RowRule::Duplicate(_, handle) = &self.which {
-            self.duplicates = Some(measured.get(handle)?.clone());
+        if let RowRule::AfterAll(test) = &self.which {
+            self.which = RowRule::Test(test(measured)?);
         }
         Ok(())
     }
 
     /// The rows that fail, `None` where all are well.
     fn failing(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>> {
-        let failing = match &self.which {
-            RowRule::Null(column) => nulls_of(rows.column(column)?),
-            RowRule::Test(test) => Some(test.failing(rows.column(&test.column)?)?),
-            RowRule::Duplicate(column, _) => match &self.duplicates {
-                Some(duplicates) => Some(duplicates.failing(rows.column(column)?)?),
-                None => None,
-            },
-        };
-        Ok(failing.filter(|f| f.count_set_bits() > 0))
+        let RowRule::Test(test) = &self.which else { return Ok(None) };
+        Ok(test.test(rows)?.failing.filter(|f| f.count_set_bits() > 0))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use arrow::datatypes::Schema;
-use mlops_core::{Assessment, Error, Judge, Plan, Result, Validator, Verdict};
+use mlops_core::{Assessment, DataSource, Error, Judge, Plan, Result, Scan, Validator};
 use serde::{Deserialize, Serialize};
 
-use crate::Expectation;
-use crate::expectation::RowRule;
+use crate::compile::RowRule;
+use crate::{Expectation, Validation};
 
 /// A list of expectations under one name: a [`Validator`].
 ///
@@ -119,28 +119,44 @@ impl Suite {
         self.expectations.iter().try_for_each(Expectation::check_usable)
     }
 
+    /// Judges a source in one pass, and gives the numbers behind every verdict;
+    /// [`validate`](mlops_core::ValidatorExt::validate) gives the findings alone.
+    ///
+    /// # Errors
+    /// Those of the source and of [`check_usable`](Self::check_usable).
+    pub fn check(&self, source: &dyn DataSource) -> Result<Validation> {
+        let mut plan = Plan::new();
+        let judge = self.compile(&source.schema(), &mut plan)?.0;
+        judge.judge(&Scan::new(source).run(&plan)?)
+    }
+
+    /// Adds what must be measured, and gives the judge of the numbers: for a suite that rides on
+    /// another scan, as its [`Validator`] half does, or is judged again with every merged state.
+    ///
+    /// # Errors
+    /// As [`check_usable`](Self::check_usable).
+    pub fn plan_check(&self, schema: &Schema, plan: &mut Plan) -> Result<Judge<Validation>> {
+        Ok(self.compile(schema, plan)?.0)
+    }
+
     /// Adds what must be measured, and gives the judge, with the rule of each expectation that
     /// says which rows fail it.
     pub(crate) fn compile(
         &self,
         schema: &Schema,
         plan: &mut Plan,
-    ) -> Result<(Judge<Assessment>, Vec<Option<RowRule>>)> {
+    ) -> Result<(Judge<Validation>, Vec<Option<RowRule>>)> {
         let rows = plan.add(mlops_core::states::RowCount);
         let mut judges = Vec::with_capacity(self.expectations.len());
         let mut rules = Vec::with_capacity(self.expectations.len());
         for expectation in &self.expectations {
             let compiled = expectation.compile(schema, plan)?;
             judges.push(compiled.judge);
-            rules.push(compiled.rule);
+            rules.push(compiled.rows);
         }
-        let (name, findings) = (self.name.clone(), Judge::all(judges));
+        let (name, outcomes) = (self.name.clone(), Judge::all(judges));
         let judge = Judge::new(move |m| {
-            let rows = *m.get(&rows)?;
-            let found = Assessment::new(name.clone(), rows, findings.judge(m)?);
-            // Where there is nothing, nothing is shown to be good, whatever was expected of it.
-            let vacuous = rows == 0 && found.verdict.is_pass();
-            Ok(if vacuous { found.with_verdict(Verdict::Inconclusive) } else { found })
+            Ok(Validation::new(name.clone(), *m.get(&rows)?, outcomes.judge(m)?))
         });
         Ok((judge, rules))
     }
@@ -148,6 +164,6 @@ impl Suite {
 
 impl Validator for Suite {
     fn plan(&self, schema: &Schema, plan: &mut Plan) -> Result<Judge<Assessment>> {
-        Ok(self.compile(schema, plan)?.0)
+        Ok(self.compile(schema, plan)?.0.map(|found| found.assessment()))
     }
 }

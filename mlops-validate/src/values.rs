@@ -1,12 +1,13 @@
 //! How a test sees a column: dictionaries by their values, dates by their counts.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, make_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, UInt64Type};
-use mlops_core::{Error, Result};
+use mlops_core::Result;
 
 use crate::Scalar;
+use crate::value_test::ValueTest;
 
 /// What the values of a column are to a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +68,9 @@ fn physical(array: &ArrayRef) -> Result<ArrayRef> {
 ///
 /// The test sees integers, `f32`, `f64`, text or booleans; of a dictionary it sees every value
 /// once.
-pub(crate) fn apply(
-    array: &ArrayRef,
-    test: &dyn Fn(&ArrayRef) -> Result<BooleanBuffer>,
-) -> Result<BooleanBuffer> {
+pub(crate) fn apply(array: &ArrayRef, test: &dyn ValueTest) -> Result<BooleanBuffer> {
     let DataType::Dictionary(_, _) = array.data_type() else {
-        return test(&physical(array)?);
+        return test.of_array(&physical(array)?);
     };
     let dictionary = array.as_any_dictionary();
     let values = apply(dictionary.values(), test)?;
@@ -87,38 +85,6 @@ pub(crate) fn apply(
 /// The rows that have a value: of a dictionary those whose value is there, too.
 pub(crate) fn present(array: &ArrayRef) -> Option<BooleanBuffer> {
     array.logical_nulls().filter(|n| n.null_count() > 0).map(|n| n.inner().clone())
-}
-
-/// For every text of an array whether it passes.
-pub(crate) fn test_text(array: &ArrayRef, test: impl Fn(&str) -> bool) -> Result<BooleanBuffer> {
-    macro_rules! over {
-        ($strings:expr) => {{
-            let strings = $strings;
-            // Where it is null the array holds some text, which is never looked at again.
-            Ok(BooleanBuffer::collect_bool(strings.len(), |row| test(strings.value(row))))
-        }};
-    }
-    match array.data_type() {
-        DataType::Utf8 => over!(array.as_string::<i32>()),
-        DataType::LargeUtf8 => over!(array.as_string::<i64>()),
-        DataType::Utf8View => over!(array.as_string_view()),
-        DataType::Boolean => unsupported(array),
-        other if other.is_integer() => {
-            let text = cast(array, &DataType::Utf8)?;
-            over!(text.as_string::<i32>())
-        }
-        _ => unsupported(array),
-    }
-}
-
-/// For every boolean of an array whether it passes.
-pub(crate) fn test_bool(array: &BooleanArray, test: impl Fn(bool) -> bool) -> BooleanBuffer {
-    BooleanBuffer::collect_bool(array.len(), |row| test(array.value(row)))
-}
-
-/// An array of a type that the test was not made for.
-pub(crate) fn unsupported<T>(array: &dyn Array) -> Result<T> {
-    Err(Error::invalid("values", "the type that the scan announced", array.data_type()))
 }
 
 /// Signed integers, dates and times as `i64`.

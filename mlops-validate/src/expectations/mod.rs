@@ -1,21 +1,12 @@
 //! One file an expectation: its parameters as suites write them, and how it is compiled.
 
-mod in_range;
-mod in_set;
-mod matches_regex;
-mod not_null;
-mod row_count;
-mod schema;
-mod string_length;
-mod unique;
+mod map;
+mod table;
 
-pub use in_range::{InRange, in_range};
-pub use in_set::{InSet, in_set};
-pub use matches_regex::{MatchesRegex, matches_regex};
-pub use not_null::{NotNull, not_null};
-pub use row_count::{RowCount, row_count};
-pub use schema::{ColumnSchema, ColumnType, TableSchema, column, schema};
-pub use string_length::{StringLength, string_length};
-pub use unique::{Unique, unique};
+pub use map::{
+    InRange, InSet, MatchesRegex, NotNull, StringLength, Unique, in_range, in_set, matches_regex,
+    not_null, string_length, unique,
+};
+pub use table::{ColumnSchema, ColumnType, RowCount, TableSchema, column, row_count, schema};
 
-pub(crate) use unique::{Distinct, Duplicates};
+pub(crate) use map::{Distinct, Duplicates};

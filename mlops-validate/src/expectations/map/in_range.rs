@@ -2,18 +2,18 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use arrow::array::AsArray;
+use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use mlops_core::{Error, Plan, Result};
+use arrow::datatypes::DataType;
+use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Scalar;
-use crate::expectation::{Check, Compiled, Expectation};
-use crate::values::{Domain, domain, temporal, test_text, unsupported, value_type};
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler};
+use crate::record::Value;
+use crate::value_test::{Texts, ValueTest, over_floats, over_integers};
+use crate::values::{Domain, domain, temporal};
+use crate::{Expectation, Scalar};
 
 /// Every value lies between two bounds, of which one may be open.
 ///
@@ -54,17 +54,19 @@ where
     };
     let (min, strict_min) = end(range.start_bound());
     let (max, strict_max) = end(range.end_bound());
-    Expectation::new(Check::InRange(InRange {
-        column: column.into(),
-        min,
-        max,
-        strict_min,
-        strict_max,
-    }))
+    InRange { column: column.into(), min, max, strict_min, strict_max }.into()
 }
 
-impl InRange {
-    pub(crate) fn check_usable(&self) -> Result<()> {
+impl Kind for InRange {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Column(&self.column)
+    }
+
+    fn of_rows(&self) -> bool {
+        true
+    }
+
+    fn check_usable(&self) -> Result<()> {
         let bad = |expected: &str, found: String| Err(Error::invalid("range", expected, found));
         for bound in [&self.min, &self.max].into_iter().flatten() {
             if matches!(bound, Scalar::Bool(_)) {
@@ -101,6 +103,51 @@ impl InRange {
         Ok(())
     }
 
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        let words = format!("values {}", self.words());
+        let column = self.column.as_str();
+        let data_type = to.value_type(column)?;
+        let (strict_min, strict_max) = (self.strict_min, self.strict_max);
+        match domain(data_type) {
+            Some(Domain::Int) => {
+                if let Some((low, high)) = self.of_integers(data_type) {
+                    return to.values(words, column, IntegerRange { low, high });
+                }
+            }
+            Some(Domain::Float) => {
+                if let (Ok(min), Ok(max)) = (float(self.min.as_ref()), float(self.max.as_ref())) {
+                    // An open side lets infinity pass; NaN compares with nothing.
+                    let low = min.unwrap_or(f64::NEG_INFINITY);
+                    let high = max.unwrap_or(f64::INFINITY);
+                    let range = if *data_type == DataType::Float32 {
+                        let (low, high) = ((low as f32).into(), (high as f32).into());
+                        FloatRange { low, high, strict_min, strict_max }
+                    } else {
+                        FloatRange { low, high, strict_min, strict_max }
+                    };
+                    return to.values(words, column, range);
+                }
+            }
+            Some(Domain::Text) => {
+                if let (Ok(min), Ok(max)) = (text(self.min.as_ref()), text(self.max.as_ref())) {
+                    let passes = move |value: &str| {
+                        let min = min.as_deref();
+                        let max = max.as_deref();
+                        min.is_none_or(|min| min < value || (!strict_min && min == value))
+                            && max.is_none_or(|max| value < max || (!strict_max && max == value))
+                    };
+                    return to.values(words, column, Texts(passes));
+                }
+            }
+            Some(Domain::Bool) | None => {
+                return to.wrong_type(column, "a column of numbers, text, dates or timestamps");
+            }
+        }
+        to.wrong_type(column, format!("{words}, comparable with them"))
+    }
+}
+
+impl InRange {
     fn words(&self) -> String {
         let or_more = if self.strict_min { ">" } else { ">=" };
         let or_less = if self.strict_max { "<" } else { "<=" };
@@ -110,40 +157,6 @@ impl InRange {
             (None, Some(max)) => format!("{or_less} {max}"),
             (None, None) => "anything".into(),
         }
-    }
-
-    pub(crate) fn compile(
-        &self,
-        of: &Expectation,
-        schema: &Schema,
-        plan: &mut Plan,
-    ) -> Result<Compiled> {
-        let data_type = value_type(schema.field_with_name(&self.column)?.data_type()).clone();
-        let words = format!("values {}", self.words());
-        let of_values = |plan: &mut Plan, passes| {
-            of.of_values(words.clone(), &self.column, schema, plan, passes)
-        };
-        Ok(match domain(&data_type) {
-            Some(Domain::Int) => match self.of_integers(&data_type) {
-                Some((low, high)) => of_values(plan, integers(low, high)),
-                None => of.wrong_type(schema, &format!("{words}, comparable with them")),
-            },
-            Some(Domain::Float) => match (float(self.min.as_ref()), float(self.max.as_ref())) {
-                (Ok(min), Ok(max)) => {
-                    of_values(plan, floats(min, max, self.strict_min, self.strict_max))
-                }
-                _ => of.wrong_type(schema, &format!("{words}, comparable with them")),
-            },
-            Some(Domain::Text) => match (text(self.min.as_ref()), text(self.max.as_ref())) {
-                (Ok(min), Ok(max)) => {
-                    of_values(plan, texts(min, max, self.strict_min, self.strict_max))
-                }
-                _ => of.wrong_type(schema, &format!("{words}, comparable with them")),
-            },
-            Some(Domain::Bool) | None => {
-                of.wrong_type(schema, "a column of numbers, text, dates or timestamps")
-            }
-        })
     }
 
     /// The smallest and the largest integer inside; `None` if a bound can't be compared.
@@ -191,79 +204,73 @@ fn text(bound: Option<&Scalar>) -> Result<Option<String>, ()> {
     }
 }
 
-type Passes = Box<dyn Fn(&arrow::array::ArrayRef) -> Result<BooleanBuffer> + Send + Sync>;
+/// From the smallest to the largest integer inside.
+struct IntegerRange {
+    low: i128,
+    high: i128,
+}
 
-fn integers(low: i128, high: i128) -> Passes {
-    Box::new(move |array| {
-        macro_rules! over {
-            ($type:ty, $native:ty) => {{
-                let values = array.as_primitive::<$type>().values();
-                let (least, most) = (i128::from(<$native>::MIN), i128::from(<$native>::MAX));
-                if low > most || high < least || low > high {
-                    return Ok(BooleanBuffer::new_unset(values.len()));
-                }
+impl ValueTest for IntegerRange {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        let (low, high) = (self.low, self.high);
+        over_integers!(array, |values: &[Native]| {
+            let (least, most) = (i128::from(Native::MIN), i128::from(Native::MAX));
+            if low > most || high < least || low > high {
+                BooleanBuffer::new_unset(values.len())
+            } else {
                 // Clamped, so each fits.
-                let (low, high) = (low.max(least) as $native, high.min(most) as $native);
-                Ok(BooleanBuffer::collect_bool(values.len(), |row| {
+                let (low, high) = (low.max(least) as Native, high.min(most) as Native);
+                BooleanBuffer::collect_bool(values.len(), |row| {
                     (low <= values[row]) & (values[row] <= high)
-                }))
-            }};
-        }
-        match array.data_type() {
-            DataType::Int8 => over!(Int8Type, i8),
-            DataType::Int16 => over!(Int16Type, i16),
-            DataType::Int32 => over!(Int32Type, i32),
-            DataType::Int64 => over!(Int64Type, i64),
-            DataType::UInt8 => over!(UInt8Type, u8),
-            DataType::UInt16 => over!(UInt16Type, u16),
-            DataType::UInt32 => over!(UInt32Type, u32),
-            DataType::UInt64 => over!(UInt64Type, u64),
-            _ => unsupported(array),
-        }
-    })
-}
-
-fn floats(min: Option<f64>, max: Option<f64>, strict_min: bool, strict_max: bool) -> Passes {
-    Box::new(move |array| {
-        macro_rules! over {
-            ($type:ty, $native:ty) => {{
-                let values = array.as_primitive::<$type>().values();
-                let low = min.map_or(<$native>::NEG_INFINITY, |v| v as $native);
-                let high = max.map_or(<$native>::INFINITY, |v| v as $native);
-                let n = values.len();
-                // An open side lets infinity pass; NaN compares with nothing.
-                Ok(match (strict_min, strict_max) {
-                    (false, false) => BooleanBuffer::collect_bool(n, |row| {
-                        (low <= values[row]) & (values[row] <= high)
-                    }),
-                    (true, false) => BooleanBuffer::collect_bool(n, |row| {
-                        (low < values[row]) & (values[row] <= high)
-                    }),
-                    (false, true) => BooleanBuffer::collect_bool(n, |row| {
-                        (low <= values[row]) & (values[row] < high)
-                    }),
-                    (true, true) => BooleanBuffer::collect_bool(n, |row| {
-                        (low < values[row]) & (values[row] < high)
-                    }),
                 })
-            }};
+            }
+        })
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        let range = self.low..=self.high;
+        match value {
+            Value::Int(v) => range.contains(&v.into()),
+            Value::UInt(v) => range.contains(&v.into()),
+            _ => false,
         }
-        match array.data_type() {
-            DataType::Float32 => over!(Float32Type, f32),
-            DataType::Float64 => over!(Float64Type, f64),
-            _ => unsupported(array),
-        }
-    })
+    }
 }
 
-fn texts(min: Option<String>, max: Option<String>, strict_min: bool, strict_max: bool) -> Passes {
-    Box::new(move |array| {
-        test_text(array, |value| {
-            let above =
-                min.as_deref().is_none_or(|min| min < value || (!strict_min && min == value));
-            let below =
-                max.as_deref().is_none_or(|max| value < max || (!strict_max && max == value));
-            above && below
+/// Bounds that are floats of the column's width.
+struct FloatRange {
+    low: f64,
+    high: f64,
+    strict_min: bool,
+    strict_max: bool,
+}
+
+impl ValueTest for FloatRange {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        over_floats!(array, |values: &[Native]| {
+            let (low, high) = (self.low as Native, self.high as Native);
+            let n = values.len();
+            match (self.strict_min, self.strict_max) {
+                (false, false) => BooleanBuffer::collect_bool(n, |row| {
+                    (low <= values[row]) & (values[row] <= high)
+                }),
+                (true, false) => BooleanBuffer::collect_bool(n, |row| {
+                    (low < values[row]) & (values[row] <= high)
+                }),
+                (false, true) => BooleanBuffer::collect_bool(n, |row| {
+                    (low <= values[row]) & (values[row] < high)
+                }),
+                (true, true) => {
+                    BooleanBuffer::collect_bool(n, |row| (low < values[row]) & (values[row] < high))
+                }
+            }
         })
-    })
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        let Value::Float(v) = value else { return false };
+        let above = if self.strict_min { self.low < v } else { self.low <= v };
+        let below = if self.strict_max { v < self.high } else { v <= self.high };
+        above && below
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use arrow::datatypes::Schema;
-use mlops_core::{Error, Plan, Result};
+use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Check, Compiled, Expectation};
-use crate::values::{Domain, domain, test_text, value_type};
+use crate::Expectation;
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler};
+use crate::value_test::Texts;
+use crate::values::{Domain, domain};
 
 /// Every text has between so many characters (Unicode scalar values), both bounds included.
 ///
@@ -41,11 +43,19 @@ pub fn string_length(column: impl Into<String>, characters: impl RangeBounds<u64
         Bound::Excluded(n) => (min, Some(*n - 1)),
         Bound::Unbounded => (min, None),
     };
-    Expectation::new(Check::StringLength(StringLength { column: column.into(), min, max }))
+    StringLength { column: column.into(), min, max }.into()
 }
 
-impl StringLength {
-    pub(crate) fn check_usable(&self) -> Result<()> {
+impl Kind for StringLength {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Column(&self.column)
+    }
+
+    fn of_rows(&self) -> bool {
+        true
+    }
+
+    fn check_usable(&self) -> Result<()> {
         match (self.min, self.max) {
             (None, None) => Err(Error::invalid("length", "a `min`, a `max` or both", "neither")),
             (Some(min), Some(max)) if min > max => {
@@ -55,15 +65,9 @@ impl StringLength {
         }
     }
 
-    pub(crate) fn compile(
-        &self,
-        of: &Expectation,
-        schema: &Schema,
-        plan: &mut Plan,
-    ) -> Result<Compiled> {
-        let data_type = value_type(schema.field_with_name(&self.column)?.data_type());
-        if domain(data_type) != Some(Domain::Text) {
-            return Ok(of.wrong_type(schema, "a column of text"));
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        if domain(to.value_type(&self.column)?) != Some(Domain::Text) {
+            return to.wrong_type(&self.column, "a column of text");
         }
         let words = match (self.min, self.max) {
             (Some(min), Some(max)) if min == max => format!("{min} characters"),
@@ -73,8 +77,7 @@ impl StringLength {
             (None, None) => "any length".into(),
         };
         let (min, max) = (self.min.unwrap_or(0), self.max.unwrap_or(u64::MAX));
-        Ok(of.of_values(words, &self.column, schema, plan, move |array| {
-            test_text(array, |value| (min..=max).contains(&(value.chars().count() as u64)))
-        }))
+        let passes = move |value: &str| (min..=max).contains(&(value.chars().count() as u64));
+        to.values(words, &self.column, Texts(passes))
     }
 }

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
-use mlops_core::{Error, Judge, Plan, Result, Verdict};
+use mlops_core::{Error, Result, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Check, Compiled, Expectation, nulls};
-use crate::unexpected::NullCount;
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler, Observation};
+use crate::expectations::map::HasValue;
+use crate::row_test::Unexpected;
 use crate::values::value_type;
 
 /// The table has these columns.
@@ -186,12 +189,6 @@ pub fn schema(columns: impl IntoIterator<Item = ColumnSchema>) -> TableSchema {
     TableSchema { columns: columns.into_iter().collect(), allow_extra: false, ordered: false }
 }
 
-impl From<TableSchema> for Expectation {
-    fn from(schema: TableSchema) -> Self {
-        Self::new(Check::Schema(schema))
-    }
-}
-
 impl TableSchema {
     /// The same, content with more columns than these.
     #[must_use]
@@ -205,16 +202,6 @@ impl TableSchema {
     pub fn ordered(mut self) -> Self {
         self.ordered = true;
         self
-    }
-
-    pub(crate) fn check_usable(&self) -> Result<()> {
-        let mut names: Vec<_> = self.columns.iter().map(|c| &c.name).collect();
-        names.sort();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::invalid("schema", "each column once", pair[0])),
-            None if names.is_empty() => Err(Error::invalid("schema", "some columns", "none")),
-            None => Ok(()),
-        }
     }
 
     /// What is wrong with a schema, by its words alone.
@@ -245,47 +232,58 @@ impl TableSchema {
         }
         wrong
     }
+}
 
-    pub(crate) fn compile(&self, of: &Expectation, schema: &Schema, plan: &mut Plan) -> Compiled {
-        let wrong = self.differences(schema);
-        let must_not: Vec<_> = self
-            .columns
-            .iter()
-            .filter(|c| !c.nullable && schema.column_with_name(&c.name).is_some())
-            .map(|c| (c.name.clone(), plan.add(NullCount { column: c.name.clone() })))
-            .collect();
+impl Kind for TableSchema {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Table
+    }
+
+    fn of_rows(&self) -> bool {
+        false
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        let mut names: Vec<_> = self.columns.iter().map(|c| &c.name).collect();
+        names.sort();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::invalid("schema", "each column once", pair[0])),
+            None if names.is_empty() => Err(Error::invalid("schema", "some columns", "none")),
+            None => Ok(()),
+        }
+    }
+
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        let wrong = self.differences(to.schema);
+        let mut must_not = Vec::new();
+        for column in self.columns.iter().filter(|c| !c.nullable) {
+            if let Ok(index) = to.schema.index_of(&column.name) {
+                let test = HasValue { column: column.name.clone(), index };
+                must_not.push((column.name.clone(), to.add(Unexpected(Arc::new(test)))));
+            }
+        }
         let expected = format!(
             "{}{} columns{}",
             if self.allow_extra { "at least " } else { "" },
             self.columns.len(),
             if self.ordered { " in order" } else { "" },
         );
-        let (of, columns) = (of.clone(), schema.fields().len());
-        let judge = Judge::new(move |m| {
+        let columns: Vec<_> = to.schema.fields().iter().map(|f| f.name().clone()).collect();
+        Ok(to.judged(expected, move |m| {
             let mut wrong = wrong.clone();
-            let mut failing = None;
             for (name, handle) in &must_not {
-                let counts = match nulls(m, handle) {
-                    Ok(counts) => counts,
-                    Err(error) => return Ok(of.unmeasured(&expected, &error)),
-                };
-                if counts.nulls.count > 0 {
-                    wrong.push(format!("`{name}` has {} nulls", counts.nulls.count));
-                    failing.get_or_insert_with(|| (counts.nulls.count, counts.nulls.ids()));
+                let nulls = &m.get(handle)?.failing;
+                if let Some(first) = nulls.samples().first() {
+                    let n = nulls.count();
+                    wrong.push(format!("`{name}` has {n} nulls, the first in {}", first.row));
                 }
             }
             let observed = if wrong.is_empty() {
-                format!("{columns} columns, as expected")
+                format!("{} columns, as expected", columns.len())
             } else {
                 wrong.join("; ")
             };
-            let finding =
-                of.finding(Verdict::from_bool(wrong.is_empty()), expected.clone(), observed);
-            Ok(match failing {
-                Some((count, rows)) => finding.with_rows(count, rows),
-                None => finding,
-            })
-        });
-        Compiled { judge, rule: None }
+            Ok(Observation::new(Verdict::from_bool(wrong.is_empty()), observed, columns.clone()))
+        }))
     }
 }

@@ -2,10 +2,12 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use mlops_core::{Error, Handle, Judge, Result, Verdict};
+use mlops_core::{Error, Result, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Check, Compiled, Expectation};
+use crate::Expectation;
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler, Observation};
 
 /// The number of rows lies between two bounds, both included.
 ///
@@ -33,16 +35,24 @@ pub fn row_count(rows: impl RangeBounds<u64>) -> Expectation {
         Bound::Included(n) => Some(*n),
         // `..0` holds nothing, and neither does the range that is refused for it.
         Bound::Excluded(0) => {
-            return Expectation::new(Check::RowCount(RowCount { min: Some(1), max: Some(0) }));
+            return RowCount { min: Some(1), max: Some(0) }.into();
         }
         Bound::Excluded(n) => Some(*n - 1),
         Bound::Unbounded => None,
     };
-    Expectation::new(Check::RowCount(RowCount { min, max }))
+    RowCount { min, max }.into()
 }
 
-impl RowCount {
-    pub(crate) fn check_usable(&self) -> Result<()> {
+impl Kind for RowCount {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Table
+    }
+
+    fn of_rows(&self) -> bool {
+        false
+    }
+
+    fn check_usable(&self) -> Result<()> {
         match (self.min, self.max) {
             (None, None) => Err(Error::invalid("row count", "a `min`, a `max` or both", "neither")),
             (Some(min), Some(max)) if min > max => {
@@ -52,7 +62,7 @@ impl RowCount {
         }
     }
 
-    pub(crate) fn compile(&self, of: &Expectation, rows: Handle<u64>) -> Compiled {
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
         let expected = match (self.min, self.max) {
             (Some(min), Some(max)) if min == max => format!("{min} rows"),
             (Some(min), Some(max)) => format!("{min} to {max} rows"),
@@ -60,16 +70,11 @@ impl RowCount {
             (None, Some(max)) => format!("at most {max} rows"),
             (None, None) => "any number of rows".into(),
         };
-        let (of, min, max) = (of.clone(), self.min.unwrap_or(0), self.max.unwrap_or(u64::MAX));
-        let judge = Judge::new(move |m| {
-            Ok(match m.get(&rows) {
-                Ok(&n) => {
-                    let verdict = Verdict::from_bool((min..=max).contains(&n));
-                    of.finding(verdict, expected.clone(), format!("{n} rows")).with_value(n as f64)
-                }
-                Err(error) => of.unmeasured(&expected, &error),
-            })
-        });
-        Compiled { judge, rule: None }
+        let rows = to.add(mlops_core::states::RowCount);
+        let (min, max) = (self.min.unwrap_or(0), self.max.unwrap_or(u64::MAX));
+        Ok(to.measured(expected, rows, move |&n| {
+            let verdict = Verdict::from_bool((min..=max).contains(&n));
+            Ok(Observation::new(verdict, format!("{n} rows"), n).with_number(n as f64))
+        }))
     }
 }

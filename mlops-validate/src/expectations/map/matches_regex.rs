@@ -1,12 +1,14 @@
 //! Texts match a pattern.
 
-use arrow::datatypes::Schema;
-use mlops_core::{Error, Plan, Result};
+use mlops_core::{Error, Result};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Check, Compiled, Expectation};
-use crate::values::{Domain, domain, test_text, value_type};
+use crate::Expectation;
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler};
+use crate::value_test::Texts;
+use crate::values::{Domain, domain};
 
 /// Every text has a match of the pattern somewhere: write `^…$` for the whole text.
 ///
@@ -25,37 +27,43 @@ pub struct MatchesRegex {
 
 /// Expects every text to have a match of the pattern: [`MatchesRegex`].
 pub fn matches_regex(column: impl Into<String>, regex: impl Into<String>) -> Expectation {
-    let check = MatchesRegex { column: column.into(), regex: regex.into() };
-    Expectation::new(Check::MatchesRegex(check))
+    MatchesRegex { column: column.into(), regex: regex.into() }.into()
 }
 
 impl MatchesRegex {
     /// The most bytes that a compiled pattern may take.
     const SIZE_LIMIT: usize = 1 << 20;
 
-    pub(crate) fn compile(&self) -> Result<Regex> {
+    fn pattern(&self) -> Result<Regex> {
         RegexBuilder::new(&self.regex)
             .size_limit(Self::SIZE_LIMIT)
             .dfa_size_limit(2 * Self::SIZE_LIMIT)
             .build()
             .map_err(|e| Error::invalid("regex", "a pattern that compiles within 1 MiB", e))
     }
+}
 
-    pub(crate) fn compile_for(
-        &self,
-        of: &Expectation,
-        schema: &Schema,
-        plan: &mut Plan,
-    ) -> Result<Compiled> {
-        let data_type = value_type(schema.field_with_name(&self.column)?.data_type()).clone();
-        let integers = domain(&data_type) == Some(Domain::Int) && !data_type.is_temporal();
-        if domain(&data_type) != Some(Domain::Text) && !integers {
-            return Ok(of.wrong_type(schema, "a column of text"));
+impl Kind for MatchesRegex {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Column(&self.column)
+    }
+
+    fn of_rows(&self) -> bool {
+        true
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        self.pattern().map(drop)
+    }
+
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        let data_type = to.value_type(&self.column)?;
+        let integers = domain(data_type) == Some(Domain::Int) && !data_type.is_temporal();
+        if domain(data_type) != Some(Domain::Text) && !integers {
+            return to.wrong_type(&self.column, "a column of text");
         }
-        let regex = self.compile()?;
+        let regex = self.pattern()?;
         let words = format!("a match of `{}`", self.regex);
-        Ok(of.of_values(words, &self.column, schema, plan, move |array| {
-            test_text(array, |value| regex.is_match(value))
-        }))
+        to.values(words, &self.column, Texts(move |value: &str| regex.is_match(value)))
     }
 }

@@ -6,18 +6,23 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, UInt64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use mlops_core::bytes::{
     add_count, bad, put_len, put_str, put_u64, put_u128, take_count, take_len, take_str, take_u64,
     take_u128,
 };
-use mlops_core::{Analyzer, Description, Judge, Plan, Result, RowId, Rows, State};
+use mlops_core::{Analyzer, Description, Result, RowId, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Check, Compiled, Expectation, RowRule};
-use crate::failing_rows::{FailingRow, FailingRows};
-use crate::values::{Domain, domain, unsupported, value_type};
+use crate::Expectation;
+use crate::check::{Kind, Subject};
+use crate::compile::{Compiled, Compiler, RowRule};
+use crate::failing_rows::FailingRows;
+use crate::record::Value;
+use crate::row_test::{Answer, RowTest, Tested};
+use crate::value_test::unsupported;
+use crate::values::{Domain, domain, value_type};
 
 /// No two rows have the same value; *every* row of a group of equal ones is unexpected.
 ///
@@ -34,27 +39,59 @@ pub struct Unique {
 
 /// Expects no value to stand twice: [`Unique`].
 pub fn unique(column: impl Into<String>) -> Expectation {
-    Expectation::new(Check::Unique(Unique { column: column.into() }))
+    Unique { column: column.into() }.into()
 }
 
-impl Unique {
-    pub(crate) fn compile(&self, of: &Expectation, schema: &Schema, plan: &mut Plan) -> Compiled {
-        const EXPECTED: &str = "values that stand once";
-        let data_type = match schema.field_with_name(&self.column) {
-            Ok(field) if domain(field.data_type()).is_some() => {
-                value_type(field.data_type()).clone()
-            }
-            _ => return of.wrong_type(schema, "a column of numbers, text, dates or booleans"),
-        };
-        let handle = plan.add(Distinct { column: self.column.clone(), data_type });
-        let of = of.clone();
-        let judge = Judge::new(move |m| {
-            Ok(match m.get(&handle) {
-                Ok(d) => of.of_rows(EXPECTED, d.with_value, "rows with a value", &d.failing),
-                Err(error) => of.unmeasured(EXPECTED, &error),
-            })
-        });
-        Compiled { judge, rule: Some(RowRule::Duplicate(self.column.clone(), handle)) }
+impl Kind for Unique {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Column(&self.column)
+    }
+
+    fn of_rows(&self) -> bool {
+        true
+    }
+
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        let data_type = to.value_type(&self.column)?.clone();
+        if domain(&data_type).is_none() {
+            return to.wrong_type(&self.column, "a column of numbers, text, dates or booleans");
+        }
+        let handle = to.add(Distinct { column: self.column.clone(), data_type });
+        let column = self.column.clone();
+        let rule = RowRule::AfterAll(Arc::new(move |m| {
+            let duplicates = m.get(&handle)?.clone();
+            Ok(Arc::new(StandsOnce { column: column.clone(), duplicates }))
+        }));
+        Ok(to.row_judge("values that stand once", "rows with a value", rule, handle, |found| {
+            (found.with_value, &found.failing)
+        }))
+    }
+}
+
+/// Whether a row's value stands in no other row: known only after all have been seen.
+#[derive(Debug)]
+struct StandsOnce {
+    column: String,
+    duplicates: Duplicates,
+}
+
+impl RowTest for StandsOnce {
+    fn columns(&self) -> Vec<String> {
+        vec![self.column.clone()]
+    }
+
+    fn params(&self) -> serde_json::Value {
+        serde_json::json!({"unique": self.column})
+    }
+
+    fn test(&self, rows: &Rows<'_>) -> Result<Tested> {
+        let column = rows.column(&self.column)?;
+        let failing = self.duplicates.failing(column)?;
+        Ok(Tested { looked_at: crate::values::present(column), failing: Some(failing) })
+    }
+
+    fn test_record(&self, _: &[Value<'_>]) -> Answer {
+        Answer::Skip
     }
 }
 
@@ -133,7 +170,7 @@ impl Duplicates {
     /// The rows whose value stands in another row, too.
     pub(crate) fn failing(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         let mut failing = vec![false; array.len()];
-        if self.failing.count > 0 {
+        if self.failing.count() > 0 {
             keys(array, |row, key| {
                 failing[row] = match key {
                     Key::Number(n) => self.numbers.contains(&n),
@@ -276,7 +313,7 @@ impl Analyzer for Distinct {
             if group.count == 1 {
                 continue;
             }
-            add_count(&mut found.failing.count, group.count);
+            found.failing.add(group.count);
             rows.extend(group.places().map(|place| (place.clone(), key)));
             match key {
                 Key::Number(n) => found.numbers.insert(n),
@@ -286,11 +323,9 @@ impl Analyzer for Distinct {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows.truncate(FailingRows::KEPT);
         for (place, key) in rows {
-            let id = RowId { origin: place.origin.as_ref().to_owned(), row: place.row };
-            found.failing.first.push(FailingRow { id, value: Some(self.print(key)?) });
+            let row = RowId { origin: place.origin.as_ref().to_owned(), row: place.row };
+            found.failing.keep_row(row, &[self.print(key)?.into()]);
         }
-        // Two values may claim one row name when a source breaks its contract.
-        found.failing.first.sort();
         Ok(found)
     }
 

@@ -1,0 +1,87 @@
+//! What a suite found, with the numbers behind every verdict.
+
+use std::fmt;
+
+use mlops_core::{Assessment, Finding, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::{Expectation, Sample};
+
+/// The answer to one expectation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was asked.
+    pub expectation: Expectation,
+    /// The answer, as every gate and report reads it.
+    pub finding: Finding,
+    /// The numbers behind it.
+    pub measured: Measured,
+}
+
+/// The numbers behind an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Measured {
+    /// Rows were looked at one by one.
+    Rows {
+        /// All rows, those under the condition where there is one.
+        element_count: u64,
+        /// Those that were left out because a value is missing.
+        missing_count: u64,
+        /// Those of the others that fail.
+        unexpected_count: u64,
+        /// The first of these, by name.
+        samples: Vec<Sample>,
+    },
+    /// One value was computed from all rows: a number, a list, a table of counts.
+    Value(serde_json::Value),
+    /// There was nothing that could be measured: all is null, there are no rows. Great
+    /// Expectations calls it a success, we call it inconclusive.
+    Vacuous,
+    /// It could not be measured: a column is missing or of another type, an overflow.
+    Failed(String),
+}
+
+/// What a suite found on a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Validation {
+    /// The suite's name.
+    pub suite: String,
+    /// The verdict over the critical expectations.
+    pub verdict: Verdict,
+    /// How many rows there were.
+    pub rows: u64,
+    /// The answer to every expectation, in the suite's order.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Validation {
+    pub(crate) fn new(suite: String, rows: u64, outcomes: Vec<Outcome>) -> Self {
+        let mut found = Self { suite, verdict: Verdict::Inconclusive, rows, outcomes };
+        found.verdict = found.assessment().verdict;
+        found
+    }
+
+    /// The findings alone, for gates, reports and alerts.
+    pub fn assessment(&self) -> Assessment {
+        let findings = self.outcomes.iter().map(|o| o.finding.clone()).collect();
+        let found = Assessment::new(self.suite.clone(), self.rows, findings);
+        // Where there is nothing, nothing is shown to be good, whatever was expected of it.
+        let vacuous = self.rows == 0 && found.verdict.is_pass();
+        if vacuous { found.with_verdict(Verdict::Inconclusive) } else { found }
+    }
+
+    /// The outcomes that are a fail, whatever their severity.
+    pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|o| o.finding.verdict.is_fail())
+    }
+}
+
+impl fmt::Display for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.assessment().fmt(f)
+    }
+}

@@ -1,0 +1,192 @@
+//! The measurement behind every row-by-row expectation: which rows are looked at, and which fail.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::buffer::BooleanBuffer;
+use mlops_core::bytes::{add_count, put_u64, take_count};
+use mlops_core::{Analyzer, Description, Result, Rows, State};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::failing_rows::FailingRows;
+use crate::record::Value;
+use crate::value_test::ValueTest;
+use crate::values::{apply, present};
+
+/// What a row without a value is to a check of values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NullPolicy {
+    /// Not looked at, and not counted: Great Expectations' way.
+    #[default]
+    Skip,
+    /// Looked at, and well.
+    Pass,
+    /// Looked at, and unexpected.
+    Fail,
+}
+
+/// A question that each row answers by itself.
+///
+/// Two ways to ask it, which must agree: of a batch, and of one record at serving time.
+pub(crate) trait RowTest: Debug + Send + Sync + 'static {
+    /// The columns that it reads, which are also what a failing row is shown with.
+    fn columns(&self) -> Vec<String>;
+
+    /// What is tested, written down: equal tests are made once.
+    fn params(&self) -> serde_json::Value;
+
+    /// Asks all rows of a batch.
+    fn test(&self, rows: &Rows<'_>) -> Result<Tested>;
+
+    /// Asks one record, its values in the order of the schema that this was compiled for; without
+    /// an allocation where that can be.
+    fn test_record(&self, record: &[Value<'_>]) -> Answer;
+}
+
+/// What the rows of a batch answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tested {
+    /// The rows that were looked at; `None` for all of them.
+    pub(crate) looked_at: Option<BooleanBuffer>,
+    /// Those of them that fail; `None` for none.
+    pub(crate) failing: Option<BooleanBuffer>,
+}
+
+/// What one record answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Pass,
+    Fail,
+    /// Not looked at.
+    Skip,
+}
+
+/// How many rows were looked at, and which of them failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unexpected(pub(crate) Arc<dyn RowTest>);
+
+/// The state and the result of [`Unexpected`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnexpectedRows {
+    pub(crate) looked_at: u64,
+    pub(crate) failing: FailingRows,
+}
+
+impl Analyzer for Unexpected {
+    type State = UnexpectedRows;
+    type Output = UnexpectedRows;
+
+    fn columns(&self) -> Vec<String> {
+        self.0.columns()
+    }
+
+    fn start(&self) -> UnexpectedRows {
+        UnexpectedRows::default()
+    }
+
+    fn update(&self, state: &mut UnexpectedRows, rows: &Rows<'_>) -> Result<()> {
+        let tested = self.0.test(rows)?;
+        let looked_at = tested.looked_at.map_or(rows.len(), |rows| rows.count_set_bits());
+        add_count(&mut state.looked_at, looked_at as u64);
+        if let Some(failing) = tested.failing {
+            state.failing.update(rows, &self.0.columns(), &failing)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, state: UnexpectedRows) -> Result<UnexpectedRows> {
+        Ok(state)
+    }
+
+    fn decode(&self, bytes: &mut &[u8]) -> Result<UnexpectedRows> {
+        let looked_at = take_count(bytes)?;
+        let failing = FailingRows::decode(bytes)?;
+        if failing.count() > looked_at {
+            let expected = format!("at most {looked_at} failing rows");
+            return Err(mlops_core::bytes::bad(bytes, expected, failing.count()));
+        }
+        Ok(UnexpectedRows { looked_at, failing })
+    }
+
+    fn description(&self) -> Option<Description> {
+        Some(Description::new("validate/unexpected", 2, &self.0.params()))
+    }
+}
+
+impl State for UnexpectedRows {
+    fn merge(&mut self, other: Self) -> Result<()> {
+        add_count(&mut self.looked_at, other.looked_at);
+        self.failing.merge(other.failing)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.looked_at);
+        self.failing.encode(out);
+    }
+
+    fn size(&self) -> usize {
+        size_of::<u64>() + self.failing.size()
+    }
+}
+
+/// A test of the values of one column.
+pub(crate) struct ColumnTest {
+    pub(crate) column: String,
+    /// The column's place in the schema.
+    pub(crate) index: usize,
+    pub(crate) nulls: NullPolicy,
+    /// What is tested, with all that changes an answer: the check and the column's type.
+    pub(crate) params: serde_json::Value,
+    pub(crate) test: Box<dyn ValueTest>,
+}
+
+impl Debug for ColumnTest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ColumnTest").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+impl RowTest for ColumnTest {
+    fn columns(&self) -> Vec<String> {
+        vec![self.column.clone()]
+    }
+
+    fn params(&self) -> serde_json::Value {
+        json!({"test": self.params, "nulls": self.nulls})
+    }
+
+    fn test(&self, rows: &Rows<'_>) -> Result<Tested> {
+        let column = rows.column(&self.column)?;
+        let failing = !&apply(column, &*self.test)?;
+        Ok(match (present(column), self.nulls) {
+            (None, _) => Tested { looked_at: None, failing: Some(failing) },
+            (Some(present), NullPolicy::Skip) => {
+                let failing = Some(&failing & &present);
+                Tested { looked_at: Some(present), failing }
+            }
+            (Some(present), NullPolicy::Pass) => {
+                Tested { looked_at: None, failing: Some(&failing & &present) }
+            }
+            (Some(present), NullPolicy::Fail) => {
+                Tested { looked_at: None, failing: Some(&failing | &!&present) }
+            }
+        })
+    }
+
+    fn test_record(&self, record: &[Value<'_>]) -> Answer {
+        match (record.get(self.index).copied().unwrap_or(Value::Null), self.nulls) {
+            (Value::Null, NullPolicy::Skip) => Answer::Skip,
+            (Value::Null, NullPolicy::Pass) => Answer::Pass,
+            (Value::Null, NullPolicy::Fail) => Answer::Fail,
+            (value, _) => Answer::from_bool(self.test.of_value(value)),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn from_bool(pass: bool) -> Self {
+        if pass { Self::Pass } else { Self::Fail }
+    }
+}

@@ -1,0 +1,126 @@
+//! Tests of single values, made of closures and of dispatch by the width of a number.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use mlops_core::{Error, Result};
+
+use crate::record::Value;
+
+/// A test of single values that are there, compiled for the type of one column.
+///
+/// It sees integers (dates and times as counts), `f32`, `f64` (decimals, too), text or booleans;
+/// of a dictionary it sees every value once.
+pub(crate) trait ValueTest: Send + Sync + 'static {
+    /// For every value whether it passes; what stands at a null means nothing.
+    fn of_array(&self, values: &ArrayRef) -> Result<BooleanBuffer>;
+
+    /// Whether one value, which is not null, passes.
+    fn of_value(&self, value: Value<'_>) -> bool;
+}
+
+/// Runs `$body` over the values of an array of integers of any width, as `&[$native]`.
+macro_rules! over_integers {
+    ($array:expr, |$values:ident: &[$native:ident]| $body:expr) => {{
+        use arrow::array::AsArray;
+        use arrow::datatypes as types;
+        macro_rules! over {
+            ($type:ident, $width:ty) => {{
+                type $native = $width;
+                let $values: &[$native] = $array.as_primitive::<types::$type>().values();
+                Ok($body)
+            }};
+        }
+        match $array.data_type() {
+            types::DataType::Int8 => over!(Int8Type, i8),
+            types::DataType::Int16 => over!(Int16Type, i16),
+            types::DataType::Int32 => over!(Int32Type, i32),
+            types::DataType::Int64 => over!(Int64Type, i64),
+            types::DataType::UInt8 => over!(UInt8Type, u8),
+            types::DataType::UInt16 => over!(UInt16Type, u16),
+            types::DataType::UInt32 => over!(UInt32Type, u32),
+            types::DataType::UInt64 => over!(UInt64Type, u64),
+            _ => crate::value_test::unsupported($array),
+        }
+    }};
+}
+
+/// Runs `$body` over the values of an array of `f32` or `f64`, as `&[$native]`.
+macro_rules! over_floats {
+    ($array:expr, |$values:ident: &[$native:ident]| $body:expr) => {{
+        use arrow::array::AsArray;
+        use arrow::datatypes as types;
+        macro_rules! over {
+            ($type:ident, $width:ty) => {{
+                type $native = $width;
+                let $values: &[$native] = $array.as_primitive::<types::$type>().values();
+                Ok($body)
+            }};
+        }
+        match $array.data_type() {
+            types::DataType::Float32 => over!(Float32Type, f32),
+            types::DataType::Float64 => over!(Float64Type, f64),
+            _ => crate::value_test::unsupported($array),
+        }
+    }};
+}
+
+pub(crate) use {over_floats, over_integers};
+
+/// An array of a type that the test was not made for.
+pub(crate) fn unsupported<T>(array: &dyn Array) -> Result<T> {
+    Err(Error::invalid("values", "the type that the scan announced", array.data_type()))
+}
+
+/// A test of texts; integers are read as they print.
+pub(crate) struct Texts<F>(pub(crate) F);
+
+impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for Texts<F> {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        macro_rules! over {
+            ($strings:expr) => {{
+                let strings = $strings;
+                // Where it is null the array holds some text, which is never looked at again.
+                Ok(BooleanBuffer::collect_bool(strings.len(), |row| (self.0)(strings.value(row))))
+            }};
+        }
+        match array.data_type() {
+            DataType::Utf8 => over!(array.as_string::<i32>()),
+            DataType::LargeUtf8 => over!(array.as_string::<i64>()),
+            DataType::Utf8View => over!(array.as_string_view()),
+            other if other.is_integer() => {
+                let text = cast(array, &DataType::Utf8)?;
+                over!(text.as_string::<i32>())
+            }
+            _ => unsupported(array),
+        }
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Text(text) => (self.0)(text),
+            Value::Int(v) => (self.0)(v.to_string().as_str()),
+            Value::UInt(v) => (self.0)(v.to_string().as_str()),
+            _ => false,
+        }
+    }
+}
+
+/// A test of booleans: whether `false` and `true` pass.
+pub(crate) struct Booleans {
+    pub(crate) no: bool,
+    pub(crate) yes: bool,
+}
+
+impl ValueTest for Booleans {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        let values = array.as_boolean();
+        let passes = |row| if values.value(row) { self.yes } else { self.no };
+        Ok(BooleanBuffer::collect_bool(values.len(), passes))
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        matches!(value, Value::Bool(v) if if v { self.yes } else { self.no })
+    }
+}
