@@ -72,6 +72,16 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
         }
     }
 
+    // Some of the rows, as a measurement under a condition sees them, and then the others.
+    let all = Rows::of(rows, names.clone(), "memory", 0);
+    let mut selections = analyzer.start();
+    for kept in [0, 1, 2] {
+        let mask = (0..rows.num_rows()).map(|i| Some(i % 3 == kept)).collect();
+        let selected = all.select(&mask).expect("a mask of the rows' length");
+        analyzer.update(&mut selections, &selected.rows()).expect("update takes selected rows");
+    }
+    assert_eq!(encoded(&selections), expected, "every third row, three times");
+
     let rest = &mut expected.as_slice();
     let decoded = analyzer.decode(rest).expect("decode reads what encode wrote");
     assert!(rest.is_empty(), "decode takes all that encode wrote, {} bytes are left", rest.len());

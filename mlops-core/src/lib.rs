@@ -61,6 +61,7 @@ mod atomic_file;
 mod batch;
 mod digest;
 mod error;
+mod extent;
 mod plan;
 mod progress;
 mod registry;
@@ -80,6 +81,7 @@ pub use atomic_file::{AtomicFile, sync_directory_of};
 pub use batch::{column, with_column};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
+pub use extent::{Extent, Span};
 pub use model::{Model, Predictions};
 pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState};
 pub use progress::{Cancel, OnProgress, Progress};
@@ -88,7 +90,7 @@ pub use registry::{
     PromotionPolicy, Registry, RegistryExt, Rollback, Version, check_name, history_flaws,
     manifest_digest,
 };
-pub use rows::{Categories, Names, Rows, is_numeric, is_text, to_numbers};
+pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;
 pub use source::{Batches, DataSource, DataSourceExt, MemorySource, Partition};
 pub use time::Timestamp;

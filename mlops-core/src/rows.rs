@@ -1,19 +1,22 @@
 //! A batch seen through names looked up once, with the views that analyzers share.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{
-    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray,
-    UInt32Array,
+    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch,
+    RecordBatchOptions, StringArray, UInt32Array,
 };
-use arrow::compute::{cast, take};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{FilterBuilder, FilterPredicate, cast, take};
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::verdict::RowId;
-use crate::{Error, Result};
+use crate::{Error, Extent, Result};
 
 /// The names of a schema, looked up once for all its batches.
 #[derive(Clone, Debug)]
@@ -43,10 +46,11 @@ impl Names {
     }
 }
 
-/// A batch of rows as an analyzer sees it.
+/// A batch of rows, or some rows of a batch, as an analyzer sees it.
 ///
 /// Views that several analyzers want ([`numbers`](Self::numbers),
-/// [`categories`](Self::categories)) are made once per batch and column.
+/// [`categories`](Self::categories), [`extent`](Self::extent), and whatever they agree on by
+/// [`shared`](Self::shared)) are made once per batch.
 ///
 /// ```
 /// use arrow::array::{Int32Array, StringArray};
@@ -63,17 +67,42 @@ impl Names {
 /// ```
 #[derive(Debug)]
 pub struct Rows<'a> {
-    batch: &'a RecordBatch,
+    held: Held<'a>,
     names: Names,
     origin: &'a str,
-    first_row: u64,
-    views: Vec<Views>,
+}
+
+/// What the rows stand in.
+#[derive(Debug)]
+enum Held<'a> {
+    Batch {
+        batch: &'a RecordBatch,
+        first_row: u64,
+        views: Views,
+    },
+    /// With its own views, which all that look at the selection share.
+    Selected(&'a Selected),
+}
+
+/// What was made of a batch so far.
+#[derive(Debug)]
+struct Views {
+    columns: Vec<ColumnViews>,
+    shared: Shared,
 }
 
 #[derive(Debug, Default)]
-struct Views {
+struct ColumnViews {
     numbers: OnceLock<Float64Array>,
     categories: OnceLock<Categories>,
+    extent: OnceLock<Extent>,
+}
+
+impl Views {
+    fn of(columns: usize) -> Self {
+        let columns = std::iter::repeat_with(ColumnViews::default).take(columns).collect();
+        Self { columns, shared: Shared::default() }
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -85,13 +114,16 @@ impl<'a> Rows<'a> {
     /// A batch with the names of its schema, the origin of its rows, and the number of the first
     /// of them there.
     pub fn of(batch: &'a RecordBatch, names: Names, origin: &'a str, first_row: u64) -> Self {
-        let views = std::iter::repeat_with(Views::default).take(batch.num_columns()).collect();
-        Self { batch, names, origin, first_row, views }
+        let views = Views::of(batch.num_columns());
+        Self { held: Held::Batch { batch, first_row, views }, names, origin }
     }
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.batch.num_rows()
+        match &self.held {
+            Held::Batch { batch, .. } => batch.num_rows(),
+            Held::Selected(selected) => selected.len(),
+        }
     }
 
     /// Whether there are none.
@@ -99,9 +131,15 @@ impl<'a> Rows<'a> {
         self.len() == 0
     }
 
-    /// The batch itself.
-    pub fn batch(&self) -> &'a RecordBatch {
-        self.batch
+    /// All columns that were read, of these rows.
+    ///
+    /// # Errors
+    /// A column of which some rows can't be selected.
+    pub fn batch(&self) -> Result<&'a RecordBatch> {
+        match &self.held {
+            Held::Batch { batch, .. } => Ok(batch),
+            Held::Selected(selected) => selected.batch(),
+        }
     }
 
     /// The name of the thing that the rows stand in: a file, a table, `memory`.
@@ -109,14 +147,23 @@ impl<'a> Rows<'a> {
         self.origin
     }
 
-    /// The number of the first row in its origin.
-    pub fn first_row(&self) -> u64 {
-        self.first_row
+    /// The number in its origin of the row at this index. Numbers ascend with the index.
+    ///
+    /// # Panics
+    /// For an index that is none of a selection.
+    pub fn row_number(&self, index: usize) -> u64 {
+        match &self.held {
+            Held::Batch { first_row, .. } => first_row.saturating_add(index as u64),
+            Held::Selected(selected) => selected.row_numbers()[index],
+        }
     }
 
-    /// The name of the row at this index of the batch.
+    /// The name of the row at this index.
+    ///
+    /// # Panics
+    /// For an index that is none of a selection.
     pub fn row_id(&self, index: usize) -> RowId {
-        RowId { origin: self.origin.to_owned(), row: self.first_row.saturating_add(index as u64) }
+        RowId { origin: self.origin.to_owned(), row: self.row_number(index) }
     }
 
     /// The column of this name.
@@ -124,7 +171,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// [`Error::ColumnNotFound`].
     pub fn column(&self, name: &str) -> Result<&'a ArrayRef> {
-        Ok(self.batch.column(self.index(name)?))
+        self.at(self.index(name)?)
     }
 
     /// The column of this name as `f64`: integers, floats, decimals, booleans (0 and 1), dates,
@@ -135,11 +182,11 @@ impl<'a> Rows<'a> {
     /// [`Error::ColumnNotFound`], or [`Error::ColumnType`] for text and nested types.
     pub fn numbers(&self, name: &str) -> Result<&Float64Array> {
         let index = self.index(name)?;
-        let view = &self.views[index].numbers;
+        let view = &self.views().columns[index].numbers;
         if let Some(numbers) = view.get() {
             return Ok(numbers);
         }
-        let numbers = to_numbers(name, self.batch.column(index))?;
+        let numbers = to_numbers(name, self.at(index)?)?;
         Ok(view.get_or_init(|| numbers))
     }
 
@@ -150,12 +197,114 @@ impl<'a> Rows<'a> {
     /// [`Error::ColumnNotFound`], or [`Error::ColumnType`] for types that have no text.
     pub fn categories(&self, name: &str) -> Result<&Categories> {
         let index = self.index(name)?;
-        let view = &self.views[index].categories;
+        let view = &self.views().columns[index].categories;
         if let Some(categories) = view.get() {
             return Ok(categories);
         }
-        let categories = Categories::of(name, self.batch.column(index))?;
+        let categories = Categories::of(name, self.at(index)?)?;
         Ok(view.get_or_init(|| categories))
+    }
+
+    /// What the values of the column of this name span: a range check that it answers needs no
+    /// look at single rows.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`]; as [`Extent::of`].
+    pub fn extent(&self, name: &str) -> Result<Extent> {
+        let index = self.index(name)?;
+        let view = &self.views().columns[index].extent;
+        if let Some(extent) = view.get() {
+            return Ok(*extent);
+        }
+        let extent = Extent::of(name, self.at(index)?)?;
+        Ok(*view.get_or_init(|| extent))
+    }
+
+    /// What analyzers have agreed to make only once of these rows: a mask, a hash of keys, a
+    /// selection. What `make` gives is kept under its type and the key, which must say all that it
+    /// depends on besides the rows; an error is not kept. `make` may ask for other shared things.
+    ///
+    /// ```
+    /// use arrow::array::{Array, Int32Array};
+    /// use mlops_core::{Rows, batch};
+    /// let batch = batch! { "age" => Int32Array::from(vec![31, 47]) }?;
+    /// let rows = Rows::new(&batch);
+    /// let sum = |rows: &Rows<'_>| -> mlops_core::Result<f64> {
+    ///     Ok(rows.numbers("age")?.values().iter().sum())
+    /// };
+    /// assert_eq!(*rows.shared("sum of age", || sum(&rows))?, 78.0);
+    /// // This one is found, not made.
+    /// assert_eq!(*rows.shared("sum of age", || Ok(0.0_f64))?, 78.0);
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn shared<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
+        self.views().shared.get(key, make)
+    }
+
+    /// The rows for which the mask is true (not null), under their own names and numbers.
+    ///
+    /// A column is copied when it is first asked for. What several analyzers select should be
+    /// [`shared`](Self::shared); they then share its views, too:
+    ///
+    /// ```
+    /// use arrow::array::{BooleanArray, Int32Array};
+    /// use mlops_core::{Rows, batch};
+    /// let batch = batch! { "age" => Int32Array::from(vec![31, 12, 47]) }?;
+    /// let rows = Rows::new(&batch);
+    /// let grown_up = BooleanArray::from(vec![true, false, true]);
+    /// let selected = rows.shared("where age >= 18", || rows.select(&grown_up))?;
+    /// let rows = selected.rows();
+    /// assert_eq!(rows.numbers("age")?.values()[..], [31.0, 47.0]);
+    /// assert_eq!(rows.row_id(1).to_string(), "memory:2");
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the mask has not a value for every row.
+    pub fn select(&self, mask: &BooleanArray) -> Result<Selected> {
+        if mask.len() != self.len() {
+            return Err(Error::Length {
+                left: "the batch".into(),
+                left_len: self.len(),
+                right: "the choice of its rows".into(),
+                right_len: mask.len(),
+            });
+        }
+        let chosen = match mask.nulls() {
+            Some(nulls) => mask.values() & nulls.inner(),
+            None => mask.values().clone(),
+        };
+        let (batch, first_row, kept) = match &self.held {
+            Held::Batch { batch, first_row, .. } => (*batch, *first_row, chosen),
+            // Of some of the rows some: their bits among those of the whole batch.
+            Held::Selected(of) => {
+                let mut chosen = chosen.iter();
+                let kept = of.kept.iter().map(|kept| kept && chosen.next() == Some(true));
+                (&of.source, of.first_row, kept.collect())
+            }
+        };
+        Ok(Selected::new(batch.clone(), kept, self.names.clone(), self.origin, first_row))
+    }
+
+    fn views(&self) -> &Views {
+        match &self.held {
+            Held::Batch { views, .. } => views,
+            Held::Selected(selected) => &selected.views,
+        }
+    }
+
+    fn at(&self, index: usize) -> Result<&'a ArrayRef> {
+        match &self.held {
+            Held::Batch { batch, .. } => Ok(batch.column(index)),
+            Held::Selected(selected) => selected.column(index),
+        }
     }
 
     fn index(&self, name: &str) -> Result<usize> {
@@ -163,6 +312,125 @@ impl<'a> Rows<'a> {
             column: name.to_owned(),
             available: self.names.0.available.clone(),
         })
+    }
+}
+
+/// Some rows of a batch, for analyzers that look at no others: [`Rows::select`].
+#[derive(Debug)]
+pub struct Selected {
+    source: RecordBatch,
+    /// A bit for each row of `source`.
+    kept: BooleanBuffer,
+    filter: FilterPredicate,
+    names: Names,
+    origin: String,
+    /// The number of the first row of `source`.
+    first_row: u64,
+    columns: Vec<OnceLock<ArrayRef>>,
+    batch: OnceLock<RecordBatch>,
+    row_numbers: OnceLock<Vec<u64>>,
+    views: Views,
+}
+
+impl Selected {
+    fn new(
+        source: RecordBatch,
+        kept: BooleanBuffer,
+        names: Names,
+        origin: &str,
+        first_row: u64,
+    ) -> Self {
+        let filter = FilterBuilder::new(&BooleanArray::new(kept.clone(), None)).optimize().build();
+        let n = source.num_columns();
+        Self {
+            source,
+            kept,
+            filter,
+            names,
+            origin: origin.to_owned(),
+            first_row,
+            columns: std::iter::repeat_with(OnceLock::new).take(n).collect(),
+            batch: OnceLock::new(),
+            row_numbers: OnceLock::new(),
+            views: Views::of(n),
+        }
+    }
+
+    /// The rows, for any number of analyzers, which share their views.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { held: Held::Selected(self), names: self.names.clone(), origin: &self.origin }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.filter.count()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn column(&self, index: usize) -> Result<&ArrayRef> {
+        let place = &self.columns[index];
+        if let Some(column) = place.get() {
+            return Ok(column);
+        }
+        let column = self.filter.filter(self.source.column(index))?;
+        Ok(place.get_or_init(|| column))
+    }
+
+    fn batch(&self) -> Result<&RecordBatch> {
+        if let Some(batch) = self.batch.get() {
+            return Ok(batch);
+        }
+        let columns = (0..self.columns.len()).map(|i| self.column(i).cloned());
+        let columns = columns.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.len()));
+        let batch = RecordBatch::try_new_with_options(self.source.schema(), columns, &options)?;
+        Ok(self.batch.get_or_init(|| batch))
+    }
+
+    fn row_numbers(&self) -> &[u64] {
+        self.row_numbers.get_or_init(|| {
+            self.kept.set_indices().map(|i| self.first_row.saturating_add(i as u64)).collect()
+        })
+    }
+}
+
+/// What was made once for all that ask, by its type and a key.
+#[derive(Default)]
+struct Shared(Mutex<ByType>);
+
+type ByType = HashMap<TypeId, ByKey, BuildHasherDefault<LabelHasher>>;
+type ByKey = HashMap<Box<str>, Arc<dyn Any + Send + Sync>, BuildHasherDefault<LabelHasher>>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn get<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
+        let typed = |any: Arc<dyn Any + Send + Sync>| {
+            any.downcast().map_err(|_| Error::invalid("shared value", "its own type", "another"))
+        };
+        // Nothing is done under the lock that could panic and leave it half done.
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(&TypeId::of::<T>()).and_then(|keys| keys.get(key)).cloned();
+        if let Some(known) = known {
+            return typed(known);
+        }
+        // Made outside of the lock, since making it may ask for more.
+        let made: Arc<dyn Any + Send + Sync> = Arc::new(make()?);
+        typed(
+            lock().entry(TypeId::of::<T>()).or_default().entry(key.into()).or_insert(made).clone(),
+        )
     }
 }
 
@@ -464,6 +732,65 @@ mod tests {
         check(&of(vec![a, b, a], Int8Array::from(vec![2, 0, 1])), &[a, a, b]);
         check(&of(vec![c, b, a], Int8Array::from(vec![2, 0, 1])), &[a, c, b]);
         check(&of(vec![], Int8Array::from(vec![None::<i8>, None])), &[None, None]);
+    }
+
+    #[test]
+    fn some_rows_keep_their_names_and_share_their_views() {
+        let ten = crate::batch! {
+            "x" => (0..10).map(|i| (i != 4).then_some(i)).collect::<arrow::array::Int64Array>(),
+            "t" => (0..10).map(|i| Some(format!("t{i}"))).collect::<StringArray>(),
+        }
+        .unwrap();
+        let rows = Rows::of(&ten, Names::of(ten.schema_ref()), "file", 100);
+        // Null is not true.
+        let even: BooleanArray = (0..10).map(|i| (i != 2).then_some(i % 2 == 0)).collect();
+        let selected = rows.select(&even).unwrap();
+        let even = selected.rows();
+        assert_eq!((even.len(), even.origin(), even.is_empty()), (4, "file", false));
+        let numbers =
+            |rows: &Rows<'_>| (0..rows.len()).map(|i| rows.row_number(i)).collect::<Vec<_>>();
+        assert_eq!(numbers(&even), [100, 104, 106, 108]);
+        assert_eq!(even.row_id(1).to_string(), "file:104");
+        assert_eq!(even.extent("x").unwrap().span, crate::Span::Int(Some((0, 8))));
+        assert_eq!(even.extent("x").unwrap().nulls, 1);
+        assert_eq!(even.categories("t").unwrap().label(3), Some("t8"));
+        assert!(matches!(even.column("z"), Err(Error::ColumnNotFound { .. })));
+        assert_eq!(even.batch().unwrap().num_rows(), 4);
+        // Who looks again finds what was made.
+        let again = selected.rows();
+        assert!(std::ptr::eq(even.numbers("x").unwrap(), again.numbers("x").unwrap()));
+        assert_eq!(*even.shared("k", || Ok(1)).unwrap(), 1);
+        assert_eq!(*again.shared("k", || Ok(2)).unwrap(), 1);
+        assert_eq!(*rows.shared("k", || Ok(3)).unwrap(), 3);
+        // Some of some.
+        let last = even.select(&BooleanArray::from(vec![false, false, true, true])).unwrap();
+        assert_eq!(numbers(&last.rows()), [106, 108]);
+        assert_eq!(last.rows().numbers("x").unwrap().values()[..], [6.0, 8.0]);
+        let none = even.select(&BooleanArray::from(vec![false; 4])).unwrap();
+        assert!(none.is_empty() && none.rows().batch().unwrap().num_rows() == 0);
+        assert!(matches!(even.select(&BooleanArray::from(vec![true])), Err(Error::Length { .. })));
+        // Without a column there are still rows.
+        let bare = ten.project(&[]).unwrap();
+        let bare = Rows::new(&bare).select(&BooleanArray::from(vec![true; 10])).unwrap();
+        assert_eq!(bare.rows().batch().unwrap().num_rows(), 10);
+    }
+
+    #[test]
+    fn what_is_shared_is_made_once_of_each_type_and_key() {
+        let batch = crate::batch! { "x" => Float64Array::from(vec![1.0]) }.unwrap();
+        let rows = Rows::new(&batch);
+        let made = std::cell::Cell::new(0);
+        let count = || {
+            made.set(made.get() + 1);
+            Ok(made.get())
+        };
+        let ask = |key: &str| *rows.shared::<i32>(key, count).unwrap();
+        assert_eq!((ask("a"), ask("a"), ask("b"), ask("a")), (1, 1, 2, 1));
+        let text = rows.shared("a", || Ok(format!("{}", ask("c")))).unwrap();
+        assert_eq!((text.as_str(), made.get()), ("3", 3));
+        let failed = rows.shared::<u8>("a", || Err(Error::Cancelled));
+        assert!(failed.is_err());
+        assert_eq!(*rows.shared::<u8>("a", || Ok(7)).unwrap(), 7);
     }
 
     #[test]

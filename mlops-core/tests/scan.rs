@@ -108,7 +108,7 @@ fn in_order_shows_every_row_with_its_name() {
     let count = Scan::new(&source)
         .batch_size(2)
         .in_order(&RowCount, |rows| {
-            assert_eq!(rows.batch().num_columns(), 2);
+            assert_eq!(rows.batch()?.num_columns(), 2);
             seen.extend((0..rows.len()).map(|i| rows.row_id(i).to_string()));
             Ok(())
         })

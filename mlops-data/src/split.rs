@@ -241,11 +241,10 @@ impl Split {
 
 /// A draw for each row from the seed, the file's place among the files, and the row's number.
 fn draws(seed: u64, rows: &Rows<'_>, file: u64) -> impl Iterator<Item = u64> {
-    let first = rows.first_row();
-    (0..rows.len() as u64).map(move |i| {
+    (0..rows.len()).map(move |i| {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&file.to_le_bytes());
-        key[8..].copy_from_slice(&(first + i).to_le_bytes());
+        key[8..].copy_from_slice(&rows.row_number(i).to_le_bytes());
         xxh3_64_with_seed(&key, seed)
     })
 }

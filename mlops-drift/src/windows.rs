@@ -238,7 +238,7 @@ impl Analyzer for Windowed {
         }
         for number in seen {
             let mask: BooleanArray = numbers.iter().map(|n| Some(*n == Some(number))).collect();
-            let batch: RecordBatch = filter_record_batch(rows.batch(), &mask)?;
+            let batch: RecordBatch = filter_record_batch(rows.batch()?, &mask)?;
             let one = state.windows.entry(number).or_insert_with(|| self.plan.start());
             self.plan.update(one, &Rows::new(&batch))?;
         }

@@ -324,7 +324,7 @@ impl Writers {
             }
             failing.push(rule_failing);
         }
-        let batch = rows.batch();
+        let batch = rows.batch()?;
         let bad_rows = bad.count_set_bits();
         self.bad_rows += bad_rows as u64;
         self.clean_rows += (batch.num_rows() - bad_rows) as u64;
@@ -340,7 +340,7 @@ impl Writers {
             }
             reasons.append(true);
         }
-        let numbers = bad.set_indices().map(|i| rows.first_row() + i as u64);
+        let numbers = bad.set_indices().map(|i| rows.row_number(i));
         let added: [ArrayRef; 3] = [
             Arc::new(reasons.finish()),
             Arc::new(StringArray::from(vec![rows.origin(); bad_rows])),

@@ -283,9 +283,8 @@ impl Analyzer for Distinct {
 
     fn update(&self, state: &mut DistinctState, rows: &Rows<'_>) -> Result<()> {
         let origin: Arc<str> = rows.origin().into();
-        let first = rows.first_row();
         keys(rows.column(&self.column)?, |row, key| {
-            let place = Place { origin: origin.clone(), row: first + row as u64 };
+            let place = Place { origin: origin.clone(), row: rows.row_number(row) };
             match key {
                 Key::Number(n) => match state.numbers.get_mut(&n) {
                     Some(group) => group.add(place),
