@@ -146,6 +146,8 @@ pub fn data_source(source: &dyn DataSource) {
         if let Some(said) = partition.rows {
             assert_eq!(rows as u64, said, "rows of partition {index}");
         }
+        let fingerprint = source.fingerprint(&partition.origin);
+        assert_eq!(fingerprint, source.fingerprint(&partition.origin), "a fingerprint stays");
         for row in 0..rows as u64 {
             let fresh = names.insert((partition.origin.clone(), partition.first_row + row));
             assert!(fresh, "row {row} of partition {index} has a name of its own");

@@ -98,6 +98,12 @@ impl Plan {
         self.members.is_empty()
     }
 
+    /// A member that has no [`Description`], as it prints itself: the reason why the plan has
+    /// none, and why its states can't leave the process.
+    pub fn undescribed(&self) -> Option<String> {
+        self.members.iter().find(|m| m.description().is_none()).map(|m| format!("{m:?}"))
+    }
+
     /// A plan read back from its description, by the kinds that this program knows.
     /// [`add`](Self::add) an equal analyzer to get the handle of a member.
     ///
@@ -219,6 +225,13 @@ impl Analyzer for Plan {
 /// The states of a plan's members.
 #[derive(Debug, Clone)]
 pub struct PlanState(Vec<Result<Box<dyn ErasedState>, Arc<Error>>>);
+
+impl PlanState {
+    /// What the members failed with that did.
+    pub fn failures(&self) -> impl Iterator<Item = &Error> {
+        self.0.iter().filter_map(|slot| slot.as_ref().err().map(|error| &**error))
+    }
+}
 
 impl State for PlanState {
     fn merge(&mut self, other: Self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! One pass over a source feeds any number of measurements.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,31 +90,54 @@ impl<'a> Scan<'a> {
     pub fn state<A: Analyzer>(self, analyzer: &A) -> Result<A::State> {
         let pass = Pass::new(self, Some(analyzer.columns()))?;
         let checked = pass.checked(analyzer)?;
-        let states = (0..pass.partitions.len())
-            .into_par_iter()
-            .try_fold(
-                || None,
-                |state: Option<A::State>, partition| {
-                    let mut state = state.unwrap_or_else(|| analyzer.start());
-                    pass.read(partition, |rows| analyzer.update(&mut state, rows))?;
-                    Ok::<_, crate::Error>(Some(state))
-                },
-            )
-            .try_reduce(
-                || None,
-                |a, b| match (a, b) {
-                    (Some(mut a), Some(b)) => {
-                        a.merge(b)?;
-                        Ok(Some(a))
-                    }
-                    (one, None) | (None, one) => Ok(one),
-                },
-            )?;
+        let states = pass.state(analyzer, (0..pass.partitions.len()).into_par_iter())?;
         let mut whole = checked;
         if let Some(state) = states {
             whole.merge(state)?;
         }
         Ok(whole)
+    }
+
+    /// The source.
+    pub fn source(&self) -> &'a dyn DataSource {
+        self.source
+    }
+
+    /// Measures each origin (a file, a table) by itself: `each` gets its state as soon as it is
+    /// read, from the threads that read. Origins that are not `wanted` are not opened.
+    ///
+    /// Gives the state that saw no row but the columns: with the states of all origins merged into
+    /// it, in any order, it is the same bits as [`state`](Self::state).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and those of `each`.
+    pub fn by_origin<A: Analyzer>(
+        self,
+        analyzer: &A,
+        wanted: impl Fn(&str) -> bool,
+        each: impl Fn(&str, A::State) -> Result<()> + Sync,
+    ) -> Result<A::State> {
+        let mut pass = Pass::new(self, Some(analyzer.columns()))?;
+        let checked = pass.checked(analyzer)?;
+        let mut origins: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut known: HashMap<&str, Option<usize>> = HashMap::new();
+        for (index, partition) in pass.partitions.iter().enumerate() {
+            let place = known.entry(&partition.origin).or_insert_with(|| {
+                wanted(&partition.origin).then(|| {
+                    origins.push((partition.origin.clone(), Vec::new()));
+                    origins.len() - 1
+                })
+            });
+            if let Some(place) = *place {
+                origins[place].1.push(index);
+            }
+        }
+        pass.expect_only(origins.iter().flat_map(|(_, partitions)| partitions.iter().copied()));
+        origins.into_par_iter().try_for_each(|(origin, partitions)| {
+            let state = pass.state(analyzer, partitions.into_par_iter())?;
+            each(&origin, state.unwrap_or_else(|| analyzer.start()))
+        })?;
+        Ok(checked)
     }
 
     /// Measures all rows and shows each batch, with *all* columns, to `each`: one batch after the
@@ -201,6 +225,47 @@ impl<'a> Pass<'a> {
         let mut state = analyzer.start();
         analyzer.update(&mut state, &Rows::of(&nothing, self.names.clone(), "", 0))?;
         Ok(state)
+    }
+
+    /// The state after these partitions; `None` if there are none.
+    fn state<A: Analyzer>(
+        &self,
+        analyzer: &A,
+        partitions: impl ParallelIterator<Item = usize>,
+    ) -> Result<Option<A::State>> {
+        partitions
+            .try_fold(
+                || None,
+                |state: Option<A::State>, partition| {
+                    let mut state = state.unwrap_or_else(|| analyzer.start());
+                    self.read(partition, |rows| analyzer.update(&mut state, rows))?;
+                    Ok::<_, crate::Error>(Some(state))
+                },
+            )
+            .try_reduce(
+                || None,
+                |a, b| match (a, b) {
+                    (Some(mut a), Some(b)) => {
+                        a.merge(b)?;
+                        Ok(Some(a))
+                    }
+                    (one, None) | (None, one) => Ok(one),
+                },
+            )
+    }
+
+    /// Makes the totals of progress those of these partitions.
+    fn expect_only(&mut self, partitions: impl Iterator<Item = usize> + Clone) {
+        let parts = partitions.map(|index| &self.partitions[index]);
+        let (rows, bytes) =
+            (total(parts.clone().map(|p| p.rows)), total(parts.clone().map(|p| p.bytes)));
+        let count = parts.count() as u64;
+        self.total = Progress {
+            rows_total: rows,
+            bytes_total: bytes,
+            partitions_total: Some(count),
+            ..self.total
+        };
     }
 
     fn read(&self, index: usize, mut each: impl FnMut(&Rows<'_>) -> Result<()>) -> Result<()> {

@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
 
-use crate::{Analyzer, Error, Result, Scan};
+use crate::{Analyzer, Digest, Error, Result, Scan};
 
 /// A piece of a source that can be read on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +106,9 @@ impl Iterator for Batches {
 ///   with the columns of `projection` (indices into the schema) in that order, or all. Reading
 ///   twice gives the same rows. An empty projection still gives the number of rows.
 /// - An error ends the batches, and names the file, the row or the byte.
+/// - `fingerprint` changes whenever the rows of the origin may have: states measured under one are
+///   used again as long as it stays. A source that gives other rows or other values than the one
+///   below it does not pass that one's fingerprint on.
 ///
 /// [`conformance::data_source`](crate::conformance::data_source) tests all of this.
 pub trait DataSource: Debug + Send + Sync + 'static {
@@ -128,6 +131,14 @@ pub trait DataSource: Debug + Send + Sync + 'static {
         projection: Option<&[usize]>,
         batch_size: usize,
     ) -> Result<Batches>;
+
+    /// What tells the rows of this origin (a [`Partition::origin`]) from those that it had or will
+    /// have at other times, in this process or another: of a file its length, its times and how it
+    /// is read. `None`, unless a source knows better: then nothing measured of it is used again.
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        let _ = origin;
+        None
+    }
 }
 
 macro_rules! forward {
@@ -149,6 +160,10 @@ macro_rules! forward {
                 batch_size: usize,
             ) -> Result<Batches> {
                 (**self).read(partition, projection, batch_size)
+            }
+
+            fn fingerprint(&self, origin: &str) -> Option<Digest> {
+                (**self).fingerprint(origin)
             }
         }
     )*};

@@ -12,8 +12,8 @@ use mlops_core::arrow::array::{
 use mlops_core::arrow::datatypes::SchemaRef;
 use mlops_core::states::{NumericSummary, RowCount};
 use mlops_core::{
-    Batches, Cancel, Categories, DataSource, DataSourceExt, Error, MemorySource, Partition,
-    Progress, Result, Rows, Scan, batch, conformance, to_numbers,
+    Analyzer, Batches, Cancel, Categories, DataSource, DataSourceExt, Error, MemorySource,
+    Partition, Progress, Result, Rows, Scan, State, batch, conformance, to_numbers,
 };
 
 fn rows(n: i64) -> RecordBatch {
@@ -82,6 +82,56 @@ impl DataSource for Watch {
         self.1.lock().unwrap().push(projection.map(<[usize]>::to_vec));
         self.0.read(partition, projection, batch_size)
     }
+}
+
+#[test]
+fn origins_by_themselves_merge_to_the_whole() {
+    #[derive(Debug)]
+    struct Files(Vec<MemorySource>, Mutex<Vec<usize>>);
+    impl DataSource for Files {
+        fn schema(&self) -> SchemaRef {
+            self.0[0].schema()
+        }
+        fn partitions(&self) -> Result<Vec<Partition>> {
+            self.0.iter().map(|file| Ok(file.partitions()?.remove(0))).collect()
+        }
+        fn read(&self, at: usize, columns: Option<&[usize]>, size: usize) -> Result<Batches> {
+            self.1.lock().unwrap().push(at);
+            self.0[at].read(0, columns, size)
+        }
+    }
+    let file = |i: i64| MemorySource::from(rows(i + 1)).named(format!("{}", i % 3));
+    let files = Files((0..5).map(file).collect(), Mutex::default());
+    let bytes = |state: &<NumericSummary as Analyzer>::State| {
+        let mut bytes = Vec::new();
+        state.encode(&mut bytes);
+        bytes
+    };
+    let analyzer = NumericSummary::new("a");
+    let whole = files.scan().state(&analyzer).unwrap();
+    files.1.lock().unwrap().clear();
+    let states = Mutex::new(Vec::new());
+    let totals = Mutex::new(Vec::new());
+    let listen = |p: &Progress| totals.lock().unwrap().push((p.rows_total, p.partitions_total));
+    let keep = |name: &str, state| {
+        states.lock().unwrap().push((name.to_owned(), state));
+        Ok(())
+    };
+    let scan = files.scan().on_progress(&listen);
+    let mut merged = scan.by_origin(&analyzer, |name| name != "1", keep).unwrap();
+    let mut read = std::mem::take(&mut *files.1.lock().unwrap());
+    read.sort_unstable();
+    assert_eq!(read, [0, 2, 3], "the partitions of 1 are left alone");
+    assert!(totals.lock().unwrap().iter().all(|t| *t == (Some(1 + 3 + 4), Some(3))));
+    files.scan().by_origin(&analyzer, |name| name == "1", keep).unwrap();
+    let mut states = states.into_inner().unwrap();
+    states.sort_by(|a, b| b.0.cmp(&a.0));
+    assert_eq!(states.iter().map(|s| s.0.as_str()).collect::<Vec<_>>(), ["2", "1", "0"]);
+    for (_, state) in states {
+        merged.merge(state).unwrap();
+    }
+    assert_eq!(bytes(&merged), bytes(&whole));
+    assert!(files.scan().by_origin(&NumericSummary::new("z"), |_| true, |_, _| Ok(())).is_err());
 }
 
 #[test]

@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use mlops_core::arrow::array::{Int64Array, RecordBatch};
 use mlops_core::arrow::datatypes::{DataType, Field, Schema};
-use mlops_core::{DataSourceExt, MemorySource, batch};
-use mlops_data::{CsvOptions, CsvSink, IpcSink, ParquetSink, Sink, open, write_all};
+use mlops_core::{DataSource, DataSourceExt, MemorySource, batch, conformance};
+use mlops_data::{
+    CsvOptions, CsvSink, FilesSource, Filtered, IpcSink, ParquetSink, ParquetSource, Projected,
+    Prune, Sink, open, write_all,
+};
 
 fn rows(first: i64) -> RecordBatch {
     batch! { "x" => Int64Array::from_iter_values(first..first + 100) }.expect("a batch")
@@ -47,6 +50,51 @@ fn a_file_that_is_another_by_now_is_not_read_as_the_old_one() {
         let error = source.collect().expect_err("a directory").to_string();
         assert!(error.contains(name) && error.contains("directory"), "{error}");
     }
+}
+
+#[test]
+fn a_fingerprint_is_of_the_file_and_of_how_it_is_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let print = |source: &dyn DataSource| {
+        conformance::data_source(source);
+        source.fingerprint(&source.partitions().expect("partitions")[0].origin)
+    };
+    for name in ["a.csv", "a.parquet", "a.arrow"] {
+        let path = dir.path().join(name);
+        write(&path, 100);
+        let first = open(&path).expect("a source");
+        assert!(print(&*first).is_some());
+        assert_eq!(first.fingerprint("another"), None);
+        assert_eq!(print(&*open(&path).expect("a source")), print(&*first));
+        // Other bytes, as many, with the time that the file had: the entry's own time tells.
+        let changed = path.metadata().and_then(|m| m.modified()).expect("its time");
+        std::thread::sleep(Duration::from_millis(30));
+        write(&path, 300);
+        let file = File::options().write(true).open(&path).expect("the file");
+        file.set_times(FileTimes::new().set_modified(changed)).expect("its time");
+        #[cfg(unix)]
+        assert_ne!(print(&*open(&path).expect("a source")), print(&*first), "{name}");
+    }
+    let all: Arc<dyn DataSource> =
+        Arc::new(FilesSource::open(dir.path().join("a.?????*")).expect("two files"));
+    let one = open(dir.path().join("a.arrow")).expect("a source");
+    assert_eq!(print(&*all), print(&*one));
+    assert_eq!(all.fingerprint("another"), None);
+    // Some of the rows are other rows; some of the columns may be other columns.
+    let some = Filtered::new(all.clone(), "some", &["x"], |r| Ok(vec![true; r.len()].into()));
+    assert_eq!(print(&some.expect("some rows")), None);
+    let projected = print(&Projected::to(all.clone(), &["x"]).expect("a column"));
+    assert!(projected.is_some() && projected != print(&*all));
+
+    let path = dir.path().join("a.csv");
+    let other = CsvOptions::new().null_values(["350"]).open(&path).expect("a source");
+    assert_ne!(print(&other), print(&*open(&path).expect("a source")));
+    let path = dir.path().join("a.parquet");
+    let sink = ParquetSink::with_row_groups(&path, rows(0).schema(), 10).expect("a sink");
+    write_all(&MemorySource::from(rows(0)), Box::new(sink)).expect("a file");
+    let bound = Prune::at_most("x", &Int64Array::from(vec![15]));
+    let pruned = ParquetSource::pruned(&path, &[bound]).expect("a source");
+    assert_ne!(print(&pruned), print(&*open(&path).expect("a source")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
 
 use super::csv_column::{Column, READABLE, column};
 use super::csv_records::{Dialect, Field, Mark, Record, Records};
@@ -307,6 +307,12 @@ impl DataSource for CsvSource {
             done: false,
         };
         Ok(Batches::new(reader).with_bytes(bytes))
+    }
+
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        let options = &self.options;
+        let reading = format!("csv {:?}", (options.dialect, options.header, &options.nulls));
+        (self.path.display().to_string() == origin).then(|| self.stamp.fingerprint(&reading))?
     }
 }
 

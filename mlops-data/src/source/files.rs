@@ -1,9 +1,10 @@
 //! Files by their names: one of any format, or many as one.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
 
 use super::csv::{CsvOptions, CsvSource};
 use super::ipc::IpcSource;
@@ -76,6 +77,9 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn DataSource>> {
 pub struct FilesSource {
     schema: SchemaRef,
     files: Vec<(PathBuf, Box<dyn DataSource>)>,
+    /// The number of each file's first partition.
+    starts: Vec<usize>,
+    by_origin: HashMap<String, usize>,
 }
 
 impl FilesSource {
@@ -123,7 +127,15 @@ impl FilesSource {
         for (path, source) in &files[1..] {
             same(first, &schema, path, &source.schema())?;
         }
-        Ok(Self { schema, files })
+        let mut starts = Vec::with_capacity(files.len());
+        let mut by_origin = HashMap::with_capacity(files.len());
+        let mut start = 0;
+        for (i, (path, source)) in files.iter().enumerate() {
+            starts.push(start);
+            start += source.partitions()?.len();
+            by_origin.insert(path.display().to_string(), i);
+        }
+        Ok(Self { schema, files, starts, by_origin })
     }
 
     /// The files.
@@ -216,15 +228,16 @@ impl DataSource for FilesSource {
         projection: Option<&[usize]>,
         batch_size: usize,
     ) -> Result<Batches> {
-        let mut left = partition;
-        for (_, source) in &self.files {
-            let n = source.partitions()?.len();
-            if left < n {
-                return source.read(left, projection, batch_size);
-            }
-            left -= n;
-        }
-        Err(Error::invalid("partition", format!("one of {}", partition - left), partition))
+        // Of files that start at the same number all but the last are empty.
+        let file = self.starts.partition_point(|start| *start <= partition);
+        let Some(file) = file.checked_sub(1) else {
+            return Err(Error::invalid("partition", "one of 0", partition));
+        };
+        self.files[file].1.read(partition - self.starts[file], projection, batch_size)
+    }
+
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        self.files[*self.by_origin.get(origin)?].1.fingerprint(origin)
     }
 }
 

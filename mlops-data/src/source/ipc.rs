@@ -10,7 +10,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::{FileReader, FileReaderBuilder};
 use arrow::ipc::{Block, root_as_footer, root_as_message};
-use mlops_core::{Batches, DataSource, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
 
 use super::contain::contain;
 use super::stamp::Stamp;
@@ -198,6 +198,11 @@ impl DataSource for IpcSource {
             batch_size: batch_size.max(1),
             ready: VecDeque::new(),
         }))
+    }
+
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        let reading = "ipc";
+        (self.path.display().to_string() == origin).then(|| self.stamp.fingerprint(reading))?
     }
 }
 

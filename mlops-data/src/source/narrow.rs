@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Error, Names, Partition, Result, Rows, Scan};
+use mlops_core::{Batches, DataSource, Digest, Error, Names, Partition, Result, Rows, Scan};
 use rayon::prelude::*;
 
 /// Some columns of a source. The others are never read.
@@ -90,6 +90,12 @@ impl DataSource for Projected {
                 .collect::<Result<_>>()?,
         };
         self.source.read(partition, Some(&columns), batch_size)
+    }
+
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        let below = self.source.fingerprint(origin)?;
+        // Of two columns with one name another may be the one that is read.
+        Some(Digest::of(format!("{below} {:?}", self.columns)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch, Scalar};
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -288,6 +288,12 @@ impl DataSource for ParquetSource {
                 .map_err(|e| Error::other(path.display().to_string(), e))
         })?;
         Ok(Batches::new(Reader { batches: Some(reader), path, order, left: part.rows }))
+    }
+
+    fn fingerprint(&self, origin: &str) -> Option<Digest> {
+        let reading =
+            format!("parquet {:?}", self.parts.iter().map(|p| &p.groups).collect::<Vec<_>>());
+        (self.path.display().to_string() == origin).then(|| self.stamp.fingerprint(&reading))?
     }
 }
 
