@@ -34,6 +34,8 @@
 //! # Ok::<(), mlops_core::Error>(())
 //! ```
 
+pub mod history;
+
 mod challenger;
 mod check;
 mod compile;
