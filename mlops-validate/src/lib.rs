@@ -41,6 +41,7 @@ mod check;
 mod compile;
 mod expectation;
 mod expectations;
+mod expression;
 mod failing_rows;
 mod infer;
 mod labels;
@@ -63,6 +64,7 @@ pub use expectations::{
     TableSchema, Unique, column, in_range, in_set, matches_regex, not_null, row_count, schema,
     string_length, unique,
 };
+pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;
 pub use infer::InferOptions;
 pub use leakage::{LeakageOptions, leakage};
