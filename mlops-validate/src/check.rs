@@ -1,23 +1,29 @@
 //! What is asked: the kinds of expectations, and what each of them must be able to say.
 
+use std::fmt;
+
 use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
 use crate::expectations::{
-    InRange, InSet, MatchesRegex, NotNull, RowCount, StringLength, TableSchema, Unique,
+    ColumnsEqual, CustomRows, InRange, InSet, MatchesRegex, NotNull, PairEqual, PairGreaterThan,
+    PairInSet, RowCount, Satisfies, StringLength, SumEquals, TableSchema, Unique,
+    UniqueWithinRecord,
 };
+use crate::expression::Expression;
 
 /// What an expectation is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Subject<'a> {
     /// The table as a whole.
     Table,
     /// One column.
     Column(&'a str),
     /// Several columns together.
-    #[expect(dead_code, reason = "no kind of several columns is there yet")]
     Columns(Vec<&'a str>),
+    /// What an expression says of rows.
+    Expression(&'a Expression),
 }
 
 /// One kind of expectation: its parameters, and how it is made ready for a schema.
@@ -93,15 +99,45 @@ checks! {
     MatchesRegex(MatchesRegex) = "matches_regex",
     /// Texts have a length.
     StringLength(StringLength) = "string_length",
+
+    // Questions that each row answers by the values of several columns.
+    /// The value of one column is greater than that of another.
+    PairGreaterThan(PairGreaterThan) = "pair_greater_than",
+    /// The values of two columns are equal.
+    PairEqual(PairEqual) = "pair_equal",
+    /// The values of two columns are one of the pairs of a set.
+    PairInSet(PairInSet) = "pair_in_set",
+    /// The values of several columns are equal.
+    ColumnsEqual(ColumnsEqual) = "columns_equal",
+    /// No value stands twice in a row.
+    UniqueWithinRecord(UniqueWithinRecord) = "unique_within_record",
+    /// The values of several columns add up to a total.
+    SumEquals(SumEquals) = "sum_equals",
+    /// An expression is true for every row.
+    Satisfies(Satisfies) = "satisfies",
+    /// A function of the host finds every row good.
+    CustomRows(CustomRows) = "custom_rows",
 }
 
-impl<'a> Subject<'a> {
+impl Subject<'_> {
     /// The columns that it is about.
-    pub(crate) fn columns(self) -> Vec<&'a str> {
+    pub(crate) fn columns(&self) -> Vec<String> {
         match self {
             Self::Table => Vec::new(),
-            Self::Column(column) => vec![column],
-            Self::Columns(columns) => columns,
+            Self::Column(column) => vec![(*column).to_owned()],
+            Self::Columns(columns) => columns.iter().map(|&c| c.to_owned()).collect(),
+            Self::Expression(expression) => expression.columns(),
+        }
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table => f.write_str("table"),
+            Self::Column(column) => f.write_str(column),
+            Self::Columns(columns) => f.write_str(&columns.join(", ")),
+            Self::Expression(expression) => expression.fmt(f),
         }
     }
 }

@@ -9,6 +9,7 @@ use mlops_core::{Analyzer, Error, Finding, Handle, Judge, Measurements, Plan, Re
 use serde_json::json;
 
 use crate::Expectation;
+use crate::condition::{Condition, Where};
 use crate::failing_rows::{FailingRows, in_words};
 use crate::outcome::{Measured, Outcome};
 use crate::row_test::{ColumnTest, RowTest, Unexpected};
@@ -48,11 +49,17 @@ pub(crate) struct Compiler<'a> {
     pub(crate) of: &'a Expectation,
     pub(crate) schema: &'a Schema,
     plan: &'a mut Plan,
+    condition: Option<&'a Condition>,
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(of: &'a Expectation, schema: &'a Schema, plan: &'a mut Plan) -> Self {
-        Self { of, schema, plan }
+    pub(crate) fn new(
+        of: &'a Expectation,
+        schema: &'a Schema,
+        plan: &'a mut Plan,
+        condition: Option<&'a Condition>,
+    ) -> Self {
+        Self { of, schema, plan, condition }
     }
 
     /// Adds a measurement of the rows that the expectation is about.
@@ -60,7 +67,10 @@ impl<'a> Compiler<'a> {
     where
         A::Output: Sync,
     {
-        self.plan.add(analyzer)
+        match self.condition {
+            None => self.plan.add(analyzer),
+            Some(condition) => self.plan.add(Where { condition: condition.clone(), analyzer }),
+        }
     }
 
     /// The column's field.

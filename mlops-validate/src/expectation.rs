@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::check::{Check, Subject};
 use crate::compile::{Compiled, Compiler};
+use crate::condition::Condition;
+use crate::expression::Expression;
 use crate::row_test::NullPolicy;
 
 /// A question about data: a [`Check`], the share of rows that must pass, and how much it matters.
@@ -39,6 +41,9 @@ pub struct Expectation {
     pub severity: Severity,
     /// What a row without a value is; left out unless told.
     pub nulls: NullPolicy,
+    /// The rows that it is about: those for which this is true. All, unless told; `where` in a
+    /// suite's text.
+    pub condition: Option<Expression>,
     /// A name of its own in the suite.
     pub id: Option<String>,
     /// Words for people.
@@ -54,6 +59,7 @@ impl<C: Into<Check>> From<C> for Expectation {
             mostly: 1.0,
             severity: Severity::Critical,
             nulls: NullPolicy::Skip,
+            condition: None,
             id: None,
             description: None,
             meta: Map::new(),
@@ -83,6 +89,17 @@ impl Expectation {
     pub fn nulls(mut self, policy: NullPolicy) -> Self {
         self.nulls = policy;
         self
+    }
+
+    /// The same, of the rows for which a condition is true: `where_("country = 'NO'")?`.
+    ///
+    /// Where the condition is unknown, because of a null, the row is left out.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn where_(mut self, condition: &str) -> Result<Self> {
+        self.condition = Some(Expression::parse(condition)?);
+        Ok(self)
     }
 
     /// The same, with a name of its own in the suite.
@@ -115,22 +132,18 @@ impl Expectation {
     pub fn column(&self) -> Option<&str> {
         match self.check.kind().subject() {
             Subject::Column(column) => Some(column),
-            Subject::Table | Subject::Columns(_) => None,
+            Subject::Table | Subject::Columns(_) | Subject::Expression(_) => None,
         }
     }
 
     /// All columns that are asked about.
-    pub fn columns(&self) -> Vec<&str> {
+    pub fn columns(&self) -> Vec<String> {
         self.check.kind().subject().columns()
     }
 
     /// What is asked about, in words: a column, columns, `table`.
     pub fn subject(&self) -> String {
-        match self.check.kind().subject() {
-            Subject::Table => "table".into(),
-            Subject::Column(column) => column.into(),
-            Subject::Columns(columns) => columns.join(", "),
-        }
+        self.check.kind().subject().to_string()
     }
 
     /// Whether the question makes sense in itself.
@@ -148,8 +161,12 @@ impl Expectation {
             let what = format!("`mostly` of {self}");
             return Err(Error::invalid(what, "none: it is no question of rows", self.mostly));
         }
-        let values = kind.of_rows() && matches!(kind.subject(), Subject::Column(_));
-        if self.nulls != NullPolicy::Skip && !values {
+        let nulls = match kind.subject() {
+            Subject::Column(_) | Subject::Expression(_) => kind.of_rows(),
+            Subject::Columns(_) => matches!(self.check, Check::CustomRows(_)),
+            Subject::Table => false,
+        };
+        if self.nulls != NullPolicy::Skip && !nulls {
             let what = format!("`nulls` of {self}");
             let found = format!("{:?}", self.nulls);
             return Err(Error::invalid(what, "none: it is no question of values", found));
@@ -161,20 +178,32 @@ impl Expectation {
     pub(crate) fn compile(&self, schema: &Schema, plan: &mut Plan) -> Result<Compiled> {
         self.check_usable()?;
         let kind = self.check.kind();
-        let mut to = Compiler::new(self, schema, plan);
+        let bound = self.condition.as_ref().map(|c| Condition::new(c, schema)).transpose();
+        let condition = match bound {
+            Ok(condition) => condition,
+            Err(error) => {
+                let to = Compiler::new(self, schema, plan, None);
+                let expected = "a condition that these columns can answer";
+                return Ok(to.refused(expected, error.to_string()));
+            }
+        };
+        let mut to = Compiler::new(self, schema, plan, condition.as_ref());
         let mut missing = kind.subject().columns();
         missing.retain(|column| schema.column_with_name(column).is_none());
         if let [first, more @ ..] = missing.as_slice() {
             let (expected, missing) = if more.is_empty() {
                 ("the column to be there", format!("no column `{first}`"))
             } else {
-                let missing = [&[*first], more].concat().join("`, `");
-                ("the columns to be there", format!("no columns `{missing}`"))
+                ("the columns to be there", format!("no columns `{}`", missing.join("`, `")))
             };
             let found = format!("{missing}; the columns are: {}", names(schema));
             return Ok(to.refused(expected, found));
         }
-        kind.compile(&mut to)
+        let mut compiled = kind.compile(&mut to)?;
+        if let Some(condition) = &condition {
+            compiled.rows = compiled.rows.map(|rule| rule.under(condition));
+        }
+        Ok(compiled)
     }
 }
 
@@ -182,7 +211,7 @@ impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.check.kind().subject() {
             Subject::Table => f.write_str(self.kind()),
-            _ => write!(f, "{}({})", self.kind(), self.subject()),
+            subject => write!(f, "{}({subject})", self.kind()),
         }
     }
 }
@@ -204,6 +233,8 @@ struct Beside {
     severity: Severity,
     #[serde(default, skip_serializing_if = "is_default")]
     nulls: NullPolicy,
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    condition: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,7 +244,8 @@ struct Beside {
 }
 
 impl Beside {
-    const FIELDS: [&'static str; 6] = ["mostly", "severity", "nulls", "id", "description", "meta"];
+    const FIELDS: [&'static str; 7] =
+        ["mostly", "severity", "nulls", "where", "id", "description", "meta"];
 }
 
 fn whole() -> f64 {
@@ -225,7 +257,7 @@ fn is_whole(share: &f64) -> bool {
     *share == 1.0
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -244,6 +276,7 @@ impl Serialize for Expectation {
                 mostly: self.mostly,
                 severity: self.severity,
                 nulls: self.nulls,
+                condition: self.condition.clone(),
                 id: self.id.clone(),
                 description: self.description.clone(),
                 meta: self.meta.clone(),
@@ -269,10 +302,10 @@ impl<'de> Deserialize<'de> for Expectation {
             }
         }
         let error = |e: serde_json::Error| D::Error::custom(format!("{place}: {e}"));
-        let Beside { mostly, severity, nulls, id, description, meta } =
+        let Beside { mostly, severity, nulls, condition, id, description, meta } =
             Beside::deserialize(Value::Object(beside)).map_err(error)?;
         let check = Check::deserialize(Value::Object(map)).map_err(error)?;
-        let read = Self { check, mostly, severity, nulls, id, description, meta };
+        let read = Self { check, mostly, severity, nulls, condition, id, description, meta };
         read.check_usable().map_err(D::Error::custom)?;
         Ok(read)
     }

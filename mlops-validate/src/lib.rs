@@ -39,6 +39,7 @@ pub mod history;
 mod challenger;
 mod check;
 mod compile;
+mod condition;
 mod expectation;
 mod expectations;
 mod expression;
@@ -60,9 +61,11 @@ pub use challenger::{ChallengerGate, ModelPair, Requirement};
 pub use check::Check;
 pub use expectation::Expectation;
 pub use expectations::{
-    ColumnSchema, ColumnType, InRange, InSet, MatchesRegex, NotNull, RowCount, StringLength,
-    TableSchema, Unique, column, in_range, in_set, matches_regex, not_null, row_count, schema,
-    string_length, unique,
+    ColumnSchema, ColumnType, ColumnsEqual, CustomRows, IgnoreRows, InRange, InSet, MatchesRegex,
+    NotNull, PairEqual, PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals,
+    TableSchema, Unique, UniqueWithinRecord, column, columns_equal, custom_rows, in_range, in_set,
+    matches_regex, not_null, pair_equal, pair_greater_than, pair_in_set, row_count, satisfies,
+    schema, string_length, sum_equals, unique, unique_within_record,
 };
 pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;

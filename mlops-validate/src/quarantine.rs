@@ -171,9 +171,9 @@ impl<'a> Quarantine<'a> {
     /// Reads the source and writes both files, or neither.
     ///
     /// # Errors
-    /// Those of the source and the suite; [`Error::Invalid`] if both files have one name or the
-    /// source has a column of the names that the bad file adds; [`Error::Io`] of the files;
-    /// [`Error::Cancelled`].
+    /// Those of the source and the suite; [`Error::Invalid`] if both files have one name or that of
+    /// a file of the source, or the source has a column of the names that the bad file adds;
+    /// [`Error::Io`] of the files; [`Error::Cancelled`].
     pub fn run(self, source: &dyn DataSource) -> Result<Quarantined> {
         if place(&self.files.clean) == place(&self.files.bad) {
             let found = self.files.bad.display();
@@ -183,6 +183,7 @@ impl<'a> Quarantine<'a> {
                 found,
             ));
         }
+        self.check_apart(source)?;
         let schema = source.schema();
         let mut plan = Plan::new();
         let (judge, rules) = self.suite.compile(&schema, &mut plan)?;
@@ -220,6 +221,24 @@ impl<'a> Quarantine<'a> {
         writers.commit()?;
         let reasons = rules.into_iter().filter(|r| r.rows > 0).map(|r| (r.label, r.rows)).collect();
         Ok(Quarantined { assessment, clean, bad, reasons })
+    }
+
+    /// The source must outlive the run, even one that a crash ends: no file of its own is written.
+    fn check_apart(&self, source: &dyn DataSource) -> Result<()> {
+        let ours = [place(&self.files.clean), place(&self.files.bad)];
+        let mut last = String::new();
+        for partition in source.partitions()? {
+            if partition.origin == last {
+                continue;
+            }
+            let origin = Path::new(&partition.origin);
+            if origin.exists() && ours.contains(&place(origin)) {
+                let expected = "other files than those of the source";
+                return Err(Error::invalid("files of a quarantine", expected, origin.display()));
+            }
+            last = partition.origin;
+        }
+        Ok(())
     }
 
     fn scan<'s>(&self, source: &'s dyn DataSource) -> Scan<'s>

@@ -105,7 +105,9 @@ impl Suite {
             RecordJudge { width: schema.fields().len(), tests: Vec::new(), not_judged: Vec::new() };
         for (expectation, rule) in std::iter::zip(&self.expectations, rules) {
             match rule {
-                Some(RowRule::Test(test)) => judge.tests.push((expectation.clone(), test)),
+                Some(RowRule::Test(test)) if test.judges_records() => {
+                    judge.tests.push((expectation.clone(), test));
+                }
                 None if expectation.check.kind().of_rows() => {
                     return Err(Error::invalid(
                         expectation.to_string(),
@@ -113,7 +115,7 @@ impl Suite {
                         expectation.subject(),
                     ));
                 }
-                Some(RowRule::AfterAll(_)) | None => judge.not_judged.push(expectation.clone()),
+                Some(_) | None => judge.not_judged.push(expectation.clone()),
             }
         }
         Ok(judge)

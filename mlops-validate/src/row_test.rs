@@ -43,6 +43,11 @@ pub(crate) trait RowTest: Debug + Send + Sync + 'static {
     /// Asks one record, its values in the order of the schema that this was compiled for; without
     /// an allocation where that can be.
     fn test_record(&self, record: &[Value<'_>]) -> Answer;
+
+    /// Whether single records can be asked at all.
+    fn judges_records(&self) -> bool {
+        true
+    }
 }
 
 /// What the rows of a batch answered.

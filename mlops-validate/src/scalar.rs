@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use arrow::datatypes::DataType;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::values::{Domain, domain, temporal};
 
 /// A number, a text or a boolean, as a suite writes it. Dates and timestamps are text
 /// (`2026-01-31`, `2026-01-31T12:00:00Z`) and are read in the column's own type.
@@ -34,6 +37,32 @@ impl fmt::Display for Scalar {
             Self::Int(v) => v.fmt(f),
             Self::Float(v) => v.fmt(f),
             Self::Text(v) => write!(f, "`{v}`"),
+        }
+    }
+}
+
+impl Scalar {
+    /// As an expression writes it.
+    pub(crate) fn in_sql(&self) -> String {
+        match self {
+            Self::Bool(v) => if *v { "TRUE" } else { "FALSE" }.into(),
+            Self::Int(v) => v.to_string(),
+            // With a point or an exponent, so that it stays a float.
+            Self::Float(v) => format!("{v:?}"),
+            Self::Text(v) => format!("'{}'", v.replace('\'', "''")),
+        }
+    }
+
+    /// Whether a column of this type can hold it at all.
+    pub(crate) fn fits(&self, data_type: &DataType) -> bool {
+        match self {
+            Self::Bool(_) => domain(data_type) == Some(Domain::Bool),
+            Self::Int(_) | Self::Float(_) => {
+                matches!(domain(data_type), Some(Domain::Int | Domain::Float))
+                    && !data_type.is_temporal()
+            }
+            Self::Text(_) if data_type.is_temporal() => temporal(self, data_type).is_some(),
+            Self::Text(_) => domain(data_type) == Some(Domain::Text),
         }
     }
 }

@@ -73,28 +73,33 @@ pub(crate) fn unsupported<T>(array: &dyn Array) -> Result<T> {
     Err(Error::invalid("values", "the type that the scan announced", array.data_type()))
 }
 
+/// For every text of an array whether it passes; integers are read as they print.
+pub(crate) fn test_text(array: &ArrayRef, test: impl Fn(&str) -> bool) -> Result<BooleanBuffer> {
+    macro_rules! over {
+        ($strings:expr) => {{
+            let strings = $strings;
+            // Where it is null the array holds some text, which is never looked at again.
+            Ok(BooleanBuffer::collect_bool(strings.len(), |row| test(strings.value(row))))
+        }};
+    }
+    match array.data_type() {
+        DataType::Utf8 => over!(array.as_string::<i32>()),
+        DataType::LargeUtf8 => over!(array.as_string::<i64>()),
+        DataType::Utf8View => over!(array.as_string_view()),
+        other if other.is_integer() => {
+            let text = cast(array, &DataType::Utf8)?;
+            over!(text.as_string::<i32>())
+        }
+        _ => unsupported(array),
+    }
+}
+
 /// A test of texts; integers are read as they print.
 pub(crate) struct Texts<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for Texts<F> {
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
-        macro_rules! over {
-            ($strings:expr) => {{
-                let strings = $strings;
-                // Where it is null the array holds some text, which is never looked at again.
-                Ok(BooleanBuffer::collect_bool(strings.len(), |row| (self.0)(strings.value(row))))
-            }};
-        }
-        match array.data_type() {
-            DataType::Utf8 => over!(array.as_string::<i32>()),
-            DataType::LargeUtf8 => over!(array.as_string::<i64>()),
-            DataType::Utf8View => over!(array.as_string_view()),
-            other if other.is_integer() => {
-                let text = cast(array, &DataType::Utf8)?;
-                over!(text.as_string::<i32>())
-            }
-            _ => unsupported(array),
-        }
+        test_text(array, &self.0)
     }
 
     fn of_value(&self, value: Value<'_>) -> bool {

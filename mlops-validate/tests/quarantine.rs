@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of `#[test]`")]
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mlops_core::arrow::array::{AsArray, Int32Array, RecordBatch, StringArray};
 use mlops_core::arrow::compute::concat_batches;
-use mlops_core::arrow::datatypes::{Int32Type, UInt64Type};
-use mlops_core::{Cancel, MemorySource, Progress, Severity, Verdict, batch};
+use mlops_core::arrow::datatypes::{Int32Type, SchemaRef, UInt64Type};
+use mlops_core::{
+    Batches, Cancel, DataSource, MemorySource, Partition, Progress, Result, Severity, Verdict,
+    batch,
+};
 use mlops_validate::{
     Quarantine, QuarantineFiles, Suite, in_range, in_set, not_null, quarantine, row_count, unique,
 };
@@ -140,6 +143,44 @@ fn a_bad_place_is_an_error_before_anything_is_read() {
     assert!(quarantine(&data(), &suite, other_words).is_err());
     let error = quarantine(&data(), &suite, files(&dir.path().join("no"))).unwrap_err();
     assert!(error.to_string().contains("clean.parquet"), "{error}");
+}
+
+/// A source whose rows stand in this file.
+#[derive(Debug)]
+struct InFile(PathBuf, MemorySource);
+
+impl DataSource for InFile {
+    fn schema(&self) -> SchemaRef {
+        self.1.schema()
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        let rows = self.1.partitions()?[0].rows.unwrap();
+        Ok(vec![Partition::new(self.0.display().to_string()).with_rows(rows)])
+    }
+
+    fn read(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+        batch_size: usize,
+    ) -> Result<Batches> {
+        self.1.read(partition, projection, batch_size)
+    }
+}
+
+#[test]
+fn a_file_of_the_source_is_never_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let suite = Suite::new("people").expect(in_range("age", 18..=99));
+    for taken in ["clean.parquet", "bad.parquet"] {
+        let path = dir.path().join(taken);
+        std::fs::write(&path, b"the only copy").unwrap();
+        let source = InFile(dir.path().join(".").join(taken), data());
+        let error = quarantine(&source, &suite, files(dir.path())).unwrap_err();
+        assert!(error.to_string().contains("other files than those of the source"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"the only copy");
+    }
 }
 
 /// A disk of 2 MiB, where the system lets us make one.
