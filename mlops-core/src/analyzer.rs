@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Digest, Error, Result, Rows};
+use crate::{Digest, Error, Result, Rows, Statistics};
 
 /// What is remembered of the rows that were seen: plain data.
 ///
@@ -40,6 +40,7 @@ pub trait State: Debug + Clone + Send + Sync + 'static {
 ///   state ([`State`]). An update with no rows changes nothing but checks the columns: a scan
 ///   makes one first, so that a missing column is an error on an empty source, too.
 /// - `update` asks `rows` only for the columns named by `columns`.
+/// - A state that was settled is the same, to the bit, as one that was updated with the rows.
 /// - `finish` is pure. Ordered folds of floats live here and nowhere else.
 /// - `decode` takes exactly the bytes that `encode` wrote off the front, and answers hostile
 ///   bytes with an `Err`: no panic, no allocation beyond a small multiple of the bytes.
@@ -62,6 +63,18 @@ pub trait Analyzer: Debug + Send + Sync + 'static {
     /// # Errors
     /// A column that is missing or of a type that can't be measured. Bad data is no error.
     fn update(&self, state: &mut Self::State, rows: &Rows<'_>) -> Result<()>;
+
+    /// Takes in all rows of a partition from what is known of them, if that is enough; `true` if it
+    /// was, and else the state is as before. No, unless an analyzer knows better.
+    ///
+    /// A scan asks this before it reads a partition, and does not read what all have settled.
+    ///
+    /// # Errors
+    /// Those that [`update`](Self::update) would give for the rows.
+    fn settle(&self, state: &mut Self::State, statistics: &Statistics) -> Result<bool> {
+        let _ = (state, statistics);
+        Ok(false)
+    }
 
     /// Turns the finished state into the result.
     ///
@@ -196,6 +209,16 @@ macro_rules! tuples {
             fn update(&self, state: &mut Self::State, rows: &Rows<'_>) -> Result<()> {
                 $(self.$index.update(&mut state.$index, rows)?;)+
                 Ok(())
+            }
+
+            fn settle(&self, state: &mut Self::State, statistics: &Statistics) -> Result<bool> {
+                // All or none.
+                let mut settled = state.clone();
+                if $(self.$index.settle(&mut settled.$index, statistics)?)&&+ {
+                    *state = settled;
+                    return Ok(true);
+                }
+                Ok(false)
             }
 
             fn finish(&self, state: Self::State) -> Result<Self::Output> {

@@ -3,6 +3,7 @@
 //! Each takes an implementation and panics, naming the clause, where the contract is broken.
 
 mod registry;
+mod statistics;
 
 use arrow::array::RecordBatch;
 
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Tests the contract of [`Analyzer`] on these rows: any cutting and order of merging gives the
-/// same bytes, decoding gives the state back, truncated bytes are an error, and damaged
+/// same bytes, rows settled from what is known of them count as if read, decoding gives the state back, truncated bytes are an error, and damaged
 /// ones do no harm.
 ///
 /// # Panics
@@ -82,6 +83,23 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
     }
     assert_eq!(encoded(&selections), expected, "every third row, three times");
 
+    // From what is known of the rows, where that is enough.
+    for step in [1, 3, rows.num_rows().max(1)] {
+        for at in (0..rows.num_rows()).step_by(step) {
+            let n = step.min(rows.num_rows() - at);
+            let part = rows.slice(at, n);
+            let mut read = whole.clone();
+            update(&mut read, at, n);
+            let known = [statistics::all_of(&part)].into_iter().chain(statistics::less_of(&part));
+            for known in known {
+                let mut settled = whole.clone();
+                let done = analyzer.settle(&mut settled, &known).expect("settle is yes or no");
+                let as_if = if done { encoded(&read) } else { expected.clone() };
+                assert_eq!(encoded(&settled), as_if, "settled ({done}) from {known:?}");
+            }
+        }
+    }
+
     let rest = &mut expected.as_slice();
     let decoded = analyzer.decode(rest).expect("decode reads what encode wrote");
     assert!(rest.is_empty(), "decode takes all that encode wrote, {} bytes are left", rest.len());
@@ -114,6 +132,15 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
         let state = Scan::new(&source).batch_size(batch_size).state(analyzer).expect("a scan");
         assert_eq!(encoded(&state), expected, "a scan with batches of {batch_size} rows");
     }
+    let halves = [0, rows.num_rows() / 2, rows.num_rows()];
+    let halves = halves.windows(2).map(|at| rows.slice(at[0], at[1] - at[0]));
+    let known = statistics::Known(
+        MemorySource::new(rows.schema(), halves).expect("slices have the schema of the whole"),
+    );
+    for scan in [Scan::new(&known), Scan::new(&known).without_statistics()] {
+        let state = scan.state(analyzer).expect("a scan");
+        assert_eq!(encoded(&state), expected, "a scan of rows that are known");
+    }
     if let Some(description) = analyzer.description() {
         assert!(!description.params.is_null() || description.kind == "row_count", "parameters");
     }
@@ -125,7 +152,8 @@ pub fn analyzer<A: Analyzer>(analyzer: &A, rows: &RecordBatch) {
     }
 }
 
-/// Tests the contract of [`DataSource`]: schema, row names, projection, batch sizes, repetition.
+/// Tests the contract of [`DataSource`]: schema, row names, projection, batch sizes, repetition,
+/// and that what is known without reading holds for what is read.
 ///
 /// # Panics
 /// Where the contract is broken.
@@ -164,6 +192,9 @@ pub fn data_source(source: &dyn DataSource) {
             assert_eq!(concat(&batches), concat(&whole), "batches of {batch_size} rows");
         }
         assert_eq!(concat(&read(None, usize::MAX)), concat(&whole), "reading twice");
+        if let Some(known) = source.statistics(index, None).expect("what is known") {
+            statistics::hold(&known, &concat(&whole));
+        }
         let none: usize = read(Some(&[]), 10).iter().map(RecordBatch::num_rows).sum();
         assert_eq!(none, rows, "an empty projection still counts rows");
         let last = schema.fields().len().saturating_sub(1);
@@ -180,6 +211,8 @@ pub fn data_source(source: &dyn DataSource) {
         }
     }
     assert!(source.read(partitions.len(), None, 10).is_err(), "a partition that is not there");
+    let known = source.statistics(partitions.len(), None);
+    assert!(!matches!(known, Ok(Some(_))), "nothing is known of a partition that is not there");
     let counted = Scan::new(source).run(&crate::states::RowCount).expect("a scan");
     assert_eq!(counted, names.len() as u64, "a scan sees every row");
 }

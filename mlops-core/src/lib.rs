@@ -68,6 +68,7 @@ mod registry;
 mod rows;
 mod scan;
 mod source;
+mod statistics;
 mod time;
 mod validator;
 mod verdict;
@@ -83,7 +84,7 @@ pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use extent::{Extent, Span};
 pub use model::{Model, Predictions};
-pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState};
+pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState, Settled};
 pub use progress::{Cancel, OnProgress, Progress};
 pub use registry::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, Listing, NewVersion, Promotion,
@@ -93,6 +94,7 @@ pub use registry::{
 pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;
 pub use source::{Batches, DataSource, DataSourceExt, MemorySource, Partition};
+pub use statistics::{ColumnStatistics, Limit, Statistics};
 pub use time::Timestamp;
 pub use validator::{DriftDetector, DriftDetectorExt, Validator, ValidatorExt};
 pub use verdict::{Assessment, Finding, GateReport, RowId, Severity, Verdict};

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::bytes::{bad, put_len, put_str, put_u8, take_len, take_str, take_u8};
-use crate::{Analyzer, Description, Digest, Error, Result, Rows, State};
+use crate::bytes::{add_count, bad, put_len, put_str, put_u8, take_len, take_str, take_u8};
+use crate::{Analyzer, Description, Digest, Error, Result, Rows, State, Statistics};
 
 /// A list of measurements that one scan makes: itself an analyzer.
 ///
@@ -127,6 +128,57 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Each member that can takes the partition in; which have.
+    pub(crate) fn settle_each(&self, state: &mut PlanState, statistics: &Statistics) -> Vec<bool> {
+        let slots = self.members.iter().zip(&mut state.slots).zip(&mut state.settled);
+        let settle =
+            |((member, slot), settled): ((&Arc<dyn ErasedAnalyzer>, &mut Slot), &mut Settled)| {
+                // A member that failed needs no rows.
+                let Ok(one) = slot else { return true };
+                match member.settle(one.as_mut(), statistics) {
+                    Ok(true) => {
+                        add_count(&mut settled.partitions, 1);
+                        add_count(&mut settled.rows, statistics.rows());
+                        true
+                    }
+                    Ok(false) => false,
+                    Err(error) => {
+                        *slot = Err(Arc::new(error));
+                        true
+                    }
+                }
+            };
+        slots.map(settle).collect()
+    }
+
+    /// Shows the rows to these members.
+    pub(crate) fn update_some(
+        &self,
+        state: &mut PlanState,
+        rows: &Rows<'_>,
+        wants: impl Fn(usize) -> bool,
+    ) {
+        for (i, (member, slot)) in self.members.iter().zip(&mut state.slots).enumerate() {
+            if wants(i)
+                && let Ok(one) = slot
+                && let Err(error) = member.update(one.as_mut(), rows)
+            {
+                *slot = Err(Arc::new(error));
+            }
+        }
+    }
+
+    /// The columns of these members.
+    pub(crate) fn columns_of(&self, wants: impl Fn(usize) -> bool) -> Vec<String> {
+        let members = self.members.iter().enumerate().filter(|(i, _)| wants(*i));
+        let mut columns: Vec<_> = members.flat_map(|(_, m)| m.columns()).collect();
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+}
+
 /// The kinds of analyzers that a program can read back: an explicit map.
 #[derive(Debug, Default)]
 pub struct Kinds(BTreeMap<(String, u16), (TypeId, Build)>);
@@ -172,35 +224,36 @@ impl Analyzer for Plan {
     type Output = Measurements;
 
     fn columns(&self) -> Vec<String> {
-        let mut columns: Vec<_> = self.members.iter().flat_map(|m| m.columns()).collect();
-        columns.sort();
-        columns.dedup();
-        columns
+        self.columns_of(|_| true)
     }
 
     fn start(&self) -> PlanState {
-        PlanState(self.members.iter().map(|m| Ok(m.start())).collect())
+        PlanState::of(self.members.iter().map(|m| Ok(m.start())).collect())
     }
 
     fn update(&self, state: &mut PlanState, rows: &Rows<'_>) -> Result<()> {
-        for (member, slot) in self.members.iter().zip(&mut state.0) {
-            if let Ok(one) = slot
-                && let Err(error) = member.update(one.as_mut(), rows)
-            {
-                *slot = Err(Arc::new(error));
-            }
-        }
+        self.update_some(state, rows, |_| true);
         Ok(())
+    }
+
+    fn settle(&self, state: &mut PlanState, statistics: &Statistics) -> Result<bool> {
+        // All or none; a scan of the plan itself lets each member settle alone.
+        let mut settled = state.clone();
+        if self.settle_each(&mut settled, statistics).contains(&false) {
+            return Ok(false);
+        }
+        *state = settled;
+        Ok(true)
     }
 
     fn finish(&self, state: PlanState) -> Result<Measurements> {
         let outputs = self
             .members
             .iter()
-            .zip(state.0)
+            .zip(state.slots)
             .map(|(member, slot)| slot.and_then(|one| member.finish(one).map_err(Arc::new)))
             .collect();
-        Ok(Measurements { plan: self.id, outputs })
+        Ok(Measurements { plan: self.id, outputs, settled: state.settled })
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<PlanState> {
@@ -213,7 +266,7 @@ impl Analyzer for Plan {
             1 => Ok(Err(Arc::new(Error::Recorded { message: take_str(bytes)? }))),
             tag => Err(bad(bytes, "0 or 1", tag)),
         };
-        self.members.iter().map(|m| decode(m, bytes)).collect::<Result<_>>().map(PlanState)
+        self.members.iter().map(|m| decode(m, bytes)).collect::<Result<_>>().map(PlanState::of)
     }
 
     fn description(&self) -> Option<Description> {
@@ -224,22 +277,48 @@ impl Analyzer for Plan {
 
 /// The states of a plan's members.
 #[derive(Debug, Clone)]
-pub struct PlanState(Vec<Result<Box<dyn ErasedState>, Arc<Error>>>);
+pub struct PlanState {
+    slots: Vec<Slot>,
+    /// How each member came to know the rows, in this process: no part of the state.
+    settled: Vec<Settled>,
+}
+
+type Slot = Result<Box<dyn ErasedState>, Arc<Error>>;
+
+/// How much of a measurement was settled from statistics, without reading a row: see
+/// [`Measurements::settled`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Settled {
+    /// How many partitions.
+    pub partitions: u64,
+    /// How many rows these have.
+    pub rows: u64,
+}
 
 impl PlanState {
+    fn of(slots: Vec<Slot>) -> Self {
+        let settled = vec![Settled::default(); slots.len()];
+        Self { slots, settled }
+    }
+
     /// What the members failed with that did.
     pub fn failures(&self) -> impl Iterator<Item = &Error> {
-        self.0.iter().filter_map(|slot| slot.as_ref().err().map(|error| &**error))
+        self.slots.iter().filter_map(|slot| slot.as_ref().err().map(|error| &**error))
     }
 }
 
 impl State for PlanState {
     fn merge(&mut self, other: Self) -> Result<()> {
-        if self.0.len() != other.0.len() {
-            let reason = format!("{} members and {}", self.0.len(), other.0.len());
+        if self.slots.len() != other.slots.len() {
+            let reason = format!("{} members and {}", self.slots.len(), other.slots.len());
             return Err(Error::merge("a plan", reason));
         }
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+        for (mine, theirs) in self.settled.iter_mut().zip(other.settled) {
+            add_count(&mut mine.partitions, theirs.partitions);
+            add_count(&mut mine.rows, theirs.rows);
+        }
+        for (mine, theirs) in self.slots.iter_mut().zip(other.slots) {
             match (&mut *mine, theirs) {
                 (Ok(one), Ok(two)) => one.merge(two)?,
                 // Of two errors the same one stays, whichever side it came from.
@@ -252,8 +331,8 @@ impl State for PlanState {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put_len(out, self.0.len());
-        for slot in &self.0 {
+        put_len(out, self.slots.len());
+        for slot in &self.slots {
             match slot {
                 Ok(state) => {
                     put_u8(out, 0);
@@ -268,7 +347,7 @@ impl State for PlanState {
     }
 
     fn size(&self) -> usize {
-        self.0.iter().map(|s| s.as_ref().map_or(64, |s| s.size())).sum()
+        self.slots.iter().map(|s| s.as_ref().map_or(64, |s| s.size())).sum()
     }
 }
 
@@ -277,6 +356,7 @@ impl State for PlanState {
 pub struct Measurements {
     plan: u64,
     outputs: Vec<Result<Box<dyn Any + Send + Sync>, Arc<Error>>>,
+    settled: Vec<Settled>,
 }
 
 impl Measurements {
@@ -297,6 +377,16 @@ impl Measurements {
             }
             None => Err(Error::invalid("handle", "one of this plan", handle.index)),
         }
+    }
+
+    /// How much of the measurement was settled from what the source knew, without reading a row.
+    /// Of states that came from another process it is not known, and counts as nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a handle of another plan.
+    pub fn settled<T>(&self, handle: &Handle<T>) -> Result<Settled> {
+        let own = self.settled.get(handle.index).filter(|_| handle.plan == self.plan);
+        own.copied().ok_or_else(|| Error::invalid("handle", "one of this plan", "one of another"))
     }
 }
 
@@ -349,6 +439,7 @@ trait ErasedAnalyzer: Debug + Send + Sync {
     fn columns(&self) -> Vec<String>;
     fn start(&self) -> Box<dyn ErasedState>;
     fn update(&self, state: &mut dyn ErasedState, rows: &Rows<'_>) -> Result<()>;
+    fn settle(&self, state: &mut dyn ErasedState, statistics: &Statistics) -> Result<bool>;
     fn finish(&self, state: Box<dyn ErasedState>) -> Result<Box<dyn Any + Send + Sync>>;
     fn decode(&self, bytes: &mut &[u8]) -> Result<Box<dyn ErasedState>>;
     fn description(&self) -> Option<Description>;
@@ -369,6 +460,13 @@ where
     fn update(&self, state: &mut dyn ErasedState, rows: &Rows<'_>) -> Result<()> {
         match state.as_any_mut().downcast_mut() {
             Some(state) => Analyzer::update(self, state, rows),
+            None => Err(foreign::<A>()),
+        }
+    }
+
+    fn settle(&self, state: &mut dyn ErasedState, statistics: &Statistics) -> Result<bool> {
+        match state.as_any_mut().downcast_mut() {
+            Some(state) => Analyzer::settle(self, state, statistics),
             None => Err(foreign::<A>()),
         }
     }

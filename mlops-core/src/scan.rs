@@ -1,21 +1,27 @@
 //! One pass over a source feeds any number of measurements.
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use rayon::prelude::*;
 
 use crate::rows::Names;
 use crate::source::check_columns;
-use crate::{Analyzer, Cancel, DataSource, OnProgress, Partition, Progress, Result, Rows, State};
+use crate::{
+    Analyzer, Cancel, DataSource, OnProgress, Partition, Plan, PlanState, Progress, Result, Rows,
+    State, Statistics,
+};
 
 /// A pass over a source: its options, then [`run`](Self::run).
 ///
 /// Partitions are read in parallel on the caller's rayon pool; only the columns that the analyzer
-/// asks for are read, each decoded once; the states are merged. The result is the same bits for
-/// any number of threads, batch size and partitioning.
+/// asks for are read, each decoded once; the states are merged. A partition of which the source
+/// knows enough without reading it ([`DataSource::statistics`]) is not read; of a plan only the
+/// members that need its rows see them. The result is the same bits for any number of threads,
+/// batch size and partitioning, read or settled.
 ///
 /// ```
 /// use arrow::array::Int32Array;
@@ -34,6 +40,7 @@ pub struct Scan<'a> {
     batch_size: usize,
     progress: Option<&'a dyn OnProgress>,
     cancel: Option<&'a Cancel>,
+    statistics: bool,
 }
 
 impl std::fmt::Debug for Scan<'_> {
@@ -51,7 +58,13 @@ impl<'a> Scan<'a> {
 
     /// A scan of this source.
     pub fn new(source: &'a dyn DataSource) -> Self {
-        Self { source, batch_size: Self::BATCH_SIZE, progress: None, cancel: None }
+        Self {
+            source,
+            batch_size: Self::BATCH_SIZE,
+            progress: None,
+            cancel: None,
+            statistics: true,
+        }
     }
 
     /// Reads batches of at most this many rows (at least 1).
@@ -72,6 +85,14 @@ impl<'a> Scan<'a> {
     #[must_use]
     pub fn cancel(mut self, cancel: &'a Cancel) -> Self {
         self.cancel = Some(cancel);
+        self
+    }
+
+    /// Reads every row, whatever the source says that it knows: a footer that lies is found out
+    /// only so.
+    #[must_use]
+    pub fn without_statistics(mut self) -> Self {
+        self.statistics = false;
         self
     }
 
@@ -143,6 +164,7 @@ impl<'a> Scan<'a> {
     /// Measures all rows and shows each batch, with *all* columns, to `each`: one batch after the
     /// other, in the order of the rows. For what must see rows in their order, as writing the good
     /// ones to one file and the bad ones to another.
+    /// All rows are read, whatever the source knows.
     ///
     /// # Errors
     /// As [`run`](Self::run), and those of `each`.
@@ -154,13 +176,22 @@ impl<'a> Scan<'a> {
         let pass = Pass::new(self, None)?;
         let mut state = pass.checked(analyzer)?;
         for partition in 0..pass.partitions.len() {
-            pass.read(partition, |rows| {
+            pass.read(partition, &pass.all, |rows| {
                 analyzer.update(&mut state, rows)?;
                 each(rows)
             })?;
         }
         analyzer.finish(state)
     }
+}
+
+/// The analyzer as a plan, whose members settle each by itself.
+fn as_plan<'s, A: Analyzer>(
+    analyzer: &'s A,
+    state: &'s mut A::State,
+) -> Option<(&'s Plan, &'s mut PlanState)> {
+    let plan = (analyzer as &dyn Any).downcast_ref()?;
+    (state as &mut dyn Any).downcast_mut().map(|state| (plan, state))
 }
 
 /// The sum where all is known; what partitions say may be anything.
@@ -172,21 +203,25 @@ fn total(mut parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
 struct Pass<'a> {
     scan: Scan<'a>,
     partitions: Vec<Partition>,
-    projection: Option<Vec<usize>>,
-    /// The columns that are read.
-    schema: SchemaRef,
-    names: Names,
+    whole: SchemaRef,
+    all: Arc<Columns>,
+    /// For the members of a plan that a partition's statistics did not settle.
+    some: Mutex<HashMap<Vec<bool>, Arc<Columns>>>,
     rows: AtomicU64,
     bytes: AtomicU64,
     done: AtomicU64,
     total: Progress,
 }
 
-impl<'a> Pass<'a> {
-    /// With the columns that are asked for *and* there: one that is missing is the analyzer's
-    /// error when it first looks, so that one bad member of a plan leaves the others alone.
-    fn new(scan: Scan<'a>, columns: Option<Vec<String>>) -> Result<Self> {
-        let whole = scan.source.schema();
+/// The columns that are read.
+struct Columns {
+    projection: Option<Vec<usize>>,
+    schema: SchemaRef,
+    names: Names,
+}
+
+impl Columns {
+    fn of(columns: Option<Vec<String>>, whole: &SchemaRef) -> Result<Self> {
         let projection = columns.map(|mut columns| {
             columns.sort();
             columns.dedup();
@@ -198,7 +233,25 @@ impl<'a> Pass<'a> {
             Some(columns) => Arc::new(whole.project(columns)?),
             None => whole.clone(),
         };
-        let names = Names::projected(&schema, &whole);
+        let names = Names::projected(&schema, whole);
+        Ok(Self { projection, schema, names })
+    }
+}
+
+/// What is left to be read of a partition.
+enum Rest {
+    Nothing,
+    All,
+    /// For the members of a plan that are not settled.
+    Members(Vec<bool>, Arc<Columns>),
+}
+
+impl<'a> Pass<'a> {
+    /// With the columns that are asked for *and* there: one that is missing is the analyzer's
+    /// error when it first looks, so that one bad member of a plan leaves the others alone.
+    fn new(scan: Scan<'a>, columns: Option<Vec<String>>) -> Result<Self> {
+        let whole = scan.source.schema();
+        let all = Arc::new(Columns::of(columns, &whole)?);
         let partitions = scan.source.partitions()?;
         let total = Progress {
             rows_total: total(partitions.iter().map(|p| p.rows)),
@@ -209,9 +262,9 @@ impl<'a> Pass<'a> {
         Ok(Self {
             scan,
             partitions,
-            projection,
-            schema,
-            names,
+            whole,
+            all,
+            some: Mutex::default(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             done: AtomicU64::new(0),
@@ -221,9 +274,9 @@ impl<'a> Pass<'a> {
 
     /// A state that has looked at the columns, which are thus checked on an empty source, too.
     fn checked<A: Analyzer>(&self, analyzer: &A) -> Result<A::State> {
-        let nothing = arrow::array::RecordBatch::new_empty(self.schema.clone());
+        let nothing = arrow::array::RecordBatch::new_empty(self.all.schema.clone());
         let mut state = analyzer.start();
-        analyzer.update(&mut state, &Rows::of(&nothing, self.names.clone(), "", 0))?;
+        analyzer.update(&mut state, &Rows::of(&nothing, self.all.names.clone(), "", 0))?;
         Ok(state)
     }
 
@@ -238,7 +291,7 @@ impl<'a> Pass<'a> {
                 || None,
                 |state: Option<A::State>, partition| {
                     let mut state = state.unwrap_or_else(|| analyzer.start());
-                    self.read(partition, |rows| analyzer.update(&mut state, rows))?;
+                    self.take_in(partition, analyzer, &mut state)?;
                     Ok::<_, crate::Error>(Some(state))
                 },
             )
@@ -268,10 +321,87 @@ impl<'a> Pass<'a> {
         };
     }
 
-    fn read(&self, index: usize, mut each: impl FnMut(&Rows<'_>) -> Result<()>) -> Result<()> {
+    /// A partition: what is known of it, and for whom that is not enough its rows.
+    fn take_in<A: Analyzer>(&self, index: usize, analyzer: &A, state: &mut A::State) -> Result<()> {
+        match self.settle(index, analyzer, state)? {
+            Rest::Nothing => {
+                self.pass_over(index);
+                Ok(())
+            }
+            Rest::All => self.read(index, &self.all, |rows| analyzer.update(state, rows)),
+            Rest::Members(left, columns) => self.read(index, &columns, |rows| {
+                if let Some((plan, state)) = as_plan(analyzer, state) {
+                    plan.update_some(state, rows, |member| left[member]);
+                }
+                Ok(())
+            }),
+        }
+    }
+
+    fn settle<A: Analyzer>(
+        &self,
+        index: usize,
+        analyzer: &A,
+        state: &mut A::State,
+    ) -> Result<Rest> {
+        if !self.scan.statistics {
+            return Ok(Rest::All);
+        }
+        if let Some(cancel) = self.scan.cancel {
+            cancel.check()?;
+        }
+        let projection = self.all.projection.as_deref();
+        let Some(known) = self.scan.source.statistics(index, projection)? else {
+            return Ok(Rest::All);
+        };
+        self.settle_from(&known, analyzer, state)
+    }
+
+    fn settle_from<A: Analyzer>(
+        &self,
+        known: &Statistics,
+        analyzer: &A,
+        state: &mut A::State,
+    ) -> Result<Rest> {
+        let Some((plan, state)) = as_plan(analyzer, state) else {
+            return Ok(if analyzer.settle(state, known)? { Rest::Nothing } else { Rest::All });
+        };
+        let left: Vec<bool> = plan.settle_each(state, known).iter().map(|done| !done).collect();
+        if !left.contains(&true) {
+            return Ok(Rest::Nothing);
+        }
+        if !left.contains(&false) {
+            return Ok(Rest::All);
+        }
+        let mut some = self.some.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(columns) = some.get(&left) {
+            let columns = columns.clone();
+            return Ok(Rest::Members(left, columns));
+        }
+        let columns = Columns::of(Some(plan.columns_of(|member| left[member])), &self.whole)?;
+        let columns = Arc::new(columns);
+        some.insert(left.clone(), columns.clone());
+        Ok(Rest::Members(left, columns))
+    }
+
+    /// A partition that needs no reading.
+    fn pass_over(&self, index: usize) {
         let partition = &self.partitions[index];
-        let mut batches =
-            self.scan.source.read(index, self.projection.as_deref(), self.scan.batch_size)?;
+        self.rows.fetch_add(partition.rows.unwrap_or(0), Ordering::Relaxed);
+        self.bytes.fetch_add(partition.bytes.unwrap_or(0), Ordering::Relaxed);
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        columns: &Columns,
+        mut each: impl FnMut(&Rows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let partition = &self.partitions[index];
+        let projection = columns.projection.as_deref();
+        let mut batches = self.scan.source.read(index, projection, self.scan.batch_size)?;
         let mut at = partition.first_row;
         let mut counted = 0;
         loop {
@@ -280,9 +410,9 @@ impl<'a> Pass<'a> {
             }
             let Some(batch) = batches.next() else { break };
             let batch = batch?;
-            check_columns(&self.schema, batch.schema_ref())
+            check_columns(&columns.schema, batch.schema_ref())
                 .map_err(|e| e.within(format!("{}, from row {at}", partition.origin)))?;
-            each(&Rows::of(&batch, self.names.clone(), &partition.origin, at))?;
+            each(&Rows::of(&batch, columns.names.clone(), &partition.origin, at))?;
             at = at.saturating_add(batch.num_rows() as u64);
             if self.scan.progress.is_some() {
                 self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

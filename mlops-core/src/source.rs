@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
 
-use crate::{Analyzer, Digest, Error, Result, Scan};
+use crate::{Analyzer, Digest, Error, Result, Scan, Statistics};
 
 /// A piece of a source that can be read on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,9 @@ impl Iterator for Batches {
 ///   used again as long as it stays. A source that gives other rows or other values than the one
 ///   below it does not pass that one's fingerprint on.
 ///
+/// - `statistics` hold for the rows that `read` gives, not for more or fewer of them. A source that
+///   gives some of the rows, or other values, of the one below it does not pass that one's on.
+///
 /// [`conformance::data_source`](crate::conformance::data_source) tests all of this.
 pub trait DataSource: Debug + Send + Sync + 'static {
     /// The columns.
@@ -139,6 +142,21 @@ pub trait DataSource: Debug + Send + Sync + 'static {
         let _ = origin;
         None
     }
+
+    /// What is known of the rows of one piece without reading them, of the columns of `projection`
+    /// or all: what it says is true of exactly the rows that `read` would give. `None`, unless a
+    /// source knows better.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read): a piece that is no longer what it was.
+    fn statistics(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+    ) -> Result<Option<Statistics>> {
+        let _ = (partition, projection);
+        Ok(None)
+    }
 }
 
 macro_rules! forward {
@@ -164,6 +182,14 @@ macro_rules! forward {
 
             fn fingerprint(&self, origin: &str) -> Option<Digest> {
                 (**self).fingerprint(origin)
+            }
+
+            fn statistics(
+                &self,
+                partition: usize,
+                projection: Option<&[usize]>,
+            ) -> Result<Option<Statistics>> {
+                (**self).statistics(partition, projection)
             }
         }
     )*};

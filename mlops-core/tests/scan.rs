@@ -10,10 +10,12 @@ use mlops_core::arrow::array::{
     StringViewArray, TimestampMillisecondArray, UInt64Array,
 };
 use mlops_core::arrow::datatypes::SchemaRef;
+use mlops_core::bytes::state_to_bytes;
 use mlops_core::states::{NumericSummary, RowCount};
 use mlops_core::{
     Analyzer, Batches, Cancel, Categories, DataSource, DataSourceExt, Error, MemorySource,
-    Partition, Progress, Result, Rows, Scan, State, batch, conformance, to_numbers,
+    Partition, Plan, Progress, Result, Rows, Scan, Settled, State, Statistics, batch, conformance,
+    to_numbers,
 };
 
 fn rows(n: i64) -> RecordBatch {
@@ -140,6 +142,90 @@ fn only_the_columns_that_are_asked_for_are_read() {
     watch.measure(&(NumericSummary::new("a"), RowCount)).unwrap();
     watch.measure(&RowCount).unwrap();
     assert_eq!(*watch.1.lock().unwrap(), [Some(vec![0]), Some(vec![])]);
+}
+
+/// Knows how many rows there are, and tells what is read of it.
+#[derive(Debug)]
+struct Counted(Watch);
+impl DataSource for Counted {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        self.0.partitions()
+    }
+    fn read(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+        batch_size: usize,
+    ) -> Result<Batches> {
+        self.0.read(partition, projection, batch_size)
+    }
+    fn statistics(&self, partition: usize, _: Option<&[usize]>) -> Result<Option<Statistics>> {
+        // Of the last nothing is known.
+        let partitions = self.partitions()?;
+        let rows = partitions.get(partition).and_then(|p| p.rows);
+        Ok((partition + 1 < partitions.len()).then(|| Statistics::new(rows.unwrap_or(0))))
+    }
+}
+
+#[test]
+fn what_is_settled_is_not_read() {
+    let pieces = [rows(5), rows(3), rows(2)];
+    let memory = MemorySource::new(rows(1).schema(), pieces).unwrap();
+    let source: Arc<dyn DataSource> = Arc::new(Counted(Watch(memory.clone(), Mutex::default())));
+    conformance::data_source(&source);
+    let counted = Counted(Watch(memory.clone(), Mutex::default()));
+    let reads = || std::mem::take(&mut *counted.0.1.lock().unwrap());
+    // One by itself, several, a plan in a plan.
+    assert_eq!(counted.measure(&RowCount).unwrap(), 10);
+    assert_eq!(reads(), [Some(vec![])]);
+    assert_eq!(counted.measure(&(RowCount, RowCount)).unwrap(), (10, 10));
+    assert_eq!(reads(), [Some(vec![])]);
+    assert_eq!(counted.measure(&(RowCount, NumericSummary::new("a"))).unwrap().0, 10);
+    assert_eq!(reads(), [Some(vec![0]), Some(vec![0]), Some(vec![0])]);
+    let mut inner = Plan::new();
+    let inner_rows = inner.add(RowCount);
+    let mut plan = Plan::new();
+    let (inner, n) = (plan.add(inner), plan.add(RowCount));
+    let measured = counted.measure(&plan).unwrap();
+    assert_eq!(*measured.get(&inner).unwrap().get(&inner_rows).unwrap(), 10);
+    let settled = measured.settled(&n).unwrap();
+    assert_eq!((settled.partitions, settled.rows), (2, 8));
+    assert_eq!(measured.settled(&inner).unwrap(), settled);
+    assert_eq!(reads(), [Some(vec![])]);
+
+    // Those that are left see their own columns only; the result is the same bits.
+    let mut plan = Plan::new();
+    let (n, a) = (plan.add(RowCount), plan.add(NumericSummary::new("a")));
+    let missing = plan.add(NumericSummary::new("z"));
+    let seen = Mutex::new(Progress::default());
+    let listen = |p: &Progress| *seen.lock().unwrap() = *p;
+    let measured = counted.scan().on_progress(&listen).run(&plan).unwrap();
+    assert_eq!(reads(), [Some(vec![0]), Some(vec![0]), Some(vec![0])]);
+    assert_eq!((*measured.get(&n).unwrap(), measured.get(&a).unwrap().rows), (10, 10));
+    assert!(measured.get(&missing).is_err());
+    assert_eq!(measured.settled(&n).unwrap(), settled);
+    assert_eq!(measured.settled(&a).unwrap(), Settled::default());
+    let bits = |scan: Scan<'_>| state_to_bytes(&plan, &scan.state(&plan).unwrap()).unwrap();
+    let read = bits(memory.scan());
+    assert_eq!(bits(counted.scan()), read);
+    assert_eq!(bits(counted.scan().without_statistics()), read);
+    assert_eq!(bits(source.scan()), read);
+    let by_itself = counted.scan().without_statistics().run(&plan).unwrap();
+    assert_eq!(by_itself.settled(&n).unwrap(), Settled::default());
+    assert!(by_itself.settled(&inner).is_err(), "a handle of another plan");
+    drop(reads());
+    // What is settled counts as progress.
+    let seen = Mutex::new(Progress::default());
+    let listen = |p: &Progress| *seen.lock().unwrap() = *p;
+    counted.scan().on_progress(&listen).run(&RowCount).unwrap();
+    let seen = *seen.lock().unwrap();
+    assert_eq!((seen.rows, seen.partitions), (10, 3));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    assert!(counted.scan().cancel(&cancel).run(&RowCount).unwrap_err().is_cancelled());
 }
 
 #[test]

@@ -3,9 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
-use mlops_core::{DataSource, DataSourceExt, Digest, MemorySource, arrow, batch, conformance};
-use mlops_data::{ParquetSink, ParquetSource, Prune, Sink, write_all};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Date64Array, Decimal128Array,
+    Decimal256Array, DictionaryArray, DurationSecondArray, Float32Array, Float64Array, Int8Array,
+    Int64Array, IntervalYearMonthArray, ListArray, NullArray, RecordBatch, StringArray,
+    StringViewArray, StructArray, Time32SecondArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt8Array, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Int8Type, Int64Type, i256};
+use mlops_core::states::RowCount;
+use mlops_core::{
+    DataSource, DataSourceExt, Digest, MemorySource, Plan, arrow, batch, conformance,
+};
+use mlops_data::{
+    FilesSource, Filtered, ParquetSink, ParquetSource, Projected, Prune, Sink, write_all,
+};
 use proptest::prelude::*;
 
 fn rows(n: i64) -> RecordBatch {
@@ -110,4 +124,125 @@ proptest! {
             }
         }
     }
+}
+
+/// A column of every type whose bounds could be told wrongly, in row groups of 16 rows.
+fn awkward() -> RecordBatch {
+    let n = 96_i64;
+    let some = |i: i64| (i % 7 != 0 && !(16..32).contains(&i)).then_some(i);
+    let floats = [1.5, f64::NAN, -0.0, 0.0, f64::NEG_INFINITY, 1e300, f64::INFINITY, -5e-324];
+    let long = |i: i64| format!("{}é{i}", "z".repeat(80 + i as usize % 3));
+    let structs = StructArray::from(vec![(
+        Arc::new(Field::new("x", DataType::Int64, true)),
+        Arc::new((0..n).map(some).collect::<Int64Array>()) as ArrayRef,
+    )]);
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(
+        (0..n).map(|i| some(i).map(|i| vec![Some(i), None])),
+    );
+    batch! {
+        "int" => (0..n).map(|i| some(i).map(|i| (i - 40) * 1_000_000_007)).collect::<Int64Array>(),
+        "whole" => Int64Array::from_iter_values((0..n).map(|i| i % 10 - 5)),
+        "tiny" => (0..n).map(|i| some(i).map(|i| (i - 50) as i8)).collect::<Int8Array>(),
+        "byte" => (0..n).map(|i| some(i).map(|i| (i * 3) as u8)).collect::<UInt8Array>(),
+        "uint32" => (0..n).map(|i| some(i).map(|i| u32::MAX / 96 * i as u32)).collect::<UInt32Array>(),
+        "uint" => (0..n).map(|i| some(i).map(|i| u64::MAX / 96 * i as u64)).collect::<UInt64Array>(),
+        "float" => (0..n).map(|i| some(i).map(|i| floats[i as usize % 8])).collect::<Float64Array>(),
+        "calm" => (0..n).map(|i| some(i).map(|i| i as f64 / 3.0 - 9.0)).collect::<Float64Array>(),
+        "single" => (0..n).map(|i| some(i).map(|i| floats[i as usize % 8] as f32)).collect::<Float32Array>(),
+        "nan" => Float64Array::from(vec![f64::NAN; 96]),
+        "bool" => (0..n).map(|i| some(i).map(|i| i > 50)).collect::<BooleanArray>(),
+        "short" => (0..n).map(|i| some(i).map(|i| format!("é{i}"))).collect::<StringArray>(),
+        "long" => (0..n).map(|i| some(i).map(long)).collect::<StringArray>(),
+        "view" => (0..n).map(|i| some(i).map(long)).collect::<StringViewArray>(),
+        "coded" => (0..n).map(|i| some(i).map(|i| ["b", "a", "c"][i as usize % 3])).collect::<DictionaryArray<Int8Type>>(),
+        "bytes" => (0..n).map(|i| some(i).map(|i| vec![255 - i as u8; 70])).collect::<BinaryArray>(),
+        "price" => (0..n).map(|i| some(i).map(|i| i128::from(i - 60) * 1_000)).collect::<Decimal128Array>().with_precision_and_scale(9, 2).unwrap(),
+        "large" => (0..n).map(|i| some(i).map(|i| i128::from(i - 60) << 70)).collect::<Decimal128Array>(),
+        "huge" => (0..n).map(|i| some(i).map(|i| i256::from_i128(i128::from(i - 60) << 70))).collect::<Decimal256Array>(),
+        "day" => (0..n).map(|i| some(i).map(|i| i as i32 - 70)).collect::<Date32Array>(),
+        "date" => (0..n).map(|i| some(i).map(|i| (i - 70) * 86_400_000)).collect::<Date64Array>(),
+        "second" => (0..n).map(|i| some(i).map(|i| i - 70)).collect::<TimestampSecondArray>(),
+        "nano" => (0..n).map(|i| some(i).map(|i| i - 70)).collect::<TimestampNanosecondArray>().with_timezone("+02:00"),
+        "time" => (0..n).map(|i| some(i).map(|i| i as i32 * 7)).collect::<Time32SecondArray>(),
+        "took" => (0..n).map(|i| some(i).map(|i| i - 60)).collect::<DurationSecondArray>(),
+        "months" => (0..n).map(|i| some(i).map(|i| i as i32)).collect::<IntervalYearMonthArray>(),
+        "none" => Int64Array::new_null(96),
+        "null" => NullArray::new(96),
+        "struct" => structs,
+        "list" => lists,
+    }
+    .unwrap()
+}
+
+#[test]
+fn what_a_footer_says_holds_for_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("awkward.parquet");
+    let batch = awkward();
+    let sink = ParquetSink::with_row_groups(&path, batch.schema(), 16).unwrap();
+    write_all(&MemorySource::from(batch.clone()), Box::new(sink)).unwrap();
+    let source = ParquetSource::open(&path).unwrap();
+    conformance::data_source(&source);
+    // Row group by row group, as pruning leaves them.
+    for at in [-5, 0, 4] {
+        let bound = Prune::equal("whole", &Int64Array::from(vec![at]));
+        conformance::data_source(&ParquetSource::pruned(&path, &[bound]).unwrap());
+    }
+    let known = source.statistics(0, None).unwrap().unwrap();
+    assert_eq!(known.rows(), 96);
+    let column = |name: &str| known.column(name).unwrap();
+    for name in [
+        "int", "tiny", "byte", "uint32", "uint", "bool", "price", "large", "day", "nano", "time",
+        "short",
+    ] {
+        let known = column(name);
+        let nulls = batch.column_by_name(name).unwrap().null_count() as u64;
+        assert_eq!(known.null_count, Some(nulls), "{name}");
+        assert!(known.min.as_ref().unwrap().exact && known.max.as_ref().unwrap().exact, "{name}");
+    }
+    for name in ["calm", "view", "coded"] {
+        assert!(column(name).min.is_some() && column(name).max.is_some(), "{name}");
+    }
+    // A text that was cut is a bound, but nobody's value.
+    assert!(!column("long").max.as_ref().unwrap().exact);
+    // No value, no bound; nothing but NaN, no bound, and no null either.
+    let none = column("none");
+    assert_eq!((none.null_count, none.min.is_none(), none.max.is_none()), (Some(96), true, true));
+    let nan = column("nan");
+    assert_eq!((nan.null_count, nan.min.is_none(), nan.max.is_none()), (Some(0), true, true));
+    assert!(known.column("struct").is_none() && known.column("list").is_none());
+    assert!(known.column("no such").is_none());
+    // Only what is asked for.
+    let some = source.statistics(0, Some(&[1])).unwrap().unwrap();
+    assert!(some.column("whole").is_some() && some.column("int").is_none());
+
+    // Another file by now: nothing is known of it.
+    let counted = source.measure(&RowCount).unwrap();
+    assert_eq!(counted, 96);
+    let mut plan = Plan::new();
+    let n = plan.add(RowCount);
+    let measured = source.measure(&plan).unwrap();
+    assert_eq!(measured.settled(&n).unwrap().rows, 96);
+    std::fs::write(&path, "another").unwrap();
+    assert!(source.measure(&RowCount).unwrap_err().to_string().contains("awkward"));
+}
+
+#[test]
+fn narrowed_sources_know_what_is_still_true() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), 50, 10);
+    std::fs::copy(&path, dir.path().join("more.parquet")).unwrap();
+    let files: Arc<dyn DataSource> = Arc::new(FilesSource::open(dir.path()).unwrap());
+    conformance::data_source(&files);
+    let known = files.statistics(1, None).unwrap().unwrap();
+    assert_eq!((known.rows(), known.column("x").unwrap().null_count), (50, Some(10)));
+    let projected = Projected::to(files.clone(), &["x"]).unwrap();
+    conformance::data_source(&projected);
+    let known = projected.statistics(0, Some(&[0])).unwrap().unwrap();
+    assert!(known.column("x").is_some() && known.column("id").is_none());
+    assert!(projected.statistics(0, Some(&[1])).is_err());
+    let some = Filtered::new(files, "some", &["x"], |r| Ok(vec![false; r.len()].into())).unwrap();
+    conformance::data_source(&some);
+    assert!(some.statistics(0, None).unwrap().is_none());
+    assert_eq!(some.measure(&RowCount).unwrap(), 0);
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{add_count, put_u64, take_count};
-use crate::{Analyzer, Description, Result, Rows, State};
+use crate::{Analyzer, Description, Result, Rows, State, Statistics};
 
 /// The number of rows, null or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ impl Analyzer for RowCount {
     fn update(&self, state: &mut u64, rows: &Rows<'_>) -> Result<()> {
         *state += rows.len() as u64;
         Ok(())
+    }
+
+    fn settle(&self, state: &mut u64, statistics: &Statistics) -> Result<bool> {
+        add_count(state, statistics.rows());
+        Ok(true)
     }
 
     fn finish(&self, state: u64) -> Result<u64> {

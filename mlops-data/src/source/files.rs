@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result, Statistics};
 
 use super::csv::{CsvOptions, CsvSource};
 use super::ipc::IpcSource;
@@ -138,6 +138,16 @@ impl FilesSource {
         Ok(Self { schema, files, starts, by_origin })
     }
 
+    /// The file of a partition, and the partition's number there.
+    fn place(&self, partition: usize) -> Result<(&dyn DataSource, usize)> {
+        // Of files that start at the same number all but the last are empty.
+        let file = self.starts.partition_point(|start| *start <= partition);
+        let Some(file) = file.checked_sub(1) else {
+            return Err(Error::invalid("partition", "one of 0", partition));
+        };
+        Ok((&*self.files[file].1, partition - self.starts[file]))
+    }
+
     /// The files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())
@@ -228,12 +238,17 @@ impl DataSource for FilesSource {
         projection: Option<&[usize]>,
         batch_size: usize,
     ) -> Result<Batches> {
-        // Of files that start at the same number all but the last are empty.
-        let file = self.starts.partition_point(|start| *start <= partition);
-        let Some(file) = file.checked_sub(1) else {
-            return Err(Error::invalid("partition", "one of 0", partition));
-        };
-        self.files[file].1.read(partition - self.starts[file], projection, batch_size)
+        let (source, partition) = self.place(partition)?;
+        source.read(partition, projection, batch_size)
+    }
+
+    fn statistics(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+    ) -> Result<Option<Statistics>> {
+        let (source, partition) = self.place(partition)?;
+        source.statistics(partition, projection)
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {

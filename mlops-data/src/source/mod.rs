@@ -10,6 +10,7 @@ mod infer;
 mod ipc;
 mod narrow;
 mod parquet;
+mod parquet_statistics;
 mod stamp;
 
 pub(crate) use civil::timestamp;

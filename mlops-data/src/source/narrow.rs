@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Digest, Error, Names, Partition, Result, Rows, Scan};
+use mlops_core::{
+    Batches, DataSource, Digest, Error, Names, Partition, Result, Rows, Scan, Statistics,
+};
 use rayon::prelude::*;
 
 /// Some columns of a source. The others are never read.
@@ -53,6 +55,16 @@ impl Projected {
         let schema = Arc::new(source.schema().project(&columns)?);
         Ok(Self { source, columns, schema })
     }
+
+    /// These columns where they stand in the source below.
+    fn below(&self, projection: Option<&[usize]>) -> Result<Vec<usize>> {
+        let Some(wanted) = projection else { return Ok(self.columns.clone()) };
+        let place = |i: usize| {
+            let expected = || format!("one of {}", self.columns.len());
+            self.columns.get(i).copied().ok_or_else(|| Error::invalid("column", expected(), i))
+        };
+        wanted.iter().map(|&i| place(i)).collect()
+    }
 }
 
 fn index(source: &dyn DataSource, column: &str) -> Result<usize> {
@@ -78,18 +90,15 @@ impl DataSource for Projected {
         projection: Option<&[usize]>,
         batch_size: usize,
     ) -> Result<Batches> {
-        let columns = match projection {
-            None => self.columns.clone(),
-            Some(wanted) => wanted
-                .iter()
-                .map(|&i| {
-                    self.columns.get(i).copied().ok_or_else(|| {
-                        Error::invalid("column", format!("one of {}", self.columns.len()), i)
-                    })
-                })
-                .collect::<Result<_>>()?,
-        };
-        self.source.read(partition, Some(&columns), batch_size)
+        self.source.read(partition, Some(&self.below(projection)?), batch_size)
+    }
+
+    fn statistics(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+    ) -> Result<Option<Statistics>> {
+        self.source.statistics(partition, Some(&self.below(projection)?))
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {

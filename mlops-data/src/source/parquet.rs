@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch, Scalar};
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result};
+use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result, Statistics};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::contain::contain;
+use super::parquet_statistics::column;
 use super::stamp::Stamp;
 
 /// A bound on a column, by which row groups that can't hold a matching row are passed over.
@@ -288,6 +289,35 @@ impl DataSource for ParquetSource {
                 .map_err(|e| Error::other(path.display().to_string(), e))
         })?;
         Ok(Batches::new(Reader { batches: Some(reader), path, order, left: part.rows }))
+    }
+
+    /// What the footer says of the part's row groups: of columns that are not nested, in an order
+    /// that is defined. The footer is believed; a part that is settled by it is not read.
+    fn statistics(
+        &self,
+        partition: usize,
+        projection: Option<&[usize]>,
+    ) -> Result<Option<Statistics>> {
+        let Some(part) = self.parts.get(partition) else { return Ok(None) };
+        // What is known of the file that was opened is nothing that is known of another.
+        if !self.stamp.is_untouched(&self.path)? {
+            return Ok(None);
+        }
+        let schema = self.schema();
+        let columns: Vec<usize> = match projection {
+            Some(columns) => columns.to_vec(),
+            None => (0..schema.fields().len()).collect(),
+        };
+        let mut known = Statistics::new(part.rows);
+        for root in columns {
+            let Some(field) = schema.fields().get(root) else { continue };
+            let groups = &part.groups;
+            let found = contain(&self.path, || Ok(column(&self.metadata, root, field, groups)))?;
+            if let Some(found) = found {
+                known = known.with_column(field.name(), found);
+            }
+        }
+        Ok(Some(known))
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {

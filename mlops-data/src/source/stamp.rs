@@ -43,6 +43,14 @@ impl Stamp {
         Some(Digest::of(format!("{} bytes, {times:?}, {reading}", self.len)))
     }
 
+    /// Whether nothing at all was done to the file: what its footer said then is what it says.
+    ///
+    /// # Errors
+    /// As [`reopen`](Self::reopen), for a file that is another by its length or time.
+    pub(crate) fn is_untouched(&self, path: &Path) -> Result<bool> {
+        Ok(Self::of(path, &self.reopen(path)?)?.status == self.status)
+    }
+
     /// Opens the file again, if it is still the same.
     pub(crate) fn reopen(&self, path: &Path) -> Result<File> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
