@@ -1,46 +1,20 @@
 //! From what an expression says to what is done about it on data of one schema: names become
 //! places, literals take the types of what they stand beside, and what has no meaning is an error.
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use mlops_core::{Error, Result};
 use regex::RegexBuilder;
 
 use super::ast::{Comparison, Expr, Function, Literal, Operator, Target};
-use super::kind::{Clock, Kind, Slot, Sort, Zone};
+use super::kind::{Kind, Slot, Sort, Zone};
 use super::like::Like;
+use super::literal::{constant, decimal_floor, float_test, power, whole_test};
+use super::node::{Node, code};
 use super::scalar::{Conversion, Datum};
 use super::test::{Members, Test, float_bits};
 
 /// The most bytes that a compiled pattern may take.
 const PATTERN_BYTES: usize = 1 << 20;
-
-/// A step of the evaluation.
-#[derive(Clone, Debug)]
-pub(super) enum Node {
-    /// The slot of this number.
-    Column(usize),
-    Const(Datum<'static>),
-    /// The value of the enclosing `With` of this number, counted from the outermost.
-    Local(usize),
-    /// A value that is wanted more than once, and what is made of it.
-    With(Box<Node>, Box<Node>),
-    Not(Box<Node>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    IsNull(Box<Node>),
-    /// Whether it is surely this.
-    Is(Box<Node>, bool),
-    Test(Box<Node>, Test),
-    Compare(Comparison, Box<Node>, Box<Node>),
-    Convert(Conversion, Box<Node>),
-    Reckon(Operator, Kind, Box<Node>, Box<Node>),
-    Case(Kind, Vec<(Node, Node)>, Box<Node>),
-    Call(Function, Kind, Vec<Node>),
-    DatePart(Function, Clock, Box<Node>),
-    Cast(Kind, Target, Box<Node>),
-    /// Of a dictionary, once for each of its values.
-    Coded(usize, Box<Node>),
-}
 
 /// A part of an expression with its meaning.
 #[derive(Clone, Debug)]
@@ -497,75 +471,6 @@ fn negate(node: Node, negated: bool) -> Node {
     if negated { Node::Not(Box::new(node)) } else { node }
 }
 
-/// A literal where nothing else decides on its type.
-fn constant(literal: &Literal) -> Datum<'static> {
-    match literal {
-        Literal::Null => Datum::Null,
-        Literal::Bool(v) => Datum::Bool(*v),
-        Literal::Int(v) => match (i64::try_from(*v), u64::try_from(*v)) {
-            (Ok(v), _) => Datum::Int(v),
-            (_, Ok(v)) => Datum::UInt(v),
-            _ => Datum::Null,
-        },
-        Literal::Float(v) => Datum::Float(*v),
-        Literal::Text(v) => Datum::Text(v.clone().into()),
-        Literal::Date(text) | Literal::Timestamp(text) => {
-            let Kind::Time(clock) = Kind::of_literal(literal) else { return Datum::Null };
-            let count = clock.count(text).and_then(|(count, _)| i64::try_from(count).ok());
-            count.map_or(Datum::Null, Datum::Int)
-        }
-    }
-}
-
-fn power(scale: i8) -> i128 {
-    10_i128.saturating_pow(u32::try_from(scale).unwrap_or(0))
-}
-
-/// The comparison with a number, given the whole number at or below it.
-fn whole_test(op: Comparison, floor: i128, exact: bool) -> Test {
-    match (op, exact) {
-        (_, true) => Test::Whole(op, floor),
-        (Comparison::Lt | Comparison::LtEq, _) => Test::Whole(Comparison::LtEq, floor),
-        (Comparison::Gt | Comparison::GtEq, _) => Test::Whole(Comparison::Gt, floor),
-        (op, _) => Test::Always(op == Comparison::NotEq),
-    }
-}
-
-/// The comparison of a float with an integer, which need not be a float.
-fn float_test(op: Comparison, bound: i128) -> Test {
-    let nearest = bound as f64;
-    let above = match (nearest as i128).cmp(&bound) {
-        std::cmp::Ordering::Equal => return Test::Float(op, nearest),
-        order => order.is_gt(),
-    };
-    // No float lies between the bound and the nearest.
-    match op {
-        Comparison::Lt | Comparison::LtEq if above => Test::Float(Comparison::Lt, nearest),
-        Comparison::Lt | Comparison::LtEq => Test::Float(Comparison::LtEq, nearest),
-        Comparison::Gt | Comparison::GtEq if above => Test::Float(Comparison::GtEq, nearest),
-        Comparison::Gt | Comparison::GtEq => Test::Float(Comparison::Gt, nearest),
-        op => Test::Always(op == Comparison::NotEq),
-    }
-}
-
-/// The number that a literal was written as, in units of a scale, rounded down, and whether
-/// nothing was lost: `0.1` is a tenth.
-fn decimal_floor(value: f64, scale: i8) -> (i128, bool) {
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let places = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len() as i32);
-    let digits: i128 = mantissa.replace('.', "").parse().unwrap_or(0);
-    let shift = exponent - places + i32::from(scale);
-    let Ok(finer) = u32::try_from(shift) else {
-        return match 10_i128.checked_pow(shift.unsigned_abs()) {
-            Some(power) => (digits.div_euclid(power), digits.rem_euclid(power) == 0),
-            None => (if digits < 0 { -1 } else { 0 }, digits == 0),
-        };
-    };
-    (digits.saturating_mul(10_i128.saturating_pow(finer)), true)
-}
-
 fn is_null(bound: &Bound) -> bool {
     bound.kind == Kind::Null
 }
@@ -766,91 +671,6 @@ fn call(function: Function, mut arguments: Vec<Bound>) -> Result<Bound> {
                 _ => Kind::Text,
             };
             finish(kind, arguments.into_iter().map(|bound| bound.node).collect())
-        }
-    }
-}
-
-/// Which columns a step reads.
-#[derive(Clone, Copy, PartialEq)]
-enum Reads {
-    None,
-    One(usize),
-    Many,
-}
-
-impl Node {
-    fn children(&self) -> Vec<&Self> {
-        match self {
-            Self::Column(_) | Self::Const(_) | Self::Local(_) => Vec::new(),
-            Self::With(a, b) | Self::Compare(_, a, b) | Self::Reckon(_, _, a, b) => vec![a, b],
-            Self::Not(a)
-            | Self::IsNull(a)
-            | Self::Is(a, _)
-            | Self::Test(a, _)
-            | Self::Convert(_, a)
-            | Self::DatePart(_, _, a)
-            | Self::Cast(_, _, a)
-            | Self::Coded(_, a) => vec![a],
-            Self::And(list) | Self::Or(list) | Self::Call(_, _, list) => list.iter().collect(),
-            Self::Case(_, branches, otherwise) => {
-                let parts = branches.iter().flat_map(|(when, then)| [when, then]);
-                parts.chain([&**otherwise]).collect()
-            }
-        }
-    }
-
-    fn reads(&self) -> Reads {
-        match self {
-            Self::Column(slot) => Reads::One(*slot),
-            // It reads what the value that it stands for does.
-            Self::Local(_) => Reads::Many,
-            _ => self.children().into_iter().fold(Reads::None, |all, child| {
-                match (all, child.reads()) {
-                    (Reads::None, other) | (other, Reads::None) => other,
-                    (a, b) if a == b => a,
-                    _ => Reads::Many,
-                }
-            }),
-        }
-    }
-}
-
-/// Marks what can be done once for each value of a dictionary.
-fn code(node: &mut Node, slots: &[Slot]) {
-    if let Node::Column(_) | Node::Const(_) | Node::Local(_) = node {
-        return;
-    }
-    if let Reads::One(slot) = node.reads()
-        && matches!(slots[slot].data_type, DataType::Dictionary(_, _))
-    {
-        let inner = std::mem::replace(node, Node::Const(Datum::Null));
-        *node = Node::Coded(slot, Box::new(inner));
-        return;
-    }
-    match node {
-        Node::Column(_) | Node::Const(_) | Node::Local(_) | Node::Coded(..) => {}
-        Node::With(a, b) | Node::Compare(_, a, b) | Node::Reckon(_, _, a, b) => {
-            code(a, slots);
-            code(b, slots);
-        }
-        Node::Not(a)
-        | Node::IsNull(a)
-        | Node::Is(a, _)
-        | Node::Test(a, _)
-        | Node::Convert(_, a)
-        | Node::DatePart(_, _, a)
-        | Node::Cast(_, _, a) => code(a, slots),
-        Node::And(list) | Node::Or(list) | Node::Call(_, _, list) => {
-            for child in list {
-                code(child, slots);
-            }
-        }
-        Node::Case(_, branches, otherwise) => {
-            for (when, then) in branches {
-                code(when, slots);
-                code(then, slots);
-            }
-            code(otherwise, slots);
         }
     }
 }

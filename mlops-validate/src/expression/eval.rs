@@ -15,8 +15,8 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64T
 use mlops_core::{Error, Result};
 
 use super::ast::{Comparison, Function, Operator};
-use super::bind::Node;
 use super::kind::{Kind, Slot, canonical};
+use super::node::Node;
 use super::scalar::{self, Conversion, Datum};
 use super::test::{compare_pairs, kernel};
 use crate::record::Value;

@@ -23,6 +23,8 @@ mod eval;
 mod kind;
 mod lex;
 mod like;
+mod literal;
+mod node;
 mod parse;
 mod scalar;
 mod test;
@@ -39,9 +41,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::record::Value;
 use ast::Expr;
-use bind::Node;
 use eval::{Batch, Record, Vector};
 use kind::{Kind, Slot};
+use node::Node;
 
 /// A boolean or scalar expression over columns, SQL's: `age >= 18 AND country IN ('NO', 'SE')`.
 ///
