@@ -7,7 +7,7 @@ use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::expectations::{Distinct, Duplicates};
-use crate::leakage::known_columns;
+use crate::gates::known_columns;
 use crate::values::{Domain, domain, value_type};
 use crate::{
     ColumnType, Expectation, Scalar, Suite, column, in_range, in_set, not_null, row_count, schema,

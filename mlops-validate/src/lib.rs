@@ -35,8 +35,8 @@
 //! ```
 
 pub mod history;
+pub mod testing;
 
-mod challenger;
 mod check;
 mod compile;
 mod condition;
@@ -44,11 +44,9 @@ mod expectation;
 mod expectations;
 mod expression;
 mod failing_rows;
+mod gates;
 mod infer;
-mod labels;
-mod leakage;
 mod outcome;
-mod quality_gate;
 mod quarantine;
 mod record;
 mod row_test;
@@ -57,7 +55,6 @@ mod suite;
 mod value_test;
 mod values;
 
-pub use challenger::{ChallengerGate, ModelPair, Requirement};
 pub use check::Check;
 pub use expectation::Expectation;
 pub use expectations::{
@@ -69,10 +66,14 @@ pub use expectations::{
 };
 pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;
+pub use gates::{
+    Behaviour, Bound, ChallengerGate, Contest, Direction, HashedRows, HoldoutLedger, HoldoutUse,
+    LeakageOptions, Metric, ModelPair, OverlapOptions, Pair, Perturbation, Predicted, QualityGate,
+    Requirement, RowHashState, RowHashes, SkewOptions, SliceRule, Spending, Target, TimeOrder,
+    ValuePair, leakage, overlap, skew, time_order,
+};
 pub use infer::InferOptions;
-pub use leakage::{LeakageOptions, leakage};
 pub use outcome::{Measured, Outcome, Validation};
-pub use quality_gate::{Metric, QualityGate};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
 pub use record::{RecordJudge, Value};
 pub use row_test::NullPolicy;

@@ -57,6 +57,11 @@ pub(crate) fn known(name: &str, array: &dyn Array, positive: &str) -> Result<Vec
         .collect()
 }
 
+/// Booleans as 0 and 1.
+pub(super) fn numbers(array: &ArrayRef) -> Result<arrow::array::Float64Array> {
+    to_numbers("y_pred", array)
+}
+
 /// Scores without gaps.
 pub(crate) fn scores(name: &str, array: &dyn Array) -> Result<Vec<f64>> {
     let array = make_array(array.to_data());

@@ -1,15 +1,17 @@
 //! A feature that alone knows the label.
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::Schema;
-use mlops_core::stats::{Draws, Interval, roc_auc_delong};
+use arrow::datatypes::{DataType, Schema};
+use mlops_core::stats::{Draws, roc_auc_delong};
 use mlops_core::{
-    Assessment, Categories, DataSource, DataSourceExt, Error, Finding, Result, Verdict, to_numbers,
+    Assessment, Categories, DataSource, DataSourceExt, Error, Finding, Result, Verdict, is_numeric,
+    is_text, to_numbers,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Domain, domain};
-use crate::{labels, quality_gate::separated};
+use super::auc_limits::roc_auc_limits;
+use super::labels;
+use super::metric::check_confidence;
 
 /// How a check for leaks is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,7 +101,7 @@ pub fn leakage(
     if !(0.5..1.0).contains(&options.threshold) {
         return Err(Error::invalid("the threshold", "a number in [0.5, 1)", options.threshold));
     }
-    Interval::new(0.0, 0.0, options.confidence)?;
+    check_confidence(options.confidence)?;
     let batch = source.collect()?;
     let column = mlops_core::column(&batch, label)?;
     known_columns(&options.except, batch.schema_ref())?;
@@ -117,10 +119,8 @@ pub fn leakage(
         if name == label || options.except.contains(name) {
             continue;
         }
-        match domain(field.data_type()) {
-            Some(Domain::Int | Domain::Float)
-                if !matches!(field.data_type(), arrow::datatypes::DataType::Dictionary(_, _)) =>
-            {
+        match kind(field.data_type()) {
+            Some(Kind::Number) => {
                 findings.push(numbers(name, column, &truth, options)?);
                 if column.null_count() > 0 && column.null_count() < column.len() {
                     let scores =
@@ -129,7 +129,7 @@ pub fn leakage(
                     findings.push(judge(&subject, scores.collect(), &truth, true, options)?);
                 }
             }
-            Some(_) => {
+            Some(Kind::Category) => {
                 let scores = coded(name, column, &truth, &folds)?;
                 findings.push(judge(name, scores, &truth, false, options)?);
             }
@@ -146,6 +146,24 @@ pub fn leakage(
         auc(b).total_cmp(&auc(a)).then_with(|| a.subject.cmp(&b.subject))
     });
     Ok(Assessment::new("leakage", batch.num_rows() as u64, findings))
+}
+
+/// How a column is scored.
+enum Kind {
+    Number,
+    Category,
+}
+
+/// Text, booleans and dictionaries are categories; `None` for what is neither.
+fn kind(data_type: &DataType) -> Option<Kind> {
+    match data_type {
+        DataType::Interval(_) => None,
+        DataType::Boolean => Some(Kind::Category),
+        DataType::Dictionary(_, value) => kind(value).map(|_| Kind::Category),
+        other if is_text(other) => Some(Kind::Category),
+        other if is_numeric(other) => Some(Kind::Number),
+        _ => None,
+    }
 }
 
 fn numbers(
@@ -230,10 +248,8 @@ fn judge(
     let flip = either_direction && found.auc < 0.5;
     let auc = if flip { 1.0 - found.auc } else { found.auc };
     let rarer = found.positives.min(found.negatives);
-    let limits = found
-        .interval(options.confidence)
-        .ok()
-        .or_else(|| separated(found.auc, rarer, options.confidence))
+    let delong = found.interval(options.confidence).ok();
+    let limits = roc_auc_limits(found.auc, delong, rarer, options.confidence)
         .map(|i| if flip { (1.0 - i.high, 1.0 - i.low) } else { (i.low, i.high) });
     let Some((low, high)) = limits else {
         let observed = format!("ROC AUC {auc:.4} without limits: too few rows");
