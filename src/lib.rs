@@ -68,4 +68,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../docs/from-python.md")]
     struct FromPython;
+    #[doc = include_str!("../docs/model-gates.md")]
+    struct ModelGates;
 }

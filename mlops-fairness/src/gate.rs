@@ -206,7 +206,7 @@ impl FairnessGate {
     /// break (a difference of 1, a ratio of 0), or a rule without features.
     pub fn check(&self) -> Result<()> {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
-            return Err(Error::invalid("confidence", "a number in (0, 1)", self.confidence));
+            return Err(Error::invalid("confidence", "a share such as 0.95", self.confidence));
         }
         for rule in &self.rules {
             let (bound, ratio) = (rule.bound, rule.gap.is_ratio());

@@ -128,7 +128,7 @@ fn check_confidence(confidence: f64) -> Result<()> {
     if confidence > 0.0 && confidence < 1.0 {
         Ok(())
     } else {
-        Err(Error::invalid("a confidence", "a number in (0, 1)", confidence))
+        Err(Error::invalid("a confidence", "a share such as 0.95", confidence))
     }
 }
 

@@ -535,7 +535,7 @@ impl Behaviour {
             () if limits.high < test.mostly => Verdict::Fail,
             () => Verdict::Inconclusive,
         };
-        let mut observed = format!("{bad} of {n} rows are not");
+        let mut observed = format!("{bad} of {n} rows do otherwise");
         if test.mostly < 1.0 {
             let confidence = percent(self.confidence);
             also(
@@ -544,7 +544,7 @@ impl Behaviour {
             );
         }
         if worst != 0.0 {
-            also(&mut observed, format_args!("; at most {worst:+.4}"));
+            also(&mut observed, format_args!("; the largest move is {worst:+.4}"));
         }
         let rows = failing
             .iter()

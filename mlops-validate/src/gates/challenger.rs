@@ -4,14 +4,14 @@ use arrow::array::{Array, BooleanArray, Float64Array, RecordBatch};
 use mlops_core::metrics::{Classified, Scored, average_precision, f1, precision};
 use mlops_core::states::Sum;
 use mlops_core::stats::{
-    Bootstrap, Interval, PairedOutcomes, Resampling, SampleMean, ScorePair, bootstrap, mcnemar,
+    Bootstrap, Interval, PairedOutcomes, Resampling, SampleMean, ScorePair, mcnemar,
     mean_t_interval, roc_auc_difference, student_t_two_sided, tango_difference,
 };
 use mlops_core::{Assessment, Error, Finding, Model, Result, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::auc_limits::roc_auc_difference_limits;
-use super::estimate::{enough, matthews_of, median};
+use super::estimate::{matthews_of, median, resample};
 use super::holdout::HoldoutUse;
 use super::labels;
 use super::metric::{Metric, also, check_confidence, percent};
@@ -324,7 +324,7 @@ impl ChallengerGate {
         champion: impl Fn(&[usize]) -> Option<f64> + Sync,
     ) -> Result<Assessment> {
         let confidence = self.level()?;
-        let found = bootstrap(rows, enough(self.resampling, confidence), confidence, |drawn| {
+        let found = resample(rows, self.resampling, confidence, |drawn| {
             Some(challenger(drawn)? - champion(drawn)?)
         });
         let found = found.map(|found| Difference::resampled(&found, 1.0));
@@ -671,7 +671,7 @@ impl Rows {
         confidence: f64,
         metric: impl Fn(&[f64], &[usize]) -> Option<f64> + Sync,
     ) -> Result<Bootstrap> {
-        bootstrap(self.y_true.len(), enough(resampling, confidence), confidence, |drawn| {
+        resample(self.y_true.len(), resampling, confidence, |drawn| {
             Some(metric(&self.challenger, drawn)? - metric(&self.champion, drawn)?)
         })
     }

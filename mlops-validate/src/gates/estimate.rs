@@ -5,7 +5,9 @@ use mlops_core::metrics::{
     ClassificationReport, Estimated, Metric as Measured, RegressionReport, Scored,
     average_precision, r2,
 };
-use mlops_core::stats::{Interval, Resampling, binomial_cdf, bootstrap};
+use mlops_core::stats::{
+    Bootstrap, Interval, Resampling, binomial_cdf, bootstrap, normal_quantile,
+};
 use mlops_core::{Error, Result};
 
 use super::auc_limits::roc_auc_limits;
@@ -35,7 +37,7 @@ impl Estimate {
     }
 
     /// What a bootstrap gave.
-    pub(super) fn resampled(found: Result<mlops_core::stats::Bootstrap>) -> Result<Self> {
+    pub(super) fn resampled(found: Result<Bootstrap>) -> Result<Self> {
         match found {
             Ok(found) => Ok(Self {
                 value: Some(found.estimate),
@@ -48,10 +50,27 @@ impl Estimate {
     }
 }
 
-/// As many replicates as it takes for twenty of them to lie beyond either limit, within reason.
-pub(super) fn enough(resampling: Resampling, confidence: f64) -> Resampling {
-    let wanted = (40.0 / (1.0 - confidence)).min(20_000.0) as u32;
-    Resampling { replicates: resampling.replicates.max(wanted.min(20_000)), ..resampling }
+/// The percentile bootstrap, with as many replicates as it takes for twenty of them to lie beyond
+/// either limit, up to 20,000. Where those are too few, as late in the life of a hold-out, the
+/// limits are no closer than the normal ones of the replicates' standard deviation.
+pub(super) fn resample(
+    n: usize,
+    resampling: Resampling,
+    confidence: f64,
+    statistic: impl Fn(&[usize]) -> Option<f64> + Sync,
+) -> Result<Bootstrap> {
+    const MOST: f64 = 20_000.0;
+    let wanted = 40.0 / (1.0 - confidence);
+    let replicates = resampling.replicates.max(wanted.min(MOST) as u32);
+    let mut found = bootstrap(n, Resampling { replicates, ..resampling }, confidence, statistic)?;
+    if wanted > MOST {
+        let z = -normal_quantile((1.0 - confidence) / 2.0)?;
+        let (low, high) =
+            (found.estimate - z * found.std_error, found.estimate + z * found.std_error);
+        found.interval.low = found.interval.low.min(low);
+        found.interval.high = found.interval.high.max(high);
+    }
+    Ok(found)
 }
 
 /// The metrics of some rows at one confidence; what a report knows is computed once.
@@ -176,18 +195,13 @@ fn matthews(outcomes: Predicted<'_>, confidence: f64, resampling: Resampling) ->
     let cells: Vec<usize> = std::iter::zip(&y_true, &y_pred)
         .map(|(&t, &p)| usize::from(t) * 2 + usize::from(p))
         .collect();
-    Estimate::resampled(bootstrap(
-        cells.len(),
-        enough(resampling, confidence),
-        confidence,
-        |drawn| {
-            let mut counts = [0; 4];
-            for &row in drawn {
-                counts[cells[row]] += 1;
-            }
-            matthews_of(counts)
-        },
-    ))
+    Estimate::resampled(resample(cells.len(), resampling, confidence, |drawn| {
+        let mut counts = [0; 4];
+        for &row in drawn {
+            counts[cells[row]] += 1;
+        }
+        matthews_of(counts)
+    }))
 }
 
 fn average_precision_limits(
@@ -197,7 +211,7 @@ fn average_precision_limits(
 ) -> Result<Option<Interval>> {
     let y_true = labels::known("y_true", rows.y_true, rows.positive)?;
     let y_score = labels::scores("y_score", rows.y_score)?;
-    let found = bootstrap(y_true.len(), enough(resampling, confidence), confidence, |drawn| {
+    let found = resample(y_true.len(), resampling, confidence, |drawn| {
         let y_true: Int64Array =
             drawn.iter().map(|&i| i64::from(y_true[i])).collect::<Vec<_>>().into();
         let y_score: Float64Array = drawn.iter().map(|&i| y_score[i]).collect::<Vec<_>>().into();
@@ -213,7 +227,7 @@ fn r2_limits(
 ) -> Result<Option<Interval>> {
     let y_true = labels::scores("y_true", rows.y_true)?;
     let y_pred = labels::scores("y_pred", rows.y_pred)?;
-    let found = bootstrap(y_true.len(), enough(resampling, confidence), confidence, |drawn| {
+    let found = resample(y_true.len(), resampling, confidence, |drawn| {
         let pick = |values: &[f64]| -> Float64Array {
             drawn.iter().map(|&i| values[i]).collect::<Vec<_>>().into()
         };
@@ -285,6 +299,19 @@ mod tests {
         assert_eq!(median_ranks(6, 0.95).unwrap(), Some(0));
         assert_eq!(median_ranks(100, 0.95).unwrap(), Some(39));
         assert_eq!(median(&[1.0, 2.0, 3.0, 10.0]), 2.5);
+    }
+
+    #[test]
+    fn limits_that_no_replicate_reaches_are_no_closer_than_the_normal_ones() {
+        let values: Vec<f64> = (0..50).map(f64::from).collect();
+        let mean = |rows: &[usize]| {
+            Some(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64)
+        };
+        let limits =
+            |confidence| resample(50, Resampling::new(1, 100), confidence, mean).unwrap().interval;
+        assert!(limits(1.0 - 1e-7).width() > limits(1.0 - 1e-5).width());
+        // 5.33 standard errors of 14.43/√50 on either side.
+        assert!((limits(1.0 - 1e-7).width() / (2.0 * 5.33 * 2.041) - 1.0).abs() < 0.05);
     }
 
     #[test]

@@ -88,11 +88,11 @@ impl HoldoutUse {
                 "a hold-out that is used once".to_owned(),
                 format!("{of}: an equal model has had {} chances to look better", self.k),
             ),
-            Spending::Equal(n) if share == 0.0 => (
+            _ if share == 0.0 => (
                 Verdict::Inconclusive,
                 Severity::Critical,
-                format!("at most {n} uses"),
-                format!("{of}: nothing is left of its budget; take a fresh hold-out"),
+                "a use that its budget covers".to_owned(),
+                format!("{of}: nothing is left of it; take a fresh hold-out"),
             ),
             _ => (
                 Verdict::Pass,

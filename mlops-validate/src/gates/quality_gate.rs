@@ -2,11 +2,11 @@
 
 use arrow::array::RecordBatch;
 use mlops_core::metrics::{Classified, Estimated, Scored};
-use mlops_core::stats::{Interval, Resampling, bootstrap};
+use mlops_core::stats::{Interval, Resampling};
 use mlops_core::{Assessment, Error, Finding, Model, Result, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Estimate, Estimates, enough};
+use super::estimate::{Estimate, Estimates, resample};
 use super::holdout::HoldoutUse;
 use super::metric::{Bound, Metric, also, check_confidence, percent};
 use super::predicted::{Predicted, Target};
@@ -272,7 +272,7 @@ impl QualityGate {
         if !bound.value().is_finite() {
             return Err(Error::invalid(format!("the bound of {name}"), "a number", bound.value()));
         }
-        let found = bootstrap(rows, enough(self.resampling, confidence), confidence, statistic);
+        let found = resample(rows, self.resampling, confidence, statistic);
         let finding = finding(name, "model", bound, &Estimate::resampled(found)?);
         Ok(Assessment::new(&self.name, rows as u64, self.with_holdout(vec![finding])))
     }

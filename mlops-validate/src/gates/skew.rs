@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use mlops_core::states::RowCount;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metric::{check_confidence, check_share, percent};
 use super::row_hash::row_hashes;
+use super::time_order::instants;
 
 /// As many rows of a finding are named.
 const NAMED: usize = 20;
@@ -28,9 +29,9 @@ pub struct SkewOptions {
     pub key: Vec<String>,
     /// The columns to compare; all that both sides have but the key where none is named.
     pub columns: Vec<String>,
-    /// Two numbers are equal where they differ by no more than this …
+    /// Two numbers are equal where they differ by no more than this (times: not at all) …
     pub absolute: f64,
-    /// … or by no more than this share of the larger one.
+    /// … or, where one of them is a float, by no more than this share of the larger one.
     pub relative: f64,
     /// The share of joined rows in which a column may differ, and of keys that may be missing on a
     /// side, judged at the Wilson limit; with 0 a single one fails.
@@ -232,7 +233,10 @@ fn rate(
 
 /// A column as it is compared.
 enum Values {
-    Numbers(arrow::array::Float64Array),
+    Whole(Vec<Option<i128>>),
+    /// Of times, in nanoseconds.
+    Times(Vec<Option<i128>>),
+    Numbers(Float64Array),
     Labels(Categories),
 }
 
@@ -240,6 +244,17 @@ impl Values {
     fn of(name: &str, array: &ArrayRef) -> Result<Self> {
         if is_text(array.data_type()) || array.data_type() == &DataType::Boolean {
             return Ok(Self::Labels(Categories::of(name, array)?));
+        }
+        match array.data_type() {
+            whole if whole.is_integer() => return Ok(Self::Whole(instants(name, array)?)),
+            DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => {
+                return Ok(Self::Times(instants(name, array)?));
+            }
+            other if other.is_temporal() => {
+                let expected = "numbers, text, booleans, dates or timestamps";
+                return Err(Error::column_type(name, expected, other));
+            }
+            _ => {}
         }
         Ok(Self::Numbers(to_numbers(name, array)?))
     }
@@ -255,21 +270,32 @@ fn compare(
     let left = mlops_core::column(&offline.batch, name)?;
     let right = mlops_core::column(&online.batch, name)?;
     let (of, to) = (left.data_type(), right.data_type());
-    let of_times = |t: &DataType| t.is_temporal();
     let (left, right) = (Values::of(name, left)?, Values::of(name, right)?);
+    let (left, right) = match (left, right) {
+        // A count that is a float on one side is compared as one.
+        (Values::Whole(left), Values::Numbers(right)) => (floats(&left), Values::Numbers(right)),
+        (Values::Numbers(left), Values::Whole(right)) => (Values::Numbers(left), floats(&right)),
+        as_they_are => as_they_are,
+    };
     let mut differ = Vec::new();
     let mut lone = 0_u64;
     for &(a, b) in joined {
         let (there, equal) = match (&left, &right) {
-            (Values::Numbers(left), Values::Numbers(right)) if of_times(of) == of_times(to) => {
-                if of_times(of) && of != to {
-                    return Ok(types(name, of, to));
-                }
-                let number = |values: &arrow::array::Float64Array, row: usize| {
+            (Values::Numbers(left), Values::Numbers(right)) => {
+                let number = |values: &Float64Array, row: usize| {
                     values.is_valid(row).then(|| values.value(row)).filter(|x| !x.is_nan())
                 };
                 let (a, b) = (number(left, a), number(right, b));
                 ((a.is_some(), b.is_some()), close(a, b, options))
+            }
+            (Values::Whole(left), Values::Whole(right)) => {
+                let (a, b) = (left[a], right[b]);
+                let near = |a: i128, b: i128| a == b || a.abs_diff(b) as f64 <= options.absolute;
+                ((a.is_some(), b.is_some()), a == b || a.zip(b).is_some_and(|(a, b)| near(a, b)))
+            }
+            (Values::Times(left), Values::Times(right)) => {
+                let (a, b) = (left[a], right[b]);
+                ((a.is_some(), b.is_some()), a == b)
             }
             (Values::Labels(left), Values::Labels(right)) => {
                 let (a, b) = (left.label(a), right.label(b));
@@ -289,6 +315,10 @@ fn compare(
         format!("rows differ, {} in their values and {lone} where one side has none", bad - lone);
     Ok(rate("skew", name, bad, joined.len() as u64, &what, options)?
         .with_rows(bad, offline.names(differ)))
+}
+
+fn floats(whole: &[Option<i128>]) -> Values {
+    Values::Numbers(whole.iter().map(|x| x.map(|x| x as f64)).collect())
 }
 
 fn types(name: &str, offline: &DataType, online: &DataType) -> Finding {
@@ -385,7 +415,9 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
+    use arrow::array::{
+        BooleanArray, Date32Array, Int64Array, StringArray, TimestampMillisecondArray,
+    };
     use mlops_core::{MemorySource, batch};
 
     fn source(batch: Result<RecordBatch>) -> MemorySource {
@@ -432,6 +464,33 @@ mod tests {
         let same = skew(&offline, &offline, &SkewOptions::new(["id"])).unwrap();
         assert_eq!(same.verdict, Verdict::Inconclusive);
         assert!(skew(&offline, &offline, &options).unwrap().verdict.is_pass());
+    }
+
+    #[test]
+    fn whole_numbers_and_times_are_exact() {
+        let table = |visits: i64, at: i64| {
+            source(batch! {
+                "id" => Int64Array::from(vec![1]),
+                "visits" => Int64Array::from(vec![visits]),
+                "at" => TimestampMillisecondArray::from(vec![at]),
+            })
+        };
+        let options = SkewOptions::new(["id"]).max_rate(0.0);
+        let failing = |online: &MemorySource, options: &SkewOptions| -> Vec<String> {
+            let found = skew(&table(1_i64 << 60, 86_400_000_000), online, options).unwrap();
+            found.failures().map(|f| f.subject.clone()).collect()
+        };
+        assert!(failing(&table(1 << 60, 86_400_000_000), &options).is_empty());
+        assert_eq!(failing(&table((1 << 60) + 1, 86_400_000_001), &options), ["visits", "at"]);
+        let loose = options.clone().tolerance(1.0, 0.0);
+        assert_eq!(failing(&table((1 << 60) + 1, 86_400_000_001), &loose), ["at"]);
+        // Units meet; a time is no number.
+        let dates = source(batch! {
+            "id" => Int64Array::from(vec![1]),
+            "visits" => Date32Array::from(vec![1]),
+            "at" => Date32Array::from(vec![1_000]),
+        });
+        assert_eq!(failing(&dates, &options), ["visits"]);
     }
 
     #[test]

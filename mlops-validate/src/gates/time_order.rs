@@ -15,7 +15,7 @@ use super::metric::also;
 
 /// The values of a column of times as nanoseconds since 1970, or of integers as they are; `None`
 /// where it is null.
-fn instants(name: &str, array: &ArrayRef) -> Result<Vec<Option<i128>>> {
+pub(super) fn instants(name: &str, array: &ArrayRef) -> Result<Vec<Option<i128>>> {
     let scale: i128 = match array.data_type() {
         DataType::Date32 => 86_400_000_000_000,
         DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
