@@ -7,9 +7,12 @@
 //! the bad ones, with their reasons, to another. Names and semantics are those of Great
 //! Expectations, with one honest difference: where nothing was measured, nothing passes.
 //!
-//! [`leakage`] finds the feature that alone knows the label; a [`QualityGate`] holds a model's
-//! metrics to bounds at their confidence limits, and a [`ChallengerGate`] compares it with the one
-//! in production on the same rows.
+//! Of models: a [`QualityGate`] holds their metrics to bounds at their confidence limits, of all
+//! rows and of slices; a [`ChallengerGate`] compares one with that in production on the same rows,
+//! and a [`HoldoutLedger`] makes each look at a hold-out cost what it does. [`leakage`],
+//! [`overlap`] and [`time_order`] find what training must not have known, [`Behaviour`] asks what
+//! predictions must do when the input changes, [`skew`] compares features computed for training
+//! with those computed for serving, and [`testing`] has assertions for a team's own tests.
 //!
 //! ```
 //! use mlops_core::arrow::array::{Float64Array, StringArray};

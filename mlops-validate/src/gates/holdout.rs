@@ -1,6 +1,7 @@
 //! How often a hold-out has been looked at, and what each look costs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -104,6 +105,12 @@ impl HoldoutUse {
         Finding::new("holdout_uses", subject, verdict, expected, observed)
             .with_severity(severity)
             .with_value(self.k as f64)
+    }
+}
+
+impl fmt::Display for HoldoutUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "use {} of hold-out {}, by {} at {}", self.k, self.holdout, self.subject, self.at)
     }
 }
 
@@ -321,6 +328,7 @@ fn append(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 
@@ -383,6 +391,37 @@ mod tests {
             std::fs::write(&path, hurt).unwrap();
             assert!(matches!(HoldoutLedger::open(&path), Err(Error::Parse { .. })));
             assert!(ledger.spend(Digest::of(b"a"), "m4", AT, Spending::Warn).is_err());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_hostile_file_is_an_error_or_a_ledger(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0_usize..400, flip: u8,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("holdouts.jsonl");
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(ledger) = HoldoutLedger::open(&path) {
+                prop_assert_eq!(spend(&ledger, b"a", "m1"), 1);
+            }
+            std::fs::remove_file(&path).unwrap();
+            let ledger = HoldoutLedger::open(&path).unwrap();
+            spend(&ledger, b"a", "m1");
+            spend(&ledger, b"a", "m2");
+            let mut hurt = std::fs::read(&path).unwrap();
+            let at = at % hurt.len();
+            let before = hurt[at];
+            hurt[at] ^= flip;
+            std::fs::write(&path, &hurt).unwrap();
+            // Never more uses, and fewer only where the end of the last line is what was hurt; a
+            // letter case in a digest's digits changes nothing.
+            if let Ok(ledger) = HoldoutLedger::open(&path) {
+                let uses = ledger.uses(Digest::of(b"a")).unwrap();
+                let cut = at + 1 == hurt.len() && hurt[at] != before;
+                prop_assert!(uses == 2 || (cut && uses == 1), "{} uses", uses);
+            }
         }
     }
 
