@@ -93,7 +93,7 @@ pub use registry::{
 };
 pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;
-pub use source::{Batches, DataSource, DataSourceExt, MemorySource, Partition};
+pub use source::{Batches, DataSource, DataSourceExt, MemorySource, Partition, RowGroup};
 pub use statistics::{ColumnStatistics, Limit, Statistics};
 pub use time::Timestamp;
 pub use validator::{DriftDetector, DriftDetectorExt, Validator, ValidatorExt};

@@ -251,7 +251,10 @@ impl Analyzer for Plan {
             .members
             .iter()
             .zip(state.slots)
-            .map(|(member, slot)| slot.and_then(|one| member.finish(one).map_err(Arc::new)))
+            .map(|(member, slot)| {
+                let done = slot.and_then(|one| member.finish(one).map_err(Arc::new));
+                done.map_err(|error| Failure { of: name_of(&**member), error })
+            })
             .collect();
         Ok(Measurements { plan: self.id, outputs, settled: state.settled })
     }
@@ -355,8 +358,22 @@ impl State for PlanState {
 #[derive(Debug)]
 pub struct Measurements {
     plan: u64,
-    outputs: Vec<Result<Box<dyn Any + Send + Sync>, Arc<Error>>>,
+    outputs: Vec<Result<Box<dyn Any + Send + Sync>, Failure>>,
     settled: Vec<Settled>,
+}
+
+/// What a measurement failed with.
+#[derive(Debug)]
+struct Failure {
+    /// The measurement's kind.
+    of: String,
+    error: Arc<Error>,
+}
+
+/// The kind of a measurement, or the name of its type.
+fn name_of(member: &dyn ErasedAnalyzer) -> String {
+    let kind = member.description().map(|d| d.kind.into_owned());
+    kind.unwrap_or_else(|| format!("{member:?}").chars().take(40).collect())
 }
 
 impl Measurements {
@@ -372,8 +389,8 @@ impl Measurements {
             Some(Ok(output)) => output.downcast_ref().ok_or_else(|| {
                 Error::invalid("handle", std::any::type_name::<T>(), "another type")
             }),
-            Some(Err(error)) => {
-                Err(Error::Within { context: "measurement".into(), source: error.clone() })
+            Some(Err(failure)) => {
+                Err(Error::Within { context: failure.of.clone(), source: failure.error.clone() })
             }
             None => Err(Error::invalid("handle", "one of this plan", handle.index)),
         }

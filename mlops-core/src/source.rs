@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
+use serde::{Deserialize, Serialize};
 
-use crate::{Analyzer, Digest, Error, Result, Scan, Statistics};
+use crate::{Analyzer, Digest, Error, Result, RowId, Scan, Statistics};
 
 /// A piece of a source that can be read on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +158,21 @@ pub trait DataSource: Debug + Send + Sync + 'static {
         let _ = (partition, projection);
         Ok(None)
     }
+
+    /// The row group of its file that a row stands in. `None`, unless a source has such groups.
+    fn row_group(&self, row: &RowId) -> Option<RowGroup> {
+        let _ = row;
+        None
+    }
+}
+
+/// A place in a file that keeps its rows in groups, as Parquet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RowGroup {
+    /// The number of the group in the file, from 0.
+    pub group: usize,
+    /// The row's number in the group, from 0.
+    pub row: u64,
 }
 
 macro_rules! forward {
@@ -190,6 +206,10 @@ macro_rules! forward {
                 projection: Option<&[usize]>,
             ) -> Result<Option<Statistics>> {
                 (**self).statistics(partition, projection)
+            }
+
+            fn row_group(&self, row: &RowId) -> Option<RowGroup> {
+                (**self).row_group(row)
             }
         }
     )*};

@@ -15,7 +15,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int8Type, Int64Type, i256};
 use mlops_core::states::RowCount;
 use mlops_core::{
-    DataSource, DataSourceExt, Digest, MemorySource, Plan, arrow, batch, conformance,
+    DataSource, DataSourceExt, Digest, MemorySource, Plan, RowGroup, RowId, arrow, batch,
+    conformance,
 };
 use mlops_data::{
     FilesSource, Filtered, ParquetSink, ParquetSource, Projected, Prune, Sink, write_all,
@@ -71,6 +72,15 @@ fn pruning_keeps_row_numbers() {
     assert_eq!(source.collect().unwrap(), rows(100).slice(20, 30));
     let equal = Prune::equal("city", &StringArray::from(vec!["Tromsø"]));
     assert_eq!(ParquetSource::pruned(&path, &[equal]).unwrap().row_groups().0, 0);
+    // A row stands in a group of the file, whether that is read or not.
+    let row = |origin: &str, row| RowId { origin: origin.into(), row };
+    let origin = path.display().to_string();
+    let place = Some(RowGroup { group: 3, row: 4 });
+    assert_eq!(source.row_group(&row(&origin, 34)), place);
+    let directory = FilesSource::open(dir.path()).unwrap();
+    assert_eq!(directory.row_group(&row(&origin, 34)), place);
+    assert_eq!(source.row_group(&row(&origin, 100)), None);
+    assert_eq!(source.row_group(&row("another", 34)), None);
     let missing = Prune::equal("town", &StringArray::from(vec!["Oslo"]));
     let error = ParquetSource::pruned(&path, &[missing]).unwrap_err().to_string();
     assert!(error.contains("column `town`"), "{error}");

@@ -42,6 +42,8 @@ pub(crate) struct Observation {
     /// The number behind the verdict, where there is one.
     pub(crate) number: Option<f64>,
     pub(crate) measured: Measured,
+    /// The rows that were answered for without being read.
+    pub(crate) settled_rows: u64,
 }
 
 /// The expectation in hand, the schema it is made ready for, and the plan that it adds to.
@@ -98,6 +100,7 @@ impl<'a> Compiler<'a> {
                 observed: found.clone(),
                 number: None,
                 measured: Measured::Failed(found),
+                settled_rows: 0,
             },
         )
     }
@@ -154,13 +157,14 @@ impl<'a> Compiler<'a> {
         let all = self.add(RowCount);
         let (of, expected) = (self.of.clone(), expected.into());
         let judge = Judge::new(move |m| {
-            let seen = match (m.get(&all), m.get(&handle)) {
+            let mut seen = match (m.get(&all), m.get(&handle)) {
                 (Ok(&all), Ok(found)) => {
                     let (looked_at, failing) = rows(found);
                     of_rows(&of, all, looked_at, what, failing)
                 }
                 (Err(error), _) | (_, Err(error)) => unmeasured(&error),
             };
+            seen.settled_rows = m.settled(&handle)?.rows;
             Ok(outcome(&of, &expected, seen))
         });
         Compiled { judge, rows: Some(rule) }
@@ -173,7 +177,10 @@ impl<'a> Compiler<'a> {
         handle: Handle<T>,
         judge: impl Fn(&T) -> Result<Observation> + Send + Sync + 'static,
     ) -> Compiled {
-        self.judged(expected, move |m| judge(m.get(&handle)?))
+        self.judged(expected, move |m| {
+            let seen = judge(m.get(&handle)?)?;
+            Ok(Observation { settled_rows: m.settled(&handle)?.rows, ..seen })
+        })
     }
 
     /// Judges whatever was measured. An error is an answer, too: inconclusive.
@@ -199,7 +206,7 @@ impl Observation {
         value: impl Into<serde_json::Value>,
     ) -> Self {
         let measured = Measured::Value(value.into());
-        Self { verdict, observed: observed.into(), number: None, measured }
+        Self { verdict, observed: observed.into(), number: None, measured, settled_rows: 0 }
     }
 
     /// The same, with the number behind the verdict.
@@ -215,6 +222,7 @@ impl Observation {
             observed: observed.into(),
             number: None,
             measured: Measured::Vacuous,
+            settled_rows: 0,
         }
     }
 }
@@ -226,6 +234,7 @@ fn unmeasured(error: &Error) -> Observation {
         observed: error.to_string(),
         number: None,
         measured: Measured::Failed(error.to_string()),
+        settled_rows: 0,
     }
 }
 
@@ -269,6 +278,7 @@ fn of_rows(
             unexpected_count: unexpected,
             samples,
         },
+        settled_rows: 0,
     }
 }
 
@@ -286,7 +296,12 @@ fn outcome(of: &Expectation, expected: &str, seen: Observation) -> Outcome {
         let rows = samples.iter().map(|s| s.row.clone()).collect();
         finding = finding.with_rows(*unexpected_count, rows);
     }
-    Outcome { expectation: of.clone(), finding, measured: seen.measured }
+    Outcome {
+        expectation: of.clone(),
+        finding,
+        measured: seen.measured,
+        settled_rows: seen.settled_rows,
+    }
 }
 
 /// A share in percent, with as many digits as tell it from 0 and 100.

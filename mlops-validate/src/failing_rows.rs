@@ -7,7 +7,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use mlops_core::bytes::{
     add_count, bad, put_len, put_str, put_u64, take_count, take_len, take_str, take_u64,
 };
-use mlops_core::{Result, RowId, Rows, State};
+use mlops_core::{Result, RowGroup, RowId, Rows, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ use serde_json::Value;
 pub struct Sample {
     /// The row's name.
     pub row: RowId,
+    /// The row group of the file that it stands in, of files that have such groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group: Option<RowGroup>,
     /// What stands in the columns of the expectation, in their order: numbers, texts (cut after
     /// 256 characters), booleans, `null`; other types as the text that they print as.
     pub values: Vec<Value>,
@@ -115,6 +118,7 @@ impl FailingRows {
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let sample = |kept: &Kept| Sample {
             row: kept.row.clone(),
+            row_group: None,
             values: serde_json::from_str(&kept.values).unwrap_or_default(),
         };
         self.first.iter().map(sample).collect()

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use mlops_core::{Assessment, Finding, Verdict};
+use mlops_core::{Assessment, DataSource, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::expectation::is_default;
 use crate::{Expectation, Sample};
 
 /// The answer to one expectation.
@@ -17,6 +18,10 @@ pub struct Outcome {
     pub finding: Finding,
     /// The numbers behind it.
     pub measured: Measured,
+    /// How many of the rows were answered for by what the source knew of them (the statistics of
+    /// a Parquet file), without being read. It changes nothing in the answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub settled_rows: u64,
 }
 
 /// The numbers behind an answer.
@@ -63,6 +68,18 @@ impl Validation {
         let mut found = Self { suite, verdict: Verdict::Inconclusive, rows, outcomes };
         found.verdict = found.assessment().verdict;
         found
+    }
+
+    /// The same, with the row groups of the failing rows.
+    pub(crate) fn located_in(mut self, source: &dyn DataSource) -> Self {
+        for outcome in &mut self.outcomes {
+            if let Measured::Rows { samples, .. } = &mut outcome.measured {
+                for sample in samples {
+                    sample.row_group = source.row_group(&sample.row);
+                }
+            }
+        }
+        self
     }
 
     /// The findings alone, for gates, reports and alerts.

@@ -127,7 +127,7 @@ impl Suite {
     pub fn check(&self, source: &dyn DataSource) -> Result<Validation> {
         let mut plan = Plan::new();
         let judge = self.compile(&source.schema(), &mut plan)?.0;
-        judge.judge(&Scan::new(source).run(&plan)?)
+        Ok(judge.judge(&Scan::new(source).run(&plan)?)?.located_in(source))
     }
 
     /// Adds what must be measured, and gives the judge of the numbers: for a suite that rides on

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result, Statistics};
+use mlops_core::{
+    Batches, DataSource, Digest, Error, Partition, Result, RowGroup, RowId, Statistics,
+};
 
 use super::csv::{CsvOptions, CsvSource};
 use super::ipc::IpcSource;
@@ -249,6 +251,10 @@ impl DataSource for FilesSource {
     ) -> Result<Option<Statistics>> {
         let (source, partition) = self.place(partition)?;
         source.statistics(partition, projection)
+    }
+
+    fn row_group(&self, row: &RowId) -> Option<RowGroup> {
+        self.files[*self.by_origin.get(&row.origin)?].1.row_group(row)
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {

@@ -7,7 +7,8 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use mlops_core::{
-    Batches, DataSource, Digest, Error, Names, Partition, Result, Rows, Scan, Statistics,
+    Batches, DataSource, Digest, Error, Names, Partition, Result, RowGroup, RowId, Rows, Scan,
+    Statistics,
 };
 use rayon::prelude::*;
 
@@ -99,6 +100,10 @@ impl DataSource for Projected {
         projection: Option<&[usize]>,
     ) -> Result<Option<Statistics>> {
         self.source.statistics(partition, Some(&self.below(projection)?))
+    }
+
+    fn row_group(&self, row: &RowId) -> Option<RowGroup> {
+        self.source.row_group(row)
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch, Scalar};
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::SchemaRef;
-use mlops_core::{Batches, DataSource, Digest, Error, Partition, Result, Statistics};
+use mlops_core::{
+    Batches, DataSource, Digest, Error, Partition, Result, RowGroup, RowId, Statistics,
+};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -318,6 +320,21 @@ impl DataSource for ParquetSource {
             }
         }
         Ok(Some(known))
+    }
+
+    fn row_group(&self, row: &RowId) -> Option<RowGroup> {
+        if self.path.display().to_string() != row.origin {
+            return None;
+        }
+        let mut left = row.row;
+        for (group, rows) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let rows = u64::try_from(rows.num_rows()).ok()?;
+            if left < rows {
+                return Some(RowGroup { group, row: left });
+            }
+            left -= rows;
+        }
+        None
     }
 
     fn fingerprint(&self, origin: &str) -> Option<Digest> {
