@@ -49,6 +49,7 @@ mod expression;
 mod failing_rows;
 mod gates;
 mod infer;
+mod keys;
 mod outcome;
 mod quarantine;
 mod record;
@@ -76,6 +77,7 @@ pub use gates::{
     ValuePair, leakage, overlap, skew, time_order,
 };
 pub use infer::InferOptions;
+pub use keys::{KeyCounts, Keys, KeysState, ListedKeys, Missing, MostCommon};
 pub use outcome::{Measured, Outcome, Validation};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
 pub use record::{RecordJudge, Value};
