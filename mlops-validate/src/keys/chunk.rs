@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::buffer::{NullBuffer, ScalarBuffer};
-use mlops_core::Result;
 use mlops_core::bytes::{
     bad, put_len, put_str, put_u32, put_u64, take, take_len, take_u32, take_u64,
 };
+use mlops_core::{Result, Rows};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::Bytes;
@@ -53,6 +53,40 @@ pub(super) enum RawKeys {
     Bytes(Bytes, Vec<u64>),
 }
 
+/// The numbers of a batch's rows in their origin; they ascend.
+#[derive(Debug)]
+pub(super) enum Numbers {
+    /// From this one on.
+    From(u64),
+    /// Those of a selection.
+    These(Vec<u64>),
+}
+
+impl Numbers {
+    pub(super) fn of(rows: &Rows<'_>) -> Self {
+        let Some(last) = rows.len().checked_sub(1) else { return Self::From(0) };
+        let (from, to) = (rows.row_number(0), rows.row_number(last));
+        if to.saturating_sub(from) <= last as u64 {
+            return Self::From(from);
+        }
+        Self::These((0..rows.len()).map(|index| rows.row_number(index)).collect())
+    }
+
+    pub(super) fn row(&self, index: usize) -> u64 {
+        match self {
+            Self::From(first) => first.saturating_add(index as u64),
+            Self::These(numbers) => numbers[index],
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::From(_) => 0,
+            Self::These(numbers) => size_of_val(numbers.as_slice()),
+        }
+    }
+}
+
 /// The rows of a batch, not looked at further.
 #[derive(Debug)]
 pub(super) struct Raw {
@@ -60,7 +94,7 @@ pub(super) struct Raw {
     /// The rows that count.
     pub(super) valid: Option<NullBuffer>,
     pub(super) origin: Arc<str>,
-    pub(super) first_row: u64,
+    pub(super) numbers: Numbers,
     /// Whether the words ascend strictly, and the least and greatest; `None` without rows.
     pub(super) shape: Option<Shape>,
     pub(super) held: Held,
@@ -140,7 +174,7 @@ impl Raw {
     }
 
     pub(super) fn row(&self, index: usize) -> u64 {
-        self.first_row.saturating_add(index as u64)
+        self.numbers.row(index)
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Float64Array, Int32Array,
     Int64Array, LargeBinaryArray, LargeStringArray, OffsetSizeTrait, UInt64Array, make_array,
 };
-use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Float64Type, Int8Type, Int16Type, IntervalUnit, UInt8Type, UInt16Type,
@@ -158,7 +158,7 @@ impl Kind {
                 }
                 let data = arrow::array::ArrayData::builder(t.clone())
                     .len(1)
-                    .add_buffer(arrow::buffer::Buffer::from_vec(words))
+                    .add_buffer(Buffer::from_vec(words))
                     .build()?;
                 out.push_str(&print_one(&make_array(data))?);
             }
@@ -347,7 +347,7 @@ impl Bytes {
 pub(super) enum Reader {
     Words(ScalarBuffer<i64>, Option<NullBuffer>),
     Bytes(Bytes),
-    Wide { width: usize, bytes: arrow::buffer::Buffer, nulls: Option<NullBuffer> },
+    Wide { width: usize, bytes: Buffer, nulls: Option<NullBuffer> },
     Struct(Vec<Reader>, Option<NullBuffer>),
     List { ends: Vec<(usize, usize)>, item: Box<Reader>, nulls: Option<NullBuffer> },
     Null(NullBuffer),
@@ -529,6 +529,6 @@ fn bytes(array: &ArrayRef) -> Result<Bytes> {
 
 /// A reader's views may keep whole pages alive for a few values.
 fn compacted(views: BinaryViewArray) -> BinaryViewArray {
-    let held: usize = views.data_buffers().iter().map(|b| b.len()).sum();
+    let held: usize = views.data_buffers().iter().map(Buffer::len).sum();
     if held > 4 * views.total_buffer_bytes_used() + (1 << 16) { views.gc() } else { views }
 }

@@ -161,7 +161,7 @@ impl KeyCounts {
         if self.set.folded.len() == 0 {
             return Ok(BooleanBuffer::new_unset(rows.len()));
         }
-        let read = keys.read(rows, None)?.raw;
+        let read = keys.read(rows)?.raw;
         let is_in = |row: usize| {
             let Some(hash) = read.hash(row) else { return false };
             self.set.find(hash, read.key(row)).is_some_and(|at| test(self.set.folded.groups[at]))
@@ -280,7 +280,7 @@ pub(super) struct RowCounts {
 }
 
 impl Found {
-    pub(super) fn result(self, keys: Keys, shared: &Shared, rows: RowCounts) -> Result<KeyCounts> {
+    pub(super) fn result(self, keys: Keys, shared: &Shared, rows: &RowCounts) -> Result<KeyCounts> {
         let form = &shared.form;
         let frequencies = self.frequencies.finish();
         let count_of = |(&count, &keys): (&u64, &u64)| u128::from(count) * u128::from(keys);

@@ -30,7 +30,7 @@ impl Keys {
             None => self.of_groups(&mut state)?,
         };
         drop(state);
-        found.result(self.clone(), &shared, rows)
+        found.result(self.clone(), &shared, &rows)
     }
 
     /// Any state at all.
@@ -145,12 +145,12 @@ fn first_rows(raws: &mut [&Raw], set: &Folded, index: &Index) -> First {
     if set.len() == 0 {
         return first;
     }
-    raws.sort_by(|a, b| (&a.origin, a.first_row).cmp(&(&b.origin, b.first_row)));
+    raws.sort_by(|a, b| (&a.origin, a.row(0)).cmp(&(&b.origin, b.row(0))));
     // Some at a time: where repeats are common few need to be looked at, where they are rare all.
     let mut width = 1;
     let mut rest = &*raws;
     while let Some(next) = rest.first()
-        && first.wants(&next.origin, next.first_row)
+        && first.wants(&next.origin, next.row(0))
     {
         let (some, later) = rest.split_at(width.min(rest.len()));
         let found: Vec<First> = some.par_iter().map(|raw| first_of(raw, set, index)).collect();

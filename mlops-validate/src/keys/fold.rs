@@ -144,9 +144,12 @@ pub(super) fn fold(is_words: bool, chunks: &[Chunk], first: &mut First) -> Folde
                 for group in same.iter().map(group_of) {
                     add_count(&mut count, group.count());
                     if let Group::Once { origin, row } = group {
-                        first.keep(&origins[origin as usize], row, || match is_words {
-                            true => unmix(same[0].hash).to_le_bytes().to_vec(),
-                            false => key.to_vec(),
+                        first.keep(&origins[origin as usize], row, || {
+                            if is_words {
+                                unmix(same[0].hash).to_le_bytes().to_vec()
+                            } else {
+                                key.to_vec()
+                            }
                         });
                     }
                 }

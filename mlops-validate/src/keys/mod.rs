@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use counts::{KeyCounts, ListedKeys, MostCommon};
 pub use state::KeysState;
 
-use chunk::{Chunk, Raw, RawKeys, Shape, hash_bytes};
+use chunk::{Chunk, Numbers, Raw, RawKeys, Shape, hash_bytes};
 use column::{Bytes, Form, Kind, Reader};
 use spill::Budget;
 use state::Shared;
@@ -172,32 +172,8 @@ impl Keys {
         Ok(self)
     }
 
-    /// Takes in the rows of a batch that are set in `keep`, or all.
-    pub(crate) fn update_where(
-        &self,
-        state: &mut KeysState,
-        rows: &Rows<'_>,
-        keep: Option<&BooleanBuffer>,
-    ) -> Result<()> {
-        let Read { mut raw, rows, any_null, all_null } = self.read(rows, keep)?;
-        add_count(&mut state.rows, rows);
-        add_count(&mut state.any_null, any_null);
-        add_count(&mut state.all_null, all_null);
-        if raw.count() == 0 {
-            return Ok(());
-        }
-        // With what finishing takes.
-        let bytes = match &raw.keys {
-            RawKeys::Words(words) => words.len() * 16,
-            RawKeys::Bytes(bytes, _) => bytes.size() + bytes.len() * 16,
-        };
-        raw.held = self.shared.budget.hold(bytes);
-        raw.shape = shape_of(&raw);
-        state.push(Chunk::Raw(raw.into()))
-    }
-
     /// The keys of a batch.
-    fn read(&self, rows: &Rows<'_>, keep: Option<&BooleanBuffer>) -> Result<Read> {
+    fn read(&self, rows: &Rows<'_>) -> Result<Read> {
         let n = rows.len();
         if u32::try_from(n).is_err() {
             return Err(Error::invalid("a batch", "fewer than 2^32 rows", n));
@@ -207,11 +183,6 @@ impl Keys {
             .iter()
             .map(|(name, kind)| Reader::new(name, kind, rows.column(name)?))
             .collect::<Result<_>>()?;
-        let kept = |rows: &BooleanBuffer| match keep {
-            Some(keep) => rows & keep,
-            None => rows.clone(),
-        };
-        let rows_kept = keep.map_or(n, BooleanBuffer::count_set_bits);
         // The rows where all columns are there, and those where any is; `None` for all rows.
         let mut all_there: Option<BooleanBuffer> = None;
         let mut any_there: Option<BooleanBuffer> = None;
@@ -227,7 +198,7 @@ impl Keys {
             };
         }
         let without = |there: &Option<BooleanBuffer>| {
-            there.as_ref().map_or(0, |there| rows_kept - kept(there).count_set_bits())
+            there.as_ref().map_or(0, |there| n - there.count_set_bits())
         };
         let (any_null, all_null) = (without(&all_there), without(&any_there));
         let there = match self.shared.missing {
@@ -235,11 +206,7 @@ impl Keys {
             Missing::All => any_there,
             Missing::Never => None,
         };
-        let valid = match there {
-            Some(there) => Some(kept(&there)),
-            None => keep.cloned(),
-        };
-        let valid = valid.map(NullBuffer::new).filter(|valid| valid.null_count() > 0);
+        let valid = there.map(NullBuffer::new).filter(|valid| valid.null_count() > 0);
 
         let hashed = |bytes: Bytes| {
             let mask = self.shared.mask;
@@ -278,18 +245,17 @@ impl Keys {
             keys,
             valid,
             origin: rows.origin().into(),
-            first_row: rows.first_row(),
+            numbers: Numbers::of(rows),
             shape: None,
             held: self.shared.budget.hold(0),
         };
         let (any_null, all_null) = (any_null as u64, all_null as u64);
-        Ok(Read { raw, rows: rows_kept as u64, any_null, all_null })
+        Ok(Read { raw, any_null, all_null })
     }
 }
 
 struct Read {
     raw: Raw,
-    rows: u64,
     any_null: u64,
     all_null: u64,
 }
@@ -328,7 +294,21 @@ impl Analyzer for Keys {
     }
 
     fn update(&self, state: &mut KeysState, rows: &Rows<'_>) -> Result<()> {
-        self.update_where(state, rows, None)
+        let Read { mut raw, any_null, all_null } = self.read(rows)?;
+        add_count(&mut state.rows, rows.len() as u64);
+        add_count(&mut state.any_null, any_null);
+        add_count(&mut state.all_null, all_null);
+        if raw.count() == 0 {
+            return Ok(());
+        }
+        // With what finishing takes.
+        let bytes = match &raw.keys {
+            RawKeys::Words(words) => words.len() * 16,
+            RawKeys::Bytes(bytes, _) => bytes.size() + bytes.len() * 16,
+        };
+        raw.held = self.shared.budget.hold(bytes + raw.numbers.size());
+        raw.shape = shape_of(&raw);
+        state.push(Chunk::Raw(raw.into()))
     }
 
     fn finish(&self, state: KeysState) -> Result<KeyCounts> {

@@ -42,7 +42,7 @@ fn columns(cells: &[u8], plain: &[i64]) -> Vec<(&'static str, ArrayRef)> {
     let inner: ArrayRef =
         Arc::new(cells.iter().map(|&c| some(c).map(float)).collect::<Float32Array32>().0);
     let field = Arc::new(Field::new("f", DataType::Float32, true));
-    let nulls = NullBuffer::from_iter(cells.iter().map(|&c| c != 1));
+    let nulls: NullBuffer = cells.iter().map(|&c| c != 1).collect();
     let structs = StructArray::from((vec![(field, inner)], nulls.inner().clone().into_inner()));
     vec![
         ("i64", Arc::new(ints().collect::<Int64Array>())),
@@ -298,11 +298,13 @@ fn the_contract_holds_for_every_type() {
     }
 }
 
+type Shape = Box<dyn Fn(i64) -> i64>;
+
 #[test]
 fn many_rows_of_every_shape() {
     let n = 200_000i64;
     let scrambled = |i: i64| (i as u64).wrapping_mul(0x2545_f491_4f6c_dd1d) as i64;
-    let shapes: [(&str, Box<dyn Fn(i64) -> i64>); 8] = [
+    let shapes: [(&str, Shape); 8] = [
         ("ascending", Box::new(|i| i)),
         ("ascending twice", Box::new(move |i| i % (n / 2))),
         ("dense", Box::new(move |i| (i * 7919) % n)),
@@ -443,8 +445,9 @@ fn only_the_rows_under_a_condition() {
     .unwrap();
     let keys = Keys::new(batch.schema_ref(), &["x"], Missing::Any).unwrap();
     let mut state = keys.start();
-    let under: BooleanBuffer = [true, false, true, true, true, false].into_iter().collect();
-    keys.update_where(&mut state, &Rows::new(&batch), Some(&under)).unwrap();
+    let under = BooleanArray::from(vec![true, false, true, true, true, false]);
+    let selected = Rows::new(&batch).select(&under).unwrap();
+    keys.update(&mut state, &selected.rows()).unwrap();
     let found = keys.finish(state).unwrap();
     assert_eq!((found.rows, found.any_null, found.keyed), (4, 1, 3));
     let rows: Vec<_> = found.repeated_samples().iter().map(|s| s.row.row).collect();
