@@ -1,13 +1,13 @@
 //! A suite from training data, whose tolerances come from the data's own variation.
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Schema};
 use mlops_core::states::{CategoryCounts, CategoryTable, NumericSummary, RowCount, Summary};
 use mlops_core::stats::{binomial_sf, clopper_pearson};
 use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
-use crate::expectations::{Distinct, Duplicates};
 use crate::gates::known_columns;
+use crate::keys::{KeyCounts, Keys, Missing};
 use crate::values::{Domain, domain, value_type};
 use crate::{
     ColumnType, Expectation, Scalar, Suite, column, in_range, in_set, not_null, row_count, schema,
@@ -79,7 +79,7 @@ struct Profile {
     field: Field,
     summary: Option<Handle<Summary>>,
     categories: Option<Handle<CategoryTable>>,
-    distinct: Option<Handle<Duplicates>>,
+    distinct: Option<Handle<KeyCounts>>,
 }
 
 impl Suite {
@@ -110,7 +110,7 @@ impl Suite {
     /// So a column that had no null in n rows tolerates a few in n more; where a single one is bad,
     /// expect [`not_null`] besides.
     ///
-    /// Distinct values of integers and text are held in memory. Reads the source once.
+    /// Integers and text are held in memory, up to [a limit](Keys::MEMORY_LIMIT). Reads the source once.
     ///
     /// ```
     /// use mlops_core::arrow::array::Int64Array;
@@ -172,7 +172,7 @@ impl Suite {
             let Some(nulls) = nulls else { continue };
             candidates.push(Candidate::Null { column: name, nulls });
             let is_key = n >= Candidate::KEY_ROWS
-                && distinct.is_some_and(|d| d.failing.count() == 0 && d.with_value == n);
+                && distinct.is_some_and(|d| d.is_unique() && d.keyed == n);
             if is_key {
                 // The keys of the next batch are others by nature: no range and no set.
                 candidates.push(Candidate::Key { column: name });
@@ -229,21 +229,21 @@ impl Profile {
             return Ok(profile);
         }
         let distinct = |plan: &mut Plan| {
-            let data_type = value_type(field.data_type()).clone();
-            Some(plan.add(Distinct { column: name.clone(), data_type }))
+            let schema = Schema::new(vec![field.clone()]);
+            Ok::<_, Error>(Some(plan.add(Keys::new(&schema, &[name], Missing::Any)?)))
         };
         match domain(field.data_type()) {
             Some(Domain::Int | Domain::Float) => {
                 profile.summary = Some(plan.add(NumericSummary::new(name)));
                 if value_type(field.data_type()).is_integer() {
-                    profile.distinct = distinct(plan);
+                    profile.distinct = distinct(plan)?;
                 }
             }
             Some(Domain::Text) => {
                 // One more than are wanted, to know that there are more.
                 let cap = options.max_categories.saturating_add(1);
                 profile.categories = Some(plan.add(CategoryCounts::new(name).with_cap(cap)?));
-                profile.distinct = distinct(plan);
+                profile.distinct = distinct(plan)?;
             }
             Some(Domain::Bool) => profile.categories = Some(plan.add(CategoryCounts::new(name))),
             None => {}

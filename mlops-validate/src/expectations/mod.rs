@@ -14,5 +14,3 @@ pub use map::{
     not_null, string_length, unique,
 };
 pub use table::{ColumnSchema, ColumnType, RowCount, TableSchema, column, row_count, schema};
-
-pub(crate) use map::{Distinct, Duplicates};

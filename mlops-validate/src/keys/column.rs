@@ -389,7 +389,7 @@ impl Reader {
                 fn ends<O: OffsetSizeTrait>(offsets: &[O]) -> Vec<(usize, usize)> {
                     offsets.windows(2).map(|w| (w[0].as_usize(), w[1].as_usize())).collect()
                 }
-                let (ends, values): (_, ArrayRef) = match data_type {
+                let (mut ends, values): (Vec<_>, ArrayRef) = match data_type {
                     DataType::List(_) => {
                         let list = array.as_list::<i32>();
                         (ends(list.value_offsets()), list.values().clone())
@@ -410,6 +410,13 @@ impl Reader {
                         (ends, list.values().clone())
                     }
                 };
+                // A slice does not pay for the values of the others.
+                let from = ends.first().map_or(0, |(from, _)| *from);
+                let to = ends.last().map_or(0, |(_, to)| *to);
+                for (start, end) in &mut ends {
+                    (*start, *end) = (*start - from, *end - from);
+                }
+                let values = values.slice(from, to - from);
                 Self::List { ends, item: Box::new(Self::new(name, item, &values)?), nulls }
             }
             Kind::Null => Self::Null(NullBuffer::new_null(array.len())),

@@ -118,6 +118,11 @@ impl KeyCounts {
         self.rows_where(rows, |group| group.count() > 1)
     }
 
+    /// The rows of a batch that have a key; `None` for all.
+    pub(crate) fn keyed_rows(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>> {
+        self.keys.keyed_rows(rows)
+    }
+
     /// The rows of a batch whose key is among the keys that were counted. A row without a key is
     /// not.
     ///

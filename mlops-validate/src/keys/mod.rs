@@ -172,41 +172,43 @@ impl Keys {
         Ok(self)
     }
 
+    fn readers(&self, rows: &Rows<'_>) -> Result<Vec<Reader>> {
+        let reader = |(name, kind): &(String, Kind)| Reader::new(name, kind, rows.column(name)?);
+        self.columns.iter().map(reader).collect()
+    }
+
+    /// The rows that have a key; `None` for all.
+    fn keyed(
+        &self,
+        all_there: Option<BooleanBuffer>,
+        any_there: Option<BooleanBuffer>,
+    ) -> Option<BooleanBuffer> {
+        let there = match self.shared.missing {
+            Missing::Any => all_there,
+            Missing::All => any_there,
+            Missing::Never => None,
+        };
+        there.filter(|there| there.count_set_bits() < there.len())
+    }
+
+    fn keyed_rows(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>> {
+        let (all_there, any_there) = there(&self.readers(rows)?);
+        Ok(self.keyed(all_there, any_there))
+    }
+
     /// The keys of a batch.
     fn read(&self, rows: &Rows<'_>) -> Result<Read> {
         let n = rows.len();
         if u32::try_from(n).is_err() {
             return Err(Error::invalid("a batch", "fewer than 2^32 rows", n));
         }
-        let readers: Vec<Reader> = self
-            .columns
-            .iter()
-            .map(|(name, kind)| Reader::new(name, kind, rows.column(name)?))
-            .collect::<Result<_>>()?;
-        // The rows where all columns are there, and those where any is; `None` for all rows.
-        let mut all_there: Option<BooleanBuffer> = None;
-        let mut any_there: Option<BooleanBuffer> = None;
-        for (i, reader) in readers.iter().enumerate() {
-            let there = reader.nulls().map(NullBuffer::inner);
-            if let Some(there) = there {
-                all_there = Some(all_there.map_or_else(|| there.clone(), |all| &all & there));
-            }
-            any_there = match (there, any_there) {
-                (Some(there), _) if i == 0 => Some(there.clone()),
-                (Some(there), Some(any)) => Some(&any | there),
-                _ => None,
-            };
-        }
+        let readers = self.readers(rows)?;
+        let (all_there, any_there) = there(&readers);
         let without = |there: &Option<BooleanBuffer>| {
             there.as_ref().map_or(0, |there| n - there.count_set_bits())
         };
         let (any_null, all_null) = (without(&all_there), without(&any_there));
-        let there = match self.shared.missing {
-            Missing::Any => all_there,
-            Missing::All => any_there,
-            Missing::Never => None,
-        };
-        let valid = there.map(NullBuffer::new).filter(|valid| valid.null_count() > 0);
+        let valid = self.keyed(all_there, any_there).map(NullBuffer::new);
 
         let hashed = |bytes: Bytes| {
             let mask = self.shared.mask;
@@ -252,6 +254,24 @@ impl Keys {
         let (any_null, all_null) = (any_null as u64, all_null as u64);
         Ok(Read { raw, any_null, all_null })
     }
+}
+
+/// The rows in which all columns have a value, and those in which any has; `None` for all rows.
+fn there(readers: &[Reader]) -> (Option<BooleanBuffer>, Option<BooleanBuffer>) {
+    let mut all_there: Option<BooleanBuffer> = None;
+    let mut any_there: Option<BooleanBuffer> = None;
+    for (i, reader) in readers.iter().enumerate() {
+        let there = reader.nulls().map(NullBuffer::inner);
+        if let Some(there) = there {
+            all_there = Some(all_there.map_or_else(|| there.clone(), |all| &all & there));
+        }
+        any_there = match (there, any_there) {
+            (Some(there), _) if i == 0 => Some(there.clone()),
+            (Some(there), Some(any)) => Some(&any | there),
+            _ => None,
+        };
+    }
+    (all_there, any_there)
 }
 
 struct Read {
