@@ -171,8 +171,8 @@ impl Suite {
             let nulls = summary.map(|s| s.nulls).or(table.map(|t| t.nulls));
             let Some(nulls) = nulls else { continue };
             candidates.push(Candidate::Null { column: name, nulls });
-            let is_key = n >= Candidate::KEY_ROWS
-                && distinct.is_some_and(|d| d.is_unique() && d.keyed == n);
+            let is_key =
+                n >= Candidate::KEY_ROWS && distinct.is_some_and(|d| d.is_unique() && d.keyed == n);
             if is_key {
                 // The keys of the next batch are others by nature: no range and no set.
                 candidates.push(Candidate::Key { column: name });

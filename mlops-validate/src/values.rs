@@ -1,6 +1,6 @@
 //! How a test sees a column: dictionaries by their values, dates by their counts.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, make_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, UInt64Type};
@@ -85,20 +85,6 @@ pub(crate) fn apply(array: &ArrayRef, test: &dyn ValueTest) -> Result<BooleanBuf
 /// The rows that have a value: of a dictionary those whose value is there, too.
 pub(crate) fn present(array: &ArrayRef) -> Option<BooleanBuffer> {
     array.logical_nulls().filter(|n| n.null_count() > 0).map(|n| n.inner().clone())
-}
-
-/// Signed integers, dates and times as `i64`.
-pub(crate) fn counts(array: &ArrayRef) -> Result<ArrayRef> {
-    Ok(cast(&physical(array)?, &DataType::Int64)?)
-}
-
-/// What [`counts`] made of a date or time type, back.
-pub(crate) fn from_counts(counts: &Int64Array, data_type: &DataType) -> Result<ArrayRef> {
-    let counts: ArrayRef = match data_type {
-        DataType::Date32 | DataType::Time32(_) => cast(counts, &DataType::Int32)?,
-        _ => std::sync::Arc::new(counts.clone()),
-    };
-    Ok(make_array(counts.to_data().into_builder().data_type(data_type.clone()).build()?))
 }
 
 /// A bound or member as a count of a date or time type's unit; `None` where it is no such thing.
