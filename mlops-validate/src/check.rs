@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
 use crate::expectations::{
-    ColumnsEqual, CustomRows, InRange, InSet, MatchesRegex, NotNull, PairEqual, PairGreaterThan,
-    PairInSet, RowCount, Satisfies, StringLength, SumEquals, TableSchema, Unique,
+    ColumnsEqual, CompoundUnique, CustomRows, InRange, InSet, MatchesRegex, NotNull, PairEqual,
+    PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals, TableSchema, Unique,
     UniqueWithinRecord,
 };
 use crate::expression::Expression;
@@ -113,6 +113,8 @@ checks! {
     UniqueWithinRecord(UniqueWithinRecord) = "unique_within_record",
     /// The values of several columns add up to a total.
     SumEquals(SumEquals) = "sum_equals",
+    /// No combination of values stands twice.
+    CompoundUnique(CompoundUnique) = "compound_unique",
     /// An expression is true for every row.
     Satisfies(Satisfies) = "satisfies",
     /// A function of the host finds every row good.

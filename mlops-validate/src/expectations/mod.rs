@@ -5,9 +5,9 @@ mod map;
 mod table;
 
 pub use columns::{
-    ColumnsEqual, CustomRows, IgnoreRows, PairEqual, PairGreaterThan, PairInSet, Satisfies,
-    SumEquals, UniqueWithinRecord, columns_equal, custom_rows, pair_equal, pair_greater_than,
-    pair_in_set, satisfies, sum_equals, unique_within_record,
+    ColumnsEqual, CompoundUnique, CustomRows, IgnoreRows, PairEqual, PairGreaterThan, PairInSet,
+    Satisfies, SumEquals, UniqueWithinRecord, columns_equal, compound_unique, custom_rows,
+    pair_equal, pair_greater_than, pair_in_set, satisfies, sum_equals, unique_within_record,
 };
 pub use map::{
     InRange, InSet, MatchesRegex, NotNull, StringLength, Unique, in_range, in_set, matches_regex,

@@ -1,6 +1,7 @@
 //! Questions that each row answers by the values of several columns.
 
 mod columns_equal;
+mod compound_unique;
 mod custom_rows;
 mod pair_equal;
 mod pair_greater_than;
@@ -11,6 +12,7 @@ mod sum_equals;
 mod unique_within_record;
 
 pub use columns_equal::{ColumnsEqual, columns_equal};
+pub use compound_unique::{CompoundUnique, compound_unique};
 pub use custom_rows::{CustomRows, custom_rows};
 pub use pair_equal::{PairEqual, pair_equal};
 pub use pair_greater_than::{PairGreaterThan, pair_greater_than};

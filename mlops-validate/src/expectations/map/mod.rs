@@ -15,3 +15,4 @@ pub use string_length::{StringLength, string_length};
 pub use unique::{Unique, unique};
 
 pub(crate) use not_null::HasValue;
+pub(crate) use unique::StandsOnce;
