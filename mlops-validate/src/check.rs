@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
 use crate::expectations::{
-    ColumnsEqual, CompoundUnique, CustomRows, InRange, InSet, MatchesRegex, NotNull, PairEqual,
-    PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals, TableSchema, Unique,
-    UniqueWithinRecord,
+    ColumnCount, ColumnsEqual, CompoundUnique, CustomRows, InRange, InSet, MatchesRegex, NotNull,
+    PairEqual, PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals,
+    TableSchema, Unique, UniqueWithinRecord,
 };
 use crate::expression::Expression;
 
@@ -83,6 +83,8 @@ checks! {
     // Questions about the table.
     /// The columns, their types, and whether they may be null.
     Schema(TableSchema) = "schema",
+    /// How many columns there are.
+    ColumnCount(ColumnCount) = "column_count",
     /// How many rows there are.
     RowCount(RowCount) = "row_count",
 

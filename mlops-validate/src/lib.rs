@@ -62,12 +62,12 @@ mod values;
 pub use check::Check;
 pub use expectation::Expectation;
 pub use expectations::{
-    ColumnSchema, ColumnType, ColumnsEqual, CompoundUnique, CustomRows, IgnoreRows, InRange, InSet,
-    MatchesRegex, NotNull, PairEqual, PairGreaterThan, PairInSet, RowCount, Satisfies,
-    StringLength, SumEquals, TableSchema, Unique, UniqueWithinRecord, column, columns_equal,
-    compound_unique, custom_rows, in_range, in_set, matches_regex, not_null, pair_equal,
-    pair_greater_than, pair_in_set, row_count, satisfies, schema, string_length, sum_equals,
-    unique, unique_within_record,
+    ColumnCount, ColumnSchema, ColumnType, ColumnsEqual, CompoundUnique, CustomRows, IgnoreRows,
+    InRange, InSet, MatchesRegex, NotNull, PairEqual, PairGreaterThan, PairInSet, RowCount,
+    Satisfies, StringLength, SumEquals, TableSchema, Unique, UniqueWithinRecord, column,
+    column_count, columns_equal, compound_unique, custom_rows, in_range, in_set, matches_regex,
+    not_null, pair_equal, pair_greater_than, pair_in_set, row_count, satisfies, schema,
+    string_length, sum_equals, unique, unique_within_record,
 };
 pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;

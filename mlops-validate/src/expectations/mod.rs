@@ -13,4 +13,7 @@ pub use map::{
     InRange, InSet, MatchesRegex, NotNull, StringLength, Unique, in_range, in_set, matches_regex,
     not_null, string_length, unique,
 };
-pub use table::{ColumnSchema, ColumnType, RowCount, TableSchema, column, row_count, schema};
+pub use table::{
+    ColumnCount, ColumnSchema, ColumnType, RowCount, TableSchema, column, column_count, row_count,
+    schema,
+};
