@@ -20,6 +20,9 @@ use super::prediction::Prediction;
 /// first period. `α, β ∈ [0, 1]` and `γ ∈ [0, 1 − α]` minimise the sum of the squared errors after
 /// the first period: a grid, then compass searches from its best points; the same bits every time.
 ///
+/// The season of the first period is as noisy as a single value, and the errors tell: of three
+/// periods the false alarms are a third of what a band says, of ten about as many.
+///
 /// The values are taken as equally far apart in time. One that is not finite is missing: the
 /// forecast stands for it.
 ///
@@ -283,7 +286,7 @@ mod tests {
             }
             let share = outside as f64 / runs as f64;
             println!("{n}: {share}");
-            assert!(share < 0.10, "{share} at {n}");
+            assert!(share < 0.075, "{share} at {n}");
         }
     }
 
