@@ -1,7 +1,5 @@
 //! Metrics on the disk: torn lines, many writers, and gates as text.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;

@@ -196,16 +196,16 @@ impl AnomalyCheck {
                     _ => Ok(()),
                 }
             }
-            Self::Normal | Self::RobustZ => Ok(()),
             Self::OnlineNormal { warm_up } if *warm_up < 2 => {
                 Err(Error::invalid("`warm_up` of online_normal", "at least 2", warm_up))
             }
-            Self::OnlineNormal { .. } => Ok(()),
             Self::HoltWinters { period } if !(2..=HoltWinters::MOST_PERIOD).contains(period) => {
                 let expected = format!("2 … {}", HoltWinters::MOST_PERIOD);
                 Err(Error::invalid("`period` of holt_winters", expected, period))
             }
-            Self::HoltWinters { .. } => Ok(()),
+            Self::Normal | Self::OnlineNormal { .. } | Self::RobustZ | Self::HoltWinters { .. } => {
+                Ok(())
+            }
         }
     }
 
