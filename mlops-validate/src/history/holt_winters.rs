@@ -211,19 +211,23 @@ fn minimise(sse: impl Fn([f64; 3]) -> f64) -> ([f64; 3], f64) {
                 }
             }
         }
-        let found = descend(at, start, 0.1, 2e-3);
+        // Within the slice first, so that it does not leave its valley by a first large step.
+        let found = descend(at, start, &[0, 2], 0.1, 5e-3);
+        let found = descend(at, found, &[0, 1, 2], 0.02, 1e-3);
         if found.1 < best.1 {
             best = found;
         }
     }
-    let (point, least) = descend(at, best, 2e-3, 1e-6);
+    let (point, least) = descend(at, best, &[0, 1, 2], 1e-3, 1e-6);
     (weights(point), least)
 }
 
-/// A compass search in the unit cube (Hooke & Jeeves 1961), with steps from one size to another.
+/// A compass search in the unit cube along these axes (Hooke & Jeeves 1961), with steps from one
+/// size to another.
 fn descend(
     at: impl Fn([f64; 3]) -> f64,
     (mut point, mut least): ([f64; 3], f64),
+    axes: &[usize],
     mut step: f64,
     smallest: f64,
 ) -> ([f64; 3], f64) {
@@ -246,7 +250,7 @@ fn descend(
                 (point, least) = (pattern, found);
             }
         }
-        for axis in 0..3 {
+        for &axis in axes {
             for sign in [1.0, -1.0] {
                 let mut along = [0.0; 3];
                 along[axis] = sign * step;
