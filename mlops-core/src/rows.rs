@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{
@@ -145,6 +146,16 @@ impl<'a> Rows<'a> {
     /// The name of the thing that the rows stand in: a file, a table, `memory`.
     pub fn origin(&self) -> &'a str {
         self.origin
+    }
+
+    /// The numbers, in their origin, of the rows that these were selected from, whether or not
+    /// they were: without a gap to the rows of the next batch.
+    pub fn span(&self) -> Range<u64> {
+        let (first, n) = match &self.held {
+            Held::Batch { batch, first_row, .. } => (*first_row, batch.num_rows()),
+            Held::Selected(selected) => (selected.first_row, selected.source.num_rows()),
+        };
+        first..first.saturating_add(n as u64)
     }
 
     /// The number in its origin of the row at this index. Numbers ascend with the index.

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
 use crate::expectations::{
-    ColumnCount, ColumnsEqual, CompoundUnique, CustomRows, InRange, InSet, MatchesRegex, NotNull,
+    ColumnCount, ColumnsEqual, CompoundUnique, CustomRows, DateFormat, DateParseable, Decreasing,
+    Finite, HasFormat, InRange, InSet, Increasing, IsNull, Json, JsonSchema, Like, ListLength,
+    MatchesRegex, NotInSet, NotLike, NotMatchesRegex, NotNan, NotNull, NotOutliers, OfType,
     PairEqual, PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals,
-    TableSchema, Unique, UniqueWithinRecord,
+    TableSchema, Unique, UniqueWithinRecord, ZScore,
 };
 use crate::expression::Expression;
 
@@ -33,6 +35,11 @@ pub(crate) trait Kind {
 
     /// Whether each row answers by itself, so that `mostly` and `nulls` mean something.
     fn of_rows(&self) -> bool;
+
+    /// Whether its column may be a path into structs and lists.
+    fn reads_paths(&self) -> bool {
+        false
+    }
 
     /// Whether the question makes sense in itself.
     fn check_usable(&self) -> Result<()> {
@@ -91,16 +98,52 @@ checks! {
     // Questions about the values of a column, row by row.
     /// No value is missing.
     NotNull(NotNull) = "not_null",
+    /// Every value is missing.
+    IsNull(IsNull) = "is_null",
+    /// The column is of a type.
+    OfType(OfType) = "of_type",
     /// No value stands twice.
     Unique(Unique) = "unique",
     /// Values lie between bounds.
     InRange(InRange) = "in_range",
     /// Values are of a set.
     InSet(InSet) = "in_set",
+    /// Values are of no such set.
+    NotInSet(NotInSet) = "not_in_set",
+    /// Numbers are finite.
+    Finite(Finite) = "finite",
+    /// Numbers are not NaN.
+    NotNan(NotNan) = "not_nan",
     /// Texts match a pattern.
     MatchesRegex(MatchesRegex) = "matches_regex",
+    /// Texts match no such pattern.
+    NotMatchesRegex(NotMatchesRegex) = "not_matches_regex",
+    /// Texts are like an SQL pattern.
+    Like(Like) = "like",
+    /// Texts are like no such SQL pattern.
+    NotLike(NotLike) = "not_like",
     /// Texts have a length.
     StringLength(StringLength) = "string_length",
+    /// Texts have a format that is known by name.
+    HasFormat(HasFormat) = "has_format",
+    /// Texts are dates of a format.
+    DateFormat(DateFormat) = "date_format",
+    /// Texts are dates in some form.
+    DateParseable(DateParseable) = "date_parseable",
+    /// Texts are JSON.
+    Json(Json) = "json",
+    /// Texts are JSON that a schema accepts.
+    JsonSchema(JsonSchema) = "json_schema",
+    /// Values do not fall from row to row.
+    Increasing(Increasing) = "increasing",
+    /// Values do not rise from row to row.
+    Decreasing(Decreasing) = "decreasing",
+    /// Values lie within so many standard deviations.
+    ZScore(ZScore) = "z_score",
+    /// Values are no outliers.
+    NotOutliers(NotOutliers) = "not_outliers",
+    /// Lists have a length.
+    ListLength(ListLength) = "list_length",
 
     // Questions that each row answers by the values of several columns.
     /// The value of one column is greater than that of another.

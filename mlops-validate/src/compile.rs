@@ -12,8 +12,9 @@ use crate::Expectation;
 use crate::condition::{Condition, Where};
 use crate::failing_rows::{FailingRows, in_words};
 use crate::outcome::{Measured, Outcome};
+use crate::place::Place;
 use crate::row_test::{ColumnTest, RowTest, Unexpected};
-use crate::value_test::ValueTest;
+use crate::value_test::{Always, ValueTest};
 use crate::values::value_type;
 
 /// An expectation made ready for one schema.
@@ -30,9 +31,22 @@ pub(crate) enum RowRule {
     Test(Arc<dyn RowTest>),
     /// Rows can tell only after all have been measured.
     AfterAll(Arc<AfterAll>),
+    /// And not even how many fail is known before they have been asked, in a second pass.
+    SecondPass(Box<SecondPass>),
 }
 
-type AfterAll = dyn Fn(&Measurements) -> Result<Arc<dyn RowTest>> + Send + Sync;
+/// What is asked of the rows once all have been measured.
+#[derive(Clone)]
+pub(crate) struct SecondPass {
+    pub(crate) make: Arc<AfterAll>,
+    /// What is expected, in words.
+    pub(crate) expected: Arc<str>,
+    /// Of which rows it is asked; the test that is made does not know.
+    pub(crate) condition: Option<Condition>,
+}
+
+/// Makes the test of rows of what was measured over all of them.
+pub(crate) type AfterAll = dyn Fn(&Measurements) -> Result<Arc<dyn RowTest>> + Send + Sync;
 
 /// What a measured value means.
 pub(crate) struct Observation {
@@ -111,24 +125,68 @@ impl<'a> Compiler<'a> {
         Ok(self.refused(expected, format!("column `{column}` of type {data_type}")))
     }
 
-    /// Judges the values of one column, row by row.
+    /// Judges the values of one column, or of what stands within it, row by row. `make` gives the
+    /// test for their type, `None` where there is none; `wanted` says what it can read.
     pub(crate) fn values(
         &mut self,
         expected: impl Into<String>,
         column: &str,
-        test: impl ValueTest,
+        wanted: &str,
+        make: impl FnOnce(&DataType) -> Result<Option<Box<dyn ValueTest>>>,
     ) -> Result<Compiled> {
-        let test = ColumnTest {
+        let place = Place::find(self.schema, column).ok_or_else(|| Error::ColumnNotFound {
             column: column.to_owned(),
-            index: self.schema.index_of(column)?,
-            nulls: self.of.nulls,
-            params: json!({
-                "check": self.of.check,
-                "type": self.field(column)?.data_type().to_string(),
-            }),
-            test: Box::new(test),
+            available: self.schema.fields().iter().map(|f| f.name().clone()).collect(),
+        })?;
+        let test: Box<dyn ValueTest> = match value_type(&place.data_type) {
+            // What a reader makes of a column without a single value.
+            DataType::Null => Box::new(Always(true)),
+            data_type => {
+                let Some(test) = make(data_type)? else {
+                    let found = format!("column `{column}` of type {}", place.data_type);
+                    return Ok(self.refused(wanted, found));
+                };
+                test
+            }
         };
+        let params = json!({
+            "check": self.of.check,
+            "type": self.schema.field(place.index).data_type().to_string(),
+        });
+        let test = ColumnTest { place, nulls: self.of.nulls, params, test };
         Ok(self.rows(expected, "rows with a value", test))
+    }
+
+    /// Judges rows by a test that is made of what was measured over all of them, in a second
+    /// pass. Where `make` says that there can be none, the answer is inconclusive.
+    pub(crate) fn second_pass(
+        &mut self,
+        expected: impl Into<String>,
+        vacuous: impl Fn(&Measurements) -> Result<bool> + Send + Sync + 'static,
+        make: impl Fn(&Measurements) -> Result<Arc<dyn RowTest>> + Send + Sync + 'static,
+    ) -> Compiled {
+        let expected = expected.into();
+        let make: Arc<AfterAll> = Arc::new(make);
+        let rule = RowRule::SecondPass(Box::new(SecondPass {
+            make: make.clone(),
+            expected: expected.as_str().into(),
+            condition: None,
+        }));
+        let first = self.judged(expected, move |m| {
+            if vacuous(m)? {
+                return Ok(Observation::vacuous("no rows with a value: nothing was measured"));
+            }
+            make(m)?;
+            let found = "needs a second pass over the rows, which `Suite::check` makes".to_owned();
+            Ok(Observation {
+                verdict: Verdict::Inconclusive,
+                observed: found.clone(),
+                number: None,
+                measured: Measured::Failed(found),
+                settled_rows: 0,
+            })
+        });
+        Compiled { judge: first.judge, rows: Some(rule) }
     }
 
     /// Judges rows, each by itself; `what` names those that are looked at.
@@ -138,7 +196,16 @@ impl<'a> Compiler<'a> {
         what: &'static str,
         test: impl RowTest,
     ) -> Compiled {
-        let test: Arc<dyn RowTest> = Arc::new(test);
+        self.rows_of(expected, what, Arc::new(test))
+    }
+
+    /// The same of a test that is shared.
+    pub(crate) fn rows_of(
+        &mut self,
+        expected: impl Into<String>,
+        what: &'static str,
+        test: Arc<dyn RowTest>,
+    ) -> Compiled {
         let unexpected = self.add(Unexpected(test.clone()));
         self.row_judge(expected, what, RowRule::Test(test), unexpected, |found| {
             (found.looked_at, &found.failing)

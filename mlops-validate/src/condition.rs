@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Schema;
-use mlops_core::{Analyzer, Description, Result, Rows, Selected};
+use mlops_core::{Analyzer, Description, Measurements, Result, Rows, Selected};
 use serde_json::json;
 
-use crate::compile::RowRule;
+use crate::compile::{RowRule, SecondPass};
 use crate::expression::{BoundExpression, Expression};
 use crate::record::Value;
 use crate::row_test::{Answer, RowTest, Tested};
@@ -130,17 +130,37 @@ fn scatter(bits: &BooleanBuffer, chosen: &BooleanBuffer) -> BooleanBuffer {
     all.into()
 }
 
+fn under(test: Arc<dyn RowTest>, condition: Condition) -> Arc<dyn RowTest> {
+    Arc::new(WhereTest { condition, test })
+}
+
 impl RowRule {
     /// The same of the rows for which a condition is true.
     pub(crate) fn under(self, condition: &Condition) -> Self {
-        let under =
-            |test, condition| -> Arc<dyn RowTest> { Arc::new(WhereTest { condition, test }) };
         let condition = condition.clone();
         match self {
             Self::Test(test) => Self::Test(under(test, condition)),
             Self::AfterAll(learn) => Self::AfterAll(Arc::new(move |measured| {
                 Ok(under(learn(measured)?, condition.clone()))
             })),
+            Self::SecondPass(second) => {
+                Self::SecondPass(Box::new(SecondPass { condition: Some(condition), ..*second }))
+            }
+        }
+    }
+
+    /// The test of rows, once all have been measured.
+    pub(crate) fn test(&self, measured: &Measurements) -> Result<Arc<dyn RowTest>> {
+        match self {
+            Self::Test(test) => Ok(test.clone()),
+            Self::AfterAll(make) => make(measured),
+            Self::SecondPass(second) => {
+                let test = (second.make)(measured)?;
+                Ok(match &second.condition {
+                    Some(condition) => under(test, condition.clone()),
+                    None => test,
+                })
+            }
         }
     }
 }

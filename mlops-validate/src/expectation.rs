@@ -12,6 +12,7 @@ use crate::check::{Check, Subject};
 use crate::compile::{Compiled, Compiler};
 use crate::condition::Condition;
 use crate::expression::Expression;
+use crate::place::Place;
 use crate::row_test::NullPolicy;
 
 /// A question about data: a [`Check`], the share of rows that must pass, and how much it matters.
@@ -189,7 +190,10 @@ impl Expectation {
         };
         let mut to = Compiler::new(self, schema, plan, condition.as_ref());
         let mut missing = kind.subject().columns();
-        missing.retain(|column| schema.column_with_name(column).is_none());
+        missing.retain(|column| {
+            let there = schema.column_with_name(column).is_some();
+            !(there || kind.reads_paths() && Place::find(schema, column).is_some())
+        });
         if let [first, more @ ..] = missing.as_slice() {
             let (expected, missing) = if more.is_empty() {
                 ("the column to be there", format!("no column `{first}`"))

@@ -49,11 +49,11 @@ impl FailingRows {
         self.count
     }
 
-    /// Takes in the rows of a batch whose bit is set.
+    /// Takes in the rows of a batch whose bit is set, shown with these columns.
     pub(crate) fn update(
         &mut self,
         rows: &Rows<'_>,
-        columns: &[String],
+        columns: &[ArrayRef],
         failing: &BooleanBuffer,
     ) -> Result<()> {
         let count = failing.count_set_bits();
@@ -61,7 +61,6 @@ impl FailingRows {
         if count == 0 {
             return Ok(());
         }
-        let columns: Vec<_> = columns.iter().map(|c| rows.column(c)).collect::<Result<_>>()?;
         for index in failing.set_indices() {
             let row = rows.row_id(index);
             // Rows of a batch ascend: behind the first that is too late all are.

@@ -51,6 +51,7 @@ mod gates;
 mod infer;
 mod keys;
 mod outcome;
+mod place;
 mod quarantine;
 mod record;
 mod row_test;
@@ -62,12 +63,17 @@ mod values;
 pub use check::Check;
 pub use expectation::Expectation;
 pub use expectations::{
-    ColumnCount, ColumnSchema, ColumnType, ColumnsEqual, CompoundUnique, CustomRows, IgnoreRows,
-    InRange, InSet, MatchesRegex, NotNull, PairEqual, PairGreaterThan, PairInSet, RowCount,
-    Satisfies, StringLength, SumEquals, TableSchema, Unique, UniqueWithinRecord, column,
-    column_count, columns_equal, compound_unique, custom_rows, in_range, in_set, matches_regex,
-    not_null, pair_equal, pair_greater_than, pair_in_set, row_count, satisfies, schema,
-    string_length, sum_equals, unique, unique_within_record,
+    ColumnCount, ColumnSchema, ColumnType, ColumnsEqual, CompoundUnique, CustomRows, DateFormat,
+    DateParseable, Decreasing, Finite, HasFormat, IgnoreRows, InRange, InSet, Increasing, IsNull,
+    Json, JsonSchema, Like, ListLength, MatchOn, MatchesRegex, NotInSet, NotLike, NotMatchesRegex,
+    NotNan, NotNull, NotOutliers, OfType, OutlierMethod, PairEqual, PairGreaterThan, PairInSet,
+    Patterns, RowCount, Satisfies, StringLength, SumEquals, TableSchema, TextFormat, Unique,
+    UniqueWithinRecord, ZScore, column, column_count, columns_equal, compound_unique, custom_rows,
+    date_format, date_parseable, decreasing, finite, has_format, in_range, in_set, increasing,
+    is_null, json, json_schema, like, list_length, matches_all_regexes, matches_regex, not_in_set,
+    not_like, not_matches_regex, not_nan, not_null, not_outliers, of_type, pair_equal,
+    pair_greater_than, pair_in_set, row_count, satisfies, schema, strictly_decreasing,
+    strictly_increasing, string_length, sum_equals, unique, unique_within_record, z_score,
 };
 pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;

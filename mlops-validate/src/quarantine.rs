@@ -40,7 +40,8 @@ pub struct QuarantineFiles {
 /// assessment.
 ///
 /// One pass in the order of the rows judges and writes. Only where the fate of a row depends on
-/// the others (a `mostly` below 1, `unique`) does a parallel pass go before it.
+/// the others (a `mostly` below 1, `unique`) does a parallel pass go before it, and two where an
+/// expectation needs two by itself (`z_score`).
 ///
 /// # After a crash
 /// Both files are written under temporary names and synced. Then the old clean file is removed,
@@ -187,6 +188,7 @@ impl<'a> Quarantine<'a> {
         let schema = source.schema();
         let mut plan = Plan::new();
         let (judge, rules) = self.suite.compile(&schema, &mut plan)?;
+        let all_rules = rules.clone();
         let mut rules: Vec<_> = std::iter::zip(&self.suite.expectations, rules)
             .enumerate()
             .filter(|(_, (expectation, _))| expectation.severity >= self.severity)
@@ -196,13 +198,16 @@ impl<'a> Quarantine<'a> {
             })
             .collect();
         let needs_all = |rule: &Rule| {
-            matches!(rule.which, RowRule::AfterAll(_))
+            matches!(rule.which, RowRule::AfterAll(_) | RowRule::SecondPass(..))
                 || self.suite.expectations[rule.index].mostly < 1.0
         };
         let mut writers = Writers::create(&self.files, &schema)?;
         let assessment = if rules.iter().any(needs_all) {
             let measured = self.scan(source).run(&plan)?;
-            let assessment = judge.judge(&measured)?.assessment();
+            let found = judge.judge(&measured)?;
+            let again = |plan: &Plan| self.scan(source).run(plan);
+            let found = self.suite.second_pass(found, &schema, &all_rules, &measured, again)?;
+            let assessment = found.assessment();
             rules.retain(|rule| assessment.findings[rule.index].verdict.is_fail());
             for rule in &mut rules {
                 rule.learn(&measured)?;
@@ -281,9 +286,7 @@ struct Rule {
 impl Rule {
     /// What the first pass found out.
     fn learn(&mut self, measured: &Measurements) -> Result<()> {
-        if let RowRule::AfterAll(test) = &self.which {
-            self.which = RowRule::Test(test(measured)?);
-        }
+        self.which = RowRule::Test(self.which.test(measured)?);
         Ok(())
     }
 

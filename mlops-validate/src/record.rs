@@ -61,8 +61,9 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
 /// A suite made ready to judge single records; made by [`Suite::for_records`].
 ///
 /// It holds the expectations that one row answers by itself. What needs many rows (a count, a
-/// mean, uniqueness) is named by [`not_judged`](Self::not_judged). A record either fits an
-/// expectation or not: `mostly` means nothing here. Judging allocates nothing, but for tests of
+/// mean, uniqueness) or looks into structs and lists is named by
+/// [`not_judged`](Self::not_judged). A record either fits an expectation or not: `mostly` means
+/// nothing here. Judging allocates nothing, but for tests of
 /// texts that must write a text first (a length of a number, a lower case).
 ///
 /// ```

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
 use mlops_core::bytes::{add_count, put_u64, take_count};
 use mlops_core::{Analyzer, Description, Result, Rows, State};
@@ -10,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::failing_rows::FailingRows;
+use crate::place::Place;
 use crate::record::Value;
 use crate::value_test::ValueTest;
-use crate::values::{apply, present};
+use crate::values::apply;
 
 /// What a row without a value is to a check of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +41,11 @@ pub(crate) trait RowTest: Debug + Send + Sync + 'static {
 
     /// Asks all rows of a batch.
     fn test(&self, rows: &Rows<'_>) -> Result<Tested>;
+
+    /// What a failing row is shown with; the columns unless told.
+    fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
+        self.columns().iter().map(|c| rows.column(c).cloned()).collect()
+    }
 
     /// Asks one record, its values in the order of the schema that this was compiled for; without
     /// an allocation where that can be.
@@ -95,10 +102,12 @@ impl Analyzer for Unexpected {
         let tested = self.0.test(rows)?;
         let looked_at = tested.looked_at.map_or(rows.len(), |rows| rows.count_set_bits());
         add_count(&mut state.looked_at, looked_at as u64);
-        if let Some(failing) = tested.failing {
-            state.failing.update(rows, &self.0.columns(), &failing)?;
+        match tested.failing {
+            Some(failing) if failing.count_set_bits() > 0 => {
+                state.failing.update(rows, &self.0.shown(rows)?, &failing)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn finish(&self, state: UnexpectedRows) -> Result<UnexpectedRows> {
@@ -136,11 +145,9 @@ impl State for UnexpectedRows {
     }
 }
 
-/// A test of the values of one column.
+/// A test of the values of one column, or of what stands within it.
 pub(crate) struct ColumnTest {
-    pub(crate) column: String,
-    /// The column's place in the schema.
-    pub(crate) index: usize,
+    pub(crate) place: Place,
     pub(crate) nulls: NullPolicy,
     /// What is tested, with all that changes an answer: the check and the column's type.
     pub(crate) params: serde_json::Value,
@@ -155,7 +162,7 @@ impl Debug for ColumnTest {
 
 impl RowTest for ColumnTest {
     fn columns(&self) -> Vec<String> {
-        vec![self.column.clone()]
+        vec![self.place.column.clone()]
     }
 
     fn params(&self) -> serde_json::Value {
@@ -163,29 +170,46 @@ impl RowTest for ColumnTest {
     }
 
     fn test(&self, rows: &Rows<'_>) -> Result<Tested> {
-        let column = rows.column(&self.column)?;
-        let failing = !&apply(column, &*self.test)?;
-        Ok(match (present(column), self.nulls) {
-            (None, _) => Tested { looked_at: None, failing: Some(failing) },
-            (Some(present), NullPolicy::Skip) => {
-                let failing = Some(&failing & &present);
-                Tested { looked_at: Some(present), failing }
-            }
-            (Some(present), NullPolicy::Pass) => {
-                Tested { looked_at: None, failing: Some(&failing & &present) }
-            }
-            (Some(present), NullPolicy::Fail) => {
-                Tested { looked_at: None, failing: Some(&failing | &!&present) }
-            }
-        })
+        let column = rows.column(&self.place.column)?;
+        self.place.test(column, self.nulls, &|values| apply(values, &*self.test))
+    }
+
+    fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.place.shown(rows.column(&self.place.column)?)?])
+    }
+
+    fn judges_records(&self) -> bool {
+        self.place.is_column()
     }
 
     fn test_record(&self, record: &[Value<'_>]) -> Answer {
-        match (record.get(self.index).copied().unwrap_or(Value::Null), self.nulls) {
+        match (record.get(self.place.index).copied().unwrap_or(Value::Null), self.nulls) {
             (Value::Null, NullPolicy::Skip) => Answer::Skip,
             (Value::Null, NullPolicy::Pass) => Answer::Pass,
             (Value::Null, NullPolicy::Fail) => Answer::Fail,
             (value, _) => Answer::from_bool(self.test.of_value(value)),
+        }
+    }
+}
+
+impl Tested {
+    /// Which values fail, and which are there, under a policy: what is said to fail of a value
+    /// that is not there means nothing.
+    pub(crate) fn of_values(
+        failing: Option<BooleanBuffer>,
+        present: Option<BooleanBuffer>,
+        nulls: NullPolicy,
+    ) -> Self {
+        let Some(present) = present else { return Self { looked_at: None, failing } };
+        let failing = failing.map(|failing| &failing & &present);
+        match nulls {
+            NullPolicy::Skip => Self { looked_at: Some(present), failing },
+            NullPolicy::Pass => Self { looked_at: None, failing },
+            NullPolicy::Fail => {
+                let missing = !&present;
+                let failing = failing.map_or(missing.clone(), |failing| &failing | &missing);
+                Self { looked_at: None, failing: Some(failing) }
+            }
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use arrow::datatypes::Schema;
-use mlops_core::{Assessment, DataSource, Error, Judge, Plan, Result, Scan, Validator};
+use mlops_core::{
+    Assessment, DataSource, Error, Judge, Measurements, Plan, Result, Scan, Validator,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::compile::RowRule;
+use crate::compile::{Compiler, RowRule};
 use crate::{Expectation, Validation};
 
 /// A list of expectations under one name: a [`Validator`].
@@ -119,15 +121,52 @@ impl Suite {
         self.expectations.iter().try_for_each(Expectation::check_usable)
     }
 
-    /// Judges a source in one pass, and gives the numbers behind every verdict;
+    /// Judges a source in one pass (a second one is made only where an expectation needs it, as
+    /// [`ZScore`](crate::ZScore) does), and gives the numbers behind every verdict;
     /// [`validate`](mlops_core::ValidatorExt::validate) gives the findings alone.
     ///
     /// # Errors
     /// Those of the source and of [`check_usable`](Self::check_usable).
     pub fn check(&self, source: &dyn DataSource) -> Result<Validation> {
+        let (schema, mut plan) = (source.schema(), Plan::new());
+        let (judge, rules) = self.compile(&schema, &mut plan)?;
+        let measured = Scan::new(source).run(&plan)?;
+        let found = judge.judge(&measured)?;
+        let again = |plan: &Plan| Scan::new(source).run(plan);
+        Ok(self.second_pass(found, &schema, &rules, &measured, again)?.located_in(source))
+    }
+
+    /// Answers what the first pass could not, with a second one where it is needed.
+    pub(crate) fn second_pass(
+        &self,
+        found: Validation,
+        schema: &Schema,
+        rules: &[Option<RowRule>],
+        measured: &Measurements,
+        scan: impl FnOnce(&Plan) -> Result<Measurements>,
+    ) -> Result<Validation> {
         let mut plan = Plan::new();
-        let judge = self.compile(&source.schema(), &mut plan)?.0;
-        Ok(judge.judge(&Scan::new(source).run(&plan)?)?.located_in(source))
+        let mut judges = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            // What is undefined after the first pass has its answer.
+            if let Some(RowRule::SecondPass(second)) = rule
+                && let Ok(test) = (second.make)(measured)
+            {
+                let (of, condition) = (&self.expectations[index], second.condition.as_ref());
+                let mut to = Compiler::new(of, schema, &mut plan, condition);
+                let compiled = to.rows_of(&*second.expected, "rows with a value", test);
+                judges.push((index, compiled.judge));
+            }
+        }
+        if judges.is_empty() {
+            return Ok(found);
+        }
+        let measured = scan(&plan)?;
+        let mut outcomes = found.outcomes;
+        for (index, judge) in judges {
+            outcomes[index] = judge.judge(&measured)?;
+        }
+        Ok(Validation::new(found.suite, found.rows, outcomes))
     }
 
     /// Adds what must be measured, and gives the judge of the numbers: for a suite that rides on

@@ -4,14 +4,14 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use mlops_core::{Error, Result};
+use mlops_core::{Error, Result, is_text};
 
 use crate::record::Value;
 
 /// A test of single values that are there, compiled for the type of one column.
 ///
-/// It sees integers (dates and times as counts), `f32`, `f64` (decimals, too), text or booleans;
-/// of a dictionary it sees every value once.
+/// It sees integers (dates and times as counts), `f32` (half floats, too), `f64`, decimals, text,
+/// bytes or booleans; of a dictionary it sees every value once.
 pub(crate) trait ValueTest: Send + Sync + 'static {
     /// For every value whether it passes; what stands at a null means nothing.
     fn of_array(&self, values: &ArrayRef) -> Result<BooleanBuffer>;
@@ -97,6 +97,19 @@ pub(crate) fn test_text(array: &ArrayRef, test: impl Fn(&str) -> bool) -> Result
 /// A test of texts; integers are read as they print.
 pub(crate) struct Texts<F>(pub(crate) F);
 
+impl<F: Fn(&str) -> bool + Send + Sync + 'static> Texts<F> {
+    /// The test, for a column of text.
+    pub(crate) fn only(data_type: &DataType, passes: F) -> Option<Box<dyn ValueTest>> {
+        is_text(data_type).then(|| Box::new(Self(passes)) as Box<dyn ValueTest>)
+    }
+
+    /// The test, for a column of text or of integers.
+    pub(crate) fn or_integers(data_type: &DataType, passes: F) -> Option<Box<dyn ValueTest>> {
+        let reads = is_text(data_type) || data_type.is_integer();
+        reads.then(|| Box::new(Self(passes)) as Box<dyn ValueTest>)
+    }
+}
+
 impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for Texts<F> {
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         test_text(array, &self.0)
@@ -105,10 +118,73 @@ impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for Texts<F> {
     fn of_value(&self, value: Value<'_>) -> bool {
         match value {
             Value::Text(text) => (self.0)(text),
-            Value::Int(v) => (self.0)(v.to_string().as_str()),
-            Value::UInt(v) => (self.0)(v.to_string().as_str()),
+            Value::Int(v) => (self.0)(Digits::of(v.into()).text()),
+            Value::UInt(v) => (self.0)(Digits::of(v.into()).text()),
             _ => false,
         }
+    }
+}
+
+/// An integer as it prints, without an allocation.
+struct Digits {
+    bytes: [u8; 40],
+    start: usize,
+}
+
+impl Digits {
+    fn of(value: i128) -> Self {
+        let (mut bytes, mut start, mut rest) = ([b'0'; 40], 40, value.unsigned_abs());
+        loop {
+            start -= 1;
+            bytes[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            start -= 1;
+            bytes[start] = b'-';
+        }
+        Self { bytes, start }
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
+    }
+}
+
+/// A test of numbers as `f64`: of floats, decimals, and integers, which round beyond 2⁵³.
+pub(crate) struct Numbers<F>(pub(crate) F);
+
+impl<F: Fn(f64) -> bool + Send + Sync + 'static> ValueTest for Numbers<F> {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        let numbers = cast(array, &DataType::Float64)?;
+        let values = numbers.as_primitive::<arrow::datatypes::Float64Type>().values();
+        Ok(BooleanBuffer::collect_bool(values.len(), |row| (self.0)(values[row])))
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Int(v) => (self.0)(v as f64),
+            Value::UInt(v) => (self.0)(v as f64),
+            Value::Float(v) => (self.0)(v),
+            _ => false,
+        }
+    }
+}
+
+/// What every value passes, or none.
+pub(crate) struct Always(pub(crate) bool);
+
+impl ValueTest for Always {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        let n = array.len();
+        Ok(if self.0 { BooleanBuffer::new_set(n) } else { BooleanBuffer::new_unset(n) })
+    }
+
+    fn of_value(&self, _: Value<'_>) -> bool {
+        self.0
     }
 }
 
@@ -120,12 +196,29 @@ pub(crate) struct Booleans {
 
 impl ValueTest for Booleans {
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
-        let values = array.as_boolean();
-        let passes = |row| if values.value(row) { self.yes } else { self.no };
-        Ok(BooleanBuffer::collect_bool(values.len(), passes))
+        let Some(values) = array.as_boolean_opt() else { return unsupported(array) };
+        let n = values.len();
+        Ok(match (self.no, self.yes) {
+            (true, true) => BooleanBuffer::new_set(n),
+            (false, false) => BooleanBuffer::new_unset(n),
+            (false, true) => values.values().clone(),
+            (true, false) => !values.values(),
+        })
     }
 
     fn of_value(&self, value: Value<'_>) -> bool {
         matches!(value, Value::Bool(v) if if v { self.yes } else { self.no })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_print_as_rust_prints_them() {
+        for v in [0, 1, -1, 10, i128::from(i64::MIN), i128::from(u64::MAX), i128::MIN, i128::MAX] {
+            assert_eq!(Digits::of(v).text(), v.to_string());
+        }
     }
 }

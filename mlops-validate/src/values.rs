@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, make_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, UInt64Type};
+use arrow::datatypes::{DataType, TimeUnit, UInt64Type};
 use mlops_core::Result;
 
 use crate::Scalar;
@@ -14,7 +14,7 @@ use crate::value_test::ValueTest;
 pub(crate) enum Domain {
     /// Whole numbers, and dates and times as counts of their unit.
     Int,
-    /// Floats; decimals and half floats are read as `f64`.
+    /// Floats and decimals.
     Float,
     /// Text.
     Text,
@@ -42,8 +42,9 @@ pub(crate) fn domain(data_type: &DataType) -> Option<Domain> {
     }
 }
 
-/// The values as one of the types that tests know: integers, `f32`, `f64`, text, booleans.
-fn physical(array: &ArrayRef) -> Result<ArrayRef> {
+/// The values as one of the types that tests know: dates and times are their counts, half floats
+/// are `f32`.
+pub(crate) fn physical(array: &ArrayRef) -> Result<ArrayRef> {
     let data_type = array.data_type();
     let counts = match data_type {
         DataType::Date32 | DataType::Time32(_) => DataType::Int32,
@@ -51,13 +52,7 @@ fn physical(array: &ArrayRef) -> Result<ArrayRef> {
         | DataType::Time64(_)
         | DataType::Timestamp(_, _)
         | DataType::Duration(_) => DataType::Int64,
-        DataType::Float16
-        | DataType::Decimal32(_, _)
-        | DataType::Decimal64(_, _)
-        | DataType::Decimal128(_, _)
-        | DataType::Decimal256(_, _) => {
-            return Ok(cast(array, &DataType::Float64)?);
-        }
+        DataType::Float16 => return Ok(cast(array, &DataType::Float32)?),
         _ => return Ok(array.clone()),
     };
     // The same buffers under another name.
@@ -66,14 +61,19 @@ fn physical(array: &ArrayRef) -> Result<ArrayRef> {
 
 /// For every row whether its value passes `test`; what stands where a row is null means nothing.
 ///
-/// The test sees integers, `f32`, `f64`, text or booleans; of a dictionary it sees every value
-/// once.
+/// Of a dictionary the test sees every value once.
 pub(crate) fn apply(array: &ArrayRef, test: &dyn ValueTest) -> Result<BooleanBuffer> {
     let DataType::Dictionary(_, _) = array.data_type() else {
         return test.of_array(&physical(array)?);
     };
     let dictionary = array.as_any_dictionary();
     let values = apply(dictionary.values(), test)?;
+    // Most often all values are well, or none is.
+    match values.count_set_bits() {
+        0 => return Ok(BooleanBuffer::new_unset(array.len())),
+        n if n == values.len() => return Ok(BooleanBuffer::new_set(array.len())),
+        _ => {}
+    }
     let keys = cast(dictionary.keys(), &DataType::UInt64)?;
     let keys = keys.as_primitive::<UInt64Type>().values();
     // The key of a null row may be anything.
@@ -88,8 +88,22 @@ pub(crate) fn present(array: &ArrayRef) -> Option<BooleanBuffer> {
 }
 
 /// A bound or member as a count of a date or time type's unit; `None` where it is no such thing.
+///
+/// A timestamp without an offset is read in the column's zone. Durations are ISO 8601 (`PT1H30M`)
+/// or friendly (`1h 30m`).
 pub(crate) fn temporal(scalar: &Scalar, data_type: &DataType) -> Option<i128> {
     let Scalar::Text(text) = scalar else { return None };
+    if let DataType::Duration(unit) = data_type {
+        let nanos = text.parse::<jiff::SignedDuration>().ok()?.as_nanos();
+        let unit = match unit {
+            TimeUnit::Second => 1_000_000_000,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
+        };
+        // What the column can't hold is no bound of it.
+        return (nanos % unit == 0).then_some(nanos / unit);
+    }
     let text = StringArray::from(vec![text.as_str()]);
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let parsed = cast_with_options(&text, data_type, &strict).ok()?;

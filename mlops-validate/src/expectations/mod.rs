@@ -10,8 +10,13 @@ pub use columns::{
     pair_equal, pair_greater_than, pair_in_set, satisfies, sum_equals, unique_within_record,
 };
 pub use map::{
-    InRange, InSet, MatchesRegex, NotNull, StringLength, Unique, in_range, in_set, matches_regex,
-    not_null, string_length, unique,
+    DateFormat, DateParseable, Decreasing, Finite, HasFormat, InRange, InSet, Increasing, IsNull,
+    Json, JsonSchema, Like, ListLength, MatchOn, MatchesRegex, NotInSet, NotLike, NotMatchesRegex,
+    NotNan, NotNull, NotOutliers, OfType, OutlierMethod, Patterns, StringLength, TextFormat,
+    Unique, ZScore, date_format, date_parseable, decreasing, finite, has_format, in_range, in_set,
+    increasing, is_null, json, json_schema, like, list_length, matches_all_regexes, matches_regex,
+    not_in_set, not_like, not_matches_regex, not_nan, not_null, not_outliers, of_type,
+    strictly_decreasing, strictly_increasing, string_length, unique, z_score,
 };
 pub use table::{
     ColumnCount, ColumnSchema, ColumnType, RowCount, TableSchema, column, column_count, row_count,

@@ -4,10 +4,11 @@ use std::ops::{Bound, RangeBounds};
 
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float16Type, i256};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::decimals::{Decimals, Units, scale};
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
 use crate::record::Value;
@@ -17,11 +18,21 @@ use crate::{Expectation, Scalar};
 
 /// Every value lies between two bounds, of which one may be open.
 ///
-/// Integers are compared exactly, whatever the bound; floats (and decimals, as `f64`) as floats
-/// of the column's width; text by its bytes; dates and timestamps with a bound that is text, read
-/// in the column's own type, so that the bound `2026-01-31` of a timestamp is its midnight. Nulls
-/// are left out; NaN lies in no range. Great Expectations:
-/// `expect_column_values_to_be_between`.
+/// Integers and decimals are compared exactly, whatever the bound (a decimal with what is written:
+/// `0.1` is a tenth, and text, `"0.1"`, holds more digits than a float); floats as floats of the
+/// column's width; text by its bytes; dates, times, timestamps and durations with a bound that is
+/// text, read in the column's own type: the bound `2026-01-31` of a timestamp is its midnight, one
+/// without an offset is of the column's zone, one with an offset is that instant (of a column
+/// without a zone: in UTC); a duration is ISO 8601 (`PT1H30M`) or friendly (`1h 30m`). Nulls are
+/// left out; NaN lies in no range.
+///
+/// The column may be a path: a field of a struct (`address.city`), all items of a list
+/// (`tags[]`, where the row fails that an item of fails). So may that of all checks of values.
+///
+/// Great Expectations: `expect_column_values_to_be_between`, which takes booleans for numbers (a
+/// wrong type here) and refuses text. deequ: `isNonNegative`, `isPositive`, `isContainedIn` of a
+/// range. pandera: `in_range`, `greater_than`, `less_than_or_equal_to`, …. TFDV:
+/// `INT_TYPE_SMALL_INT`, `FLOAT_TYPE_BIG_FLOAT`, ….
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -103,51 +114,55 @@ impl Kind for InRange {
         Ok(())
     }
 
+    fn reads_paths(&self) -> bool {
+        true
+    }
+
     fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
-        let words = format!("values {}", self.words());
-        let column = self.column.as_str();
-        let data_type = to.value_type(column)?;
-        let (strict_min, strict_max) = (self.strict_min, self.strict_max);
-        match domain(data_type) {
-            Some(Domain::Int) => {
-                if let Some((low, high)) = self.of_integers(data_type) {
-                    return to.values(words, column, IntegerRange { low, high });
-                }
-            }
-            Some(Domain::Float) => {
-                if let (Ok(min), Ok(max)) = (float(self.min.as_ref()), float(self.max.as_ref())) {
-                    // An open side lets infinity pass; NaN compares with nothing.
-                    let low = min.unwrap_or(f64::NEG_INFINITY);
-                    let high = max.unwrap_or(f64::INFINITY);
-                    let range = if *data_type == DataType::Float32 {
-                        let (low, high) = ((low as f32).into(), (high as f32).into());
-                        FloatRange { low, high, strict_min, strict_max }
-                    } else {
-                        FloatRange { low, high, strict_min, strict_max }
-                    };
-                    return to.values(words, column, range);
-                }
-            }
-            Some(Domain::Text) => {
-                if let (Ok(min), Ok(max)) = (text(self.min.as_ref()), text(self.max.as_ref())) {
-                    let passes = move |value: &str| {
-                        let min = min.as_deref();
-                        let max = max.as_deref();
-                        min.is_none_or(|min| min < value || (!strict_min && min == value))
-                            && max.is_none_or(|max| value < max || (!strict_max && max == value))
-                    };
-                    return to.values(words, column, Texts(passes));
-                }
-            }
-            Some(Domain::Bool) | None => {
-                return to.wrong_type(column, "a column of numbers, text, dates or timestamps");
-            }
-        }
-        to.wrong_type(column, format!("{words}, comparable with them"))
+        let wanted = "numbers, text, dates or times, and bounds that compare with them";
+        to.values(format!("values {}", self.words()), &self.column, wanted, |t| Ok(self.test(t)))
     }
 }
 
 impl InRange {
+    fn test(&self, data_type: &DataType) -> Option<Box<dyn ValueTest>> {
+        let (strict_min, strict_max) = (self.strict_min, self.strict_max);
+        if let Some(scale) = scale(data_type) {
+            let low = match &self.min {
+                Some(bound) => Units::of(bound, scale)?.least(strict_min),
+                None => i256::MIN,
+            };
+            let high = match &self.max {
+                Some(bound) => Units::of(bound, scale)?.most(strict_max),
+                None => i256::MAX,
+            };
+            return Some(Box::new(Decimals { scale, passes: move |v| low <= v && v <= high }));
+        }
+        match domain(data_type)? {
+            Domain::Int => {
+                let (low, high) = self.of_integers(data_type)?;
+                Some(Box::new(IntegerRange { low, high }))
+            }
+            Domain::Float => {
+                // An open side lets infinity pass; NaN compares with nothing.
+                let low = float(self.min.as_ref(), f64::NEG_INFINITY)?;
+                let high = float(self.max.as_ref(), f64::INFINITY)?;
+                let [low, high] = [low, high].map(|bound| narrow(bound, data_type));
+                Some(Box::new(FloatRange { low, high, strict_min, strict_max }))
+            }
+            Domain::Text => {
+                let (min, max) = (text(self.min.as_ref()).ok()?, text(self.max.as_ref()).ok()?);
+                let passes = move |value: &str| {
+                    let (min, max) = (min.as_deref(), max.as_deref());
+                    min.is_none_or(|min| min < value || (!strict_min && min == value))
+                        && max.is_none_or(|max| value < max || (!strict_max && max == value))
+                };
+                Texts::only(data_type, passes)
+            }
+            Domain::Bool => None,
+        }
+    }
+
     fn words(&self) -> String {
         let or_more = if self.strict_min { ">" } else { ">=" };
         let or_less = if self.strict_max { "<" } else { "<=" };
@@ -186,16 +201,26 @@ impl InRange {
     }
 }
 
-/// The bound, if there is one, as a float; an error if it can't be compared with floats.
-fn float(bound: Option<&Scalar>) -> Result<Option<f64>, ()> {
+/// The bound, or what stands for none; `None` if it can't be compared with floats.
+fn float(bound: Option<&Scalar>, none: f64) -> Option<f64> {
     match bound {
-        None => Ok(None),
-        Some(Scalar::Int(v)) => Ok(Some(*v as f64)),
-        Some(Scalar::Float(v)) => Ok(Some(*v)),
-        Some(_) => Err(()),
+        None => Some(none),
+        Some(Scalar::Int(v)) => Some(*v as f64),
+        Some(Scalar::Float(v)) => Some(*v),
+        Some(_) => None,
     }
 }
 
+/// A number as one of the column's width.
+pub(super) fn narrow(value: f64, data_type: &DataType) -> f64 {
+    match data_type {
+        DataType::Float16 => <Float16Type as ArrowPrimitiveType>::Native::from_f64(value).to_f64(),
+        DataType::Float32 => (value as f32).into(),
+        _ => value,
+    }
+}
+
+/// The bound, if there is one; an error if it is no text.
 fn text(bound: Option<&Scalar>) -> Result<Option<String>, ()> {
     match bound {
         None => Ok(None),
@@ -205,9 +230,9 @@ fn text(bound: Option<&Scalar>) -> Result<Option<String>, ()> {
 }
 
 /// From the smallest to the largest integer inside.
-struct IntegerRange {
-    low: i128,
-    high: i128,
+pub(super) struct IntegerRange {
+    pub(super) low: i128,
+    pub(super) high: i128,
 }
 
 impl ValueTest for IntegerRange {

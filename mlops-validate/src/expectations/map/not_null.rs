@@ -1,5 +1,8 @@
-//! No value is missing.
+//! No value is missing, or every one is.
 
+use arrow::array::{Array, ArrayRef};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::Schema;
 use mlops_core::{Result, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -7,8 +10,9 @@ use serde_json::json;
 use crate::Expectation;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
+use crate::place::Place;
 use crate::record::Value;
-use crate::row_test::{Answer, RowTest, Tested};
+use crate::row_test::{Answer, NullPolicy, RowTest, Tested};
 use crate::values::present;
 
 /// No value of the column is null; the share of `mostly` is of all rows.
@@ -36,34 +40,105 @@ impl Kind for NotNull {
         true
     }
 
+    fn reads_paths(&self) -> bool {
+        true
+    }
+
     fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
-        let index = to.schema.index_of(&self.column)?;
-        Ok(to.rows("a value", "rows", HasValue { column: self.column.clone(), index }))
+        presence(to, "a value", &self.column, true)
     }
 }
 
-/// Whether a row has a value in the column.
+/// Every value of the column is null; the share of `mostly` is of all rows.
+///
+/// A NaN is a value, and so is an empty text. Great Expectations:
+/// `expect_column_values_to_be_null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct IsNull {
+    /// The column.
+    pub column: String,
+}
+
+/// Expects no row to have a value in the column: [`IsNull`].
+pub fn is_null(column: impl Into<String>) -> Expectation {
+    IsNull { column: column.into() }.into()
+}
+
+impl Kind for IsNull {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Column(&self.column)
+    }
+
+    fn of_rows(&self) -> bool {
+        true
+    }
+
+    fn reads_paths(&self) -> bool {
+        true
+    }
+
+    fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
+        presence(to, "no value", &self.column, false)
+    }
+}
+
+fn presence(to: &mut Compiler<'_>, words: &str, column: &str, wanted: bool) -> Result<Compiled> {
+    match Place::find(to.schema, column) {
+        Some(place) => Ok(to.rows(words, "rows", HasValue { place, wanted })),
+        None => to.wrong_type(column, words),
+    }
+}
+
+/// Whether a row has a value, and whether it should. Of the items of a list all must.
 #[derive(Debug)]
 pub(crate) struct HasValue {
-    pub(crate) column: String,
-    pub(crate) index: usize,
+    place: Place,
+    wanted: bool,
+}
+
+impl HasValue {
+    /// Expects a value in this column of the schema.
+    pub(crate) fn of(schema: &Schema, column: &str) -> Option<Self> {
+        Some(Self { place: Place::find(schema, column)?, wanted: true })
+    }
 }
 
 impl RowTest for HasValue {
     fn columns(&self) -> Vec<String> {
-        vec![self.column.clone()]
+        vec![self.place.column.clone()]
     }
 
     fn params(&self) -> serde_json::Value {
-        json!({"not_null": self.column})
+        json!({"present": self.wanted, "place": format!("{:?}", self.place)})
     }
 
     fn test(&self, rows: &Rows<'_>) -> Result<Tested> {
-        let present = present(rows.column(&self.column)?);
-        Ok(Tested { looked_at: None, failing: present.map(|present| !&present) })
+        let column = rows.column(&self.place.column)?;
+        let nulls = if self.wanted { NullPolicy::Fail } else { NullPolicy::Pass };
+        let all = |values: &ArrayRef| {
+            let n = values.len();
+            let all = BooleanBuffer::new_set(n);
+            Ok(if self.wanted { all } else { BooleanBuffer::new_unset(n) })
+        };
+        if self.place.is_column() && self.wanted {
+            let failing = present(column).map(|present| !&present);
+            return Ok(Tested { looked_at: None, failing });
+        }
+        self.place.test(column, nulls, &all)
+    }
+
+    fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.place.shown(rows.column(&self.place.column)?)?])
+    }
+
+    fn judges_records(&self) -> bool {
+        self.place.is_column()
     }
 
     fn test_record(&self, record: &[Value<'_>]) -> Answer {
-        Answer::from_bool(!matches!(record.get(self.index), None | Some(Value::Null)))
+        let there = !matches!(record.get(self.place.index), None | Some(Value::Null));
+        Answer::from_bool(there == self.wanted)
     }
 }

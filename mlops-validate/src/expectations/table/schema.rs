@@ -257,8 +257,7 @@ impl Kind for TableSchema {
         let wrong = self.differences(to.schema);
         let mut must_not = Vec::new();
         for column in self.columns.iter().filter(|c| !c.nullable) {
-            if let Ok(index) = to.schema.index_of(&column.name) {
-                let test = HasValue { column: column.name.clone(), index };
+            if let Some(test) = HasValue::of(to.schema, &column.name) {
                 must_not.push((column.name.clone(), to.add(Unexpected(Arc::new(test)))));
             }
         }
