@@ -19,7 +19,8 @@ use crate::value_test::Texts;
 /// give a date that exists. Nulls are left out.
 ///
 /// Great Expectations: `expect_column_values_to_be_dateutil_parseable`. Its reader, that of
-/// `dateutil`, also takes other names of zones, and sometimes a text that only starts like a date;
+/// `dateutil`, fills in what is missing from today's date (`29 Feb` is read in leap years only; here
+/// always), also takes `13pm` and other names of zones, and sometimes a text that only starts like a date;
 /// here these are unexpected. A format that is known is better asked with
 /// [`DateFormat`](crate::DateFormat).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,7 +290,8 @@ mod tests {
 
     #[test]
     fn as_dateutil_reads() {
-        // What dateutil 2.9 says of the same texts.
+        // What dateutil 4.0.0 says of the same texts, but that `29 Feb` is a date to it only in a
+        // leap year, as it fills in today's, and that it reads `13pm`.
         for text in [
             "2024-01-31",
             "31.01.2024",
