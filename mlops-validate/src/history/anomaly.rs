@@ -327,14 +327,14 @@ fn in_band(
 }
 
 fn bounds_in_words(what: &str, low: Option<f64>, high: Option<f64>) -> String {
-    let what = if what.is_empty() { String::new() } else { format!("{what} ") };
-    match (low, high) {
-        (Some(low), Some(high)) if low == high => format!("{what}of {}", number(low)),
-        (Some(low), Some(high)) => format!("{what}in {} … {}", number(low), number(high)),
-        (Some(low), None) => format!("{what}of at least {}", number(low)),
-        (None, Some(high)) => format!("{what}of at most {}", number(high)),
-        (None, None) => format!("{what}of any size"),
-    }
+    let bounds = match (low, high) {
+        (Some(low), Some(high)) if low == high => number(low),
+        (Some(low), Some(high)) => format!("{} … {}", number(low), number(high)),
+        (Some(low), None) => format!("at least {}", number(low)),
+        (None, Some(high)) => format!("at most {}", number(high)),
+        (None, None) => "any size".to_owned(),
+    };
+    if what.is_empty() { bounds } else { format!("{what} of {bounds}") }
 }
 
 /// With six digits, which tell runs apart and can be read.
