@@ -7,11 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
 use crate::expectations::{
-    ColumnCount, ColumnsEqual, CompoundUnique, CustomRows, DateFormat, DateParseable, Decreasing,
-    Finite, HasFormat, InRange, InSet, Increasing, IsNull, Json, JsonSchema, Like, ListLength,
-    MatchesRegex, NotInSet, NotLike, NotMatchesRegex, NotNan, NotNull, NotOutliers, OfType,
-    PairEqual, PairGreaterThan, PairInSet, RowCount, Satisfies, StringLength, SumEquals,
-    TableSchema, Unique, UniqueWithinRecord, ZScore,
+    ApproxDistinct, ColumnCount, ColumnsEqual, Completeness, CompoundUnique, Correlation,
+    CustomAggregate, CustomRows, DatasetMatch, DateFormat, DateParseable, Decreasing,
+    DistinctContainsSet, DistinctEqualsSet, DistinctInSet, DuplicateCount, Entropy, Finite,
+    Freshness, HasFormat, InRange, InSet, Increasing, Iqr, IsNull, JensenShannon, Json, JsonSchema,
+    KlDivergence, Kurtosis, LInfinity, Like, ListLength, MatchesRegex, Max, MaxLength, Mean,
+    Median, Min, MinLength, MostCommonInSet, MutualInformation, NormalizedAbsDifference, NotInSet,
+    NotLike, NotMatchesRegex, NotNan, NotNull, NotOutliers, OfType, PairEqual, PairGreaterThan,
+    PairInSet, ProportionUnique, Quantile, Quantiles, Range, ReferentialIntegrity, RowCount,
+    RowCountEqualsOther, Satisfies, SchemaMatch, Skewness, Stdev, StringLength, Sum, SumEquals,
+    TableSchema, Unique, UniqueCount, UniqueValueRatio, UniqueWithinRecord, Uniqueness, ValueCount,
+    ValueFrequency, Variance, ZScore, ZerosCount,
 };
 use crate::expression::Expression;
 
@@ -164,6 +170,97 @@ checks! {
     Satisfies(Satisfies) = "satisfies",
     /// A function of the host finds every row good.
     CustomRows(CustomRows) = "custom_rows",
+
+    // Questions about a column as a whole.
+    /// The smallest value lies between bounds.
+    Min(Min) = "min",
+    /// The largest value lies between bounds.
+    Max(Max) = "max",
+    /// The largest minus the smallest value lies between bounds.
+    Range(Range) = "range",
+    /// The mean lies between bounds.
+    Mean(Mean) = "mean",
+    /// The median lies between bounds.
+    Median(Median) = "median",
+    /// The standard deviation lies between bounds.
+    Stdev(Stdev) = "stdev",
+    /// The variance lies between bounds.
+    Variance(Variance) = "variance",
+    /// The sum lies between bounds.
+    Sum(Sum) = "sum",
+    /// A quantile lies between bounds.
+    Quantile(Quantile) = "quantile",
+    /// Several quantiles lie between bounds.
+    Quantiles(Quantiles) = "quantiles",
+    /// The interquartile range lies between bounds.
+    Iqr(Iqr) = "iqr",
+    /// The skewness lies between bounds.
+    Skewness(Skewness) = "skewness",
+    /// The excess kurtosis lies between bounds.
+    Kurtosis(Kurtosis) = "kurtosis",
+    /// The number of zeros lies between bounds.
+    ZerosCount(ZerosCount) = "zeros_count",
+    /// The share of rows with a value lies between bounds.
+    Completeness(Completeness) = "completeness",
+    /// The number of rows with a value lies between bounds.
+    ValueCount(ValueCount) = "value_count",
+    /// The length of the shortest text lies between bounds.
+    MinLength(MinLength) = "min_length",
+    /// The length of the longest text lies between bounds.
+    MaxLength(MaxLength) = "max_length",
+    /// About how many different values there are lies between bounds.
+    ApproxDistinct(ApproxDistinct) = "approx_distinct",
+    /// The number of different values lies between bounds.
+    UniqueCount(UniqueCount) = "unique_count",
+    /// The number of different values by that of all lies between bounds.
+    ProportionUnique(ProportionUnique) = "proportion_unique",
+    /// The share of values that stand once lies between bounds.
+    Uniqueness(Uniqueness) = "uniqueness",
+    /// The share of different values that stand once lies between bounds.
+    UniqueValueRatio(UniqueValueRatio) = "unique_value_ratio",
+    /// The number of rows with a repeated value lies between bounds.
+    DuplicateCount(DuplicateCount) = "duplicate_count",
+    /// The entropy lies between bounds.
+    Entropy(Entropy) = "entropy",
+    /// The most frequent value is of a set.
+    MostCommonInSet(MostCommonInSet) = "most_common_in_set",
+    /// The different values are of a set.
+    DistinctInSet(DistinctInSet) = "distinct_in_set",
+    /// The different values contain a set.
+    DistinctContainsSet(DistinctContainsSet) = "distinct_contains_set",
+    /// The different values are a set.
+    DistinctEqualsSet(DistinctEqualsSet) = "distinct_equals_set",
+    /// How often a value stands lies between bounds.
+    ValueFrequency(ValueFrequency) = "value_frequency",
+    /// The Kullback–Leibler divergence from a distribution is small.
+    KlDivergence(KlDivergence) = "kl_divergence",
+    /// The largest difference of shares from a distribution is small.
+    LInfinity(LInfinity) = "l_infinity",
+    /// The Jensen–Shannon divergence from a distribution is small.
+    JensenShannon(JensenShannon) = "jensen_shannon",
+    /// The largest difference of counts from a distribution is small.
+    NormalizedAbsDifference(NormalizedAbsDifference) = "normalized_abs_difference",
+
+    /// The latest date or timestamp is not too old.
+    Freshness(Freshness) = "freshness",
+    /// A measurement of the host satisfies its judge.
+    CustomAggregate(CustomAggregate) = "custom_aggregate",
+
+    // Questions about the table beside another source.
+    /// Every key is among those of another source.
+    ReferentialIntegrity(ReferentialIntegrity) = "referential_integrity",
+    /// There are as many rows as in another source.
+    RowCountEqualsOther(RowCountEqualsOther) = "row_count_equals_other",
+    /// Every row stands in another source as well.
+    DatasetMatch(DatasetMatch) = "dataset_match",
+    /// The columns are those of another source.
+    SchemaMatch(SchemaMatch) = "schema_match",
+
+    // Questions about two columns together.
+    /// The correlation of two columns lies between bounds.
+    Correlation(Correlation) = "correlation",
+    /// The mutual information of two columns lies between bounds.
+    MutualInformation(MutualInformation) = "mutual_information",
 }
 
 impl Subject<'_> {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::Expectation;
 use crate::condition::{Condition, Where};
+use crate::context::Lookups;
 use crate::failing_rows::{FailingRows, in_words};
 use crate::outcome::{Measured, Outcome};
 use crate::place::Place;
@@ -64,6 +65,8 @@ pub(crate) struct Observation {
 pub(crate) struct Compiler<'a> {
     pub(crate) of: &'a Expectation,
     pub(crate) schema: &'a Schema,
+    /// The time and the other sources.
+    pub(crate) given: &'a Lookups<'a>,
     plan: &'a mut Plan,
     condition: Option<&'a Condition>,
 }
@@ -72,10 +75,11 @@ impl<'a> Compiler<'a> {
     pub(crate) fn new(
         of: &'a Expectation,
         schema: &'a Schema,
+        given: &'a Lookups<'a>,
         plan: &'a mut Plan,
         condition: Option<&'a Condition>,
     ) -> Self {
-        Self { of, schema, plan, condition }
+        Self { of, schema, given, plan, condition }
     }
 
     /// Adds a measurement of the rows that the expectation is about.
@@ -280,6 +284,12 @@ impl Observation {
     pub(crate) fn with_number(mut self, number: f64) -> Self {
         self.number = Some(number);
         self
+    }
+
+    /// There is no answer, for a reason that is told.
+    pub(crate) fn inconclusive(observed: impl Into<String>, measured: Measured) -> Self {
+        let (verdict, observed) = (Verdict::Inconclusive, observed.into());
+        Self { verdict, observed, number: None, measured, settled_rows: 0 }
     }
 
     /// Nothing was there to be measured: inconclusive.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::check::{Check, Subject};
 use crate::compile::{Compiled, Compiler};
 use crate::condition::Condition;
+use crate::context::Lookups;
 use crate::expression::Expression;
 use crate::place::Place;
 use crate::row_test::NullPolicy;
@@ -176,19 +177,24 @@ impl Expectation {
     }
 
     /// Adds what must be measured to the plan.
-    pub(crate) fn compile(&self, schema: &Schema, plan: &mut Plan) -> Result<Compiled> {
+    pub(crate) fn compile(
+        &self,
+        schema: &Schema,
+        given: &Lookups<'_>,
+        plan: &mut Plan,
+    ) -> Result<Compiled> {
         self.check_usable()?;
         let kind = self.check.kind();
         let bound = self.condition.as_ref().map(|c| Condition::new(c, schema)).transpose();
         let condition = match bound {
             Ok(condition) => condition,
             Err(error) => {
-                let to = Compiler::new(self, schema, plan, None);
+                let to = Compiler::new(self, schema, given, plan, None);
                 let expected = "a condition that these columns can answer";
                 return Ok(to.refused(expected, error.to_string()));
             }
         };
-        let mut to = Compiler::new(self, schema, plan, condition.as_ref());
+        let mut to = Compiler::new(self, schema, given, plan, condition.as_ref());
         let mut missing = kind.subject().columns();
         missing.retain(|column| {
             let there = schema.column_with_name(column).is_some();

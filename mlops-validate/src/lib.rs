@@ -43,6 +43,7 @@ pub mod testing;
 mod check;
 mod compile;
 mod condition;
+mod context;
 mod expectation;
 mod expectations;
 mod expression;
@@ -50,6 +51,7 @@ mod failing_rows;
 mod gates;
 mod infer;
 mod keys;
+mod measures;
 mod outcome;
 mod place;
 mod quarantine;
@@ -61,19 +63,34 @@ mod value_test;
 mod values;
 
 pub use check::Check;
+pub use context::Context;
 pub use expectation::Expectation;
 pub use expectations::{
-    ColumnCount, ColumnSchema, ColumnType, ColumnsEqual, CompoundUnique, CustomRows, DateFormat,
-    DateParseable, Decreasing, Finite, HasFormat, IgnoreRows, InRange, InSet, Increasing, IsNull,
-    Json, JsonSchema, Like, ListLength, MatchOn, MatchesRegex, NotInSet, NotLike, NotMatchesRegex,
-    NotNan, NotNull, NotOutliers, OfType, OutlierMethod, PairEqual, PairGreaterThan, PairInSet,
-    Patterns, RowCount, Satisfies, StringLength, SumEquals, TableSchema, TextFormat, Unique,
-    UniqueWithinRecord, ZScore, column, column_count, columns_equal, compound_unique, custom_rows,
-    date_format, date_parseable, decreasing, finite, has_format, in_range, in_set, increasing,
-    is_null, json, json_schema, like, list_length, matches_all_regexes, matches_regex, not_in_set,
+    Age, ApproxDistinct, Bounds, ColumnCount, ColumnSchema, ColumnType, ColumnsEqual, Completeness,
+    CompoundUnique, Correlation, CustomAggregate, CustomRows, DatasetMatch, DateFormat,
+    DateParseable, Decreasing, DistinctContainsSet, DistinctEqualsSet, DistinctInSet, Distribution,
+    DuplicateCount, Entropy, Finite, Frequent, Freshness, HasFormat, IgnoreRows, InRange, InSet,
+    Increasing, Interpolation, Iqr, IsNull, JensenShannon, Json, JsonSchema, KlDivergence,
+    Kurtosis, LInfinity, Like, ListLength, MatchOn, MatchesRegex, Max, MaxLength, Mean, Median,
+    Min, MinLength, MostCommonInSet, MutualInformation, NormalizedAbsDifference, NotInSet, NotLike,
+    NotMatchesRegex, NotNan, NotNull, NotOutliers, OfType, OutlierMethod, PairEqual,
+    PairGreaterThan, PairInSet, Patterns, ProportionUnique, Quantile, QuantileBounds, Quantiles,
+    Range, ReferentialIntegrity, RowCount, RowCountEqualsOther, Satisfies, SchemaMatch, Skewness,
+    Stdev, StringLength, Sum, SumEquals, TableSchema, TextFormat, Unique, UniqueCount,
+    UniqueValueRatio, UniqueWithinRecord, Uniqueness, ValueCount, ValueFrequency, Variance, ZScore,
+    ZerosCount, approx_distinct, column, column_count, columns_equal, completeness,
+    compound_unique, correlation, custom_aggregate, custom_rows, dataset_match, date_format,
+    date_parseable, decreasing, distinct_contains_set, distinct_equals_set, distinct_in_set,
+    duplicate_count, entropy, finite, freshness, has_format, in_range, in_set, increasing, iqr,
+    is_null, jensen_shannon, json, json_schema, kl_divergence, kurtosis, l_infinity, like,
+    list_length, matches_all_regexes, matches_regex, max, max_length, mean, median, min,
+    min_length, most_common_in_set, mutual_information, normalized_abs_difference, not_in_set,
     not_like, not_matches_regex, not_nan, not_null, not_outliers, of_type, pair_equal,
-    pair_greater_than, pair_in_set, row_count, satisfies, schema, strictly_decreasing,
-    strictly_increasing, string_length, sum_equals, unique, unique_within_record, z_score,
+    pair_greater_than, pair_in_set, proportion_unique, quantile, quantiles, range,
+    referential_integrity, row_count, row_count_equals_other, satisfies, schema, schema_match,
+    skewness, stdev, strictly_decreasing, strictly_increasing, string_length, sum, sum_equals,
+    unique, unique_count, unique_value_ratio, unique_within_record, uniqueness, value_count,
+    value_frequency, variance, z_score, zeros_count,
 };
 pub use expression::{BoundExpression, Expression};
 pub use failing_rows::Sample;

@@ -19,8 +19,8 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
-use crate::Suite;
 use crate::compile::RowRule;
+use crate::{Context, Suite};
 
 /// Where the rows go: two Parquet files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct QuarantineFiles {
 /// a clean file, run again. An error or a cancellation leaves the files that were there before.
 pub struct Quarantine<'a> {
     suite: &'a Suite,
+    context: Option<&'a Context>,
     files: QuarantineFiles,
     severity: Severity,
     batch_size: usize,
@@ -133,12 +134,20 @@ impl<'a> Quarantine<'a> {
     pub fn new(suite: &'a Suite, files: QuarantineFiles) -> Self {
         Self {
             suite,
+            context: None,
             files,
             severity: Severity::Critical,
             batch_size: Scan::BATCH_SIZE,
             progress: None,
             cancel: None,
         }
+    }
+
+    /// With the time and the other sources that expectations compare with.
+    #[must_use]
+    pub fn context(mut self, context: &'a Context) -> Self {
+        self.context = Some(context);
+        self
     }
 
     /// Expectations that matter at least this much put rows aside.
@@ -187,7 +196,9 @@ impl<'a> Quarantine<'a> {
         self.check_apart(source)?;
         let schema = source.schema();
         let mut plan = Plan::new();
-        let (judge, rules) = self.suite.compile(&schema, &mut plan)?;
+        let nothing = Context::default();
+        let context = self.context.unwrap_or(&nothing);
+        let (judge, rules) = self.suite.compile(&schema, context, &mut plan)?;
         let all_rules = rules.clone();
         let mut rules: Vec<_> = std::iter::zip(&self.suite.expectations, rules)
             .enumerate()

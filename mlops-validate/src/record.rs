@@ -7,7 +7,7 @@ use mlops_core::{Error, Plan, Result, Severity, Verdict};
 
 use crate::compile::RowRule;
 use crate::row_test::{Answer, RowTest};
-use crate::{Expectation, Suite};
+use crate::{Context, Expectation, Suite};
 
 /// A value of a record: what a suite judges before a model sees it.
 ///
@@ -101,7 +101,16 @@ impl Suite {
     /// [`Error::Invalid`] for an expectation that is unusable, or that no record of this schema can
     /// answer: of a column that is not there or of another type.
     pub fn for_records(&self, schema: &Schema) -> Result<RecordJudge> {
-        let (_, rules) = self.compile(schema, &mut Plan::new())?;
+        self.for_records_with(schema, &Context::default())
+    }
+
+    /// As [`for_records`](Self::for_records), with the other sources that expectations compare
+    /// with; what of them is looked up is held in memory.
+    ///
+    /// # Errors
+    /// As [`for_records`](Self::for_records); so is a source that is not given.
+    pub fn for_records_with(&self, schema: &Schema, context: &Context) -> Result<RecordJudge> {
+        let (_, rules) = self.compile(schema, context, &mut Plan::new())?;
         let mut judge =
             RecordJudge { width: schema.fields().len(), tests: Vec::new(), not_judged: Vec::new() };
         for (expectation, rule) in std::iter::zip(&self.expectations, rules) {

@@ -9,6 +9,7 @@ use mlops_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiler, RowRule};
+use crate::context::{Context, Lookups};
 use crate::{Expectation, Validation};
 
 /// A list of expectations under one name: a [`Validator`].
@@ -128,8 +129,18 @@ impl Suite {
     /// # Errors
     /// Those of the source and of [`check_usable`](Self::check_usable).
     pub fn check(&self, source: &dyn DataSource) -> Result<Validation> {
+        self.check_with(source, &Context::default())
+    }
+
+    /// As [`check`](Self::check), with the time and the other sources that expectations compare
+    /// with. Of another source each set of keys is read once, before the pass.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check). Another source that can't be read makes the expectations that
+    /// need it inconclusive.
+    pub fn check_with(&self, source: &dyn DataSource, context: &Context) -> Result<Validation> {
         let (schema, mut plan) = (source.schema(), Plan::new());
-        let (judge, rules) = self.compile(&schema, &mut plan)?;
+        let (judge, rules) = self.compile(&schema, context, &mut plan)?;
         let measured = Scan::new(source).run(&plan)?;
         let found = judge.judge(&measured)?;
         let again = |plan: &Plan| Scan::new(source).run(plan);
@@ -145,6 +156,9 @@ impl Suite {
         measured: &Measurements,
         scan: impl FnOnce(&Plan) -> Result<Measurements>,
     ) -> Result<Validation> {
+        // What rows are tested for was looked up when the first pass was made ready.
+        let nothing = Context::default();
+        let given = Lookups::new(&nothing);
         let mut plan = Plan::new();
         let mut judges = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -153,7 +167,7 @@ impl Suite {
                 && let Ok(test) = (second.make)(measured)
             {
                 let (of, condition) = (&self.expectations[index], second.condition.as_ref());
-                let mut to = Compiler::new(of, schema, &mut plan, condition);
+                let mut to = Compiler::new(of, schema, &given, &mut plan, condition);
                 let compiled = to.rows_of(&*second.expected, "rows with a value", test);
                 judges.push((index, compiled.judge));
             }
@@ -175,7 +189,21 @@ impl Suite {
     /// # Errors
     /// As [`check_usable`](Self::check_usable).
     pub fn plan_check(&self, schema: &Schema, plan: &mut Plan) -> Result<Judge<Validation>> {
-        Ok(self.compile(schema, plan)?.0)
+        self.plan_check_with(schema, &Context::default(), plan)
+    }
+
+    /// As [`plan_check`](Self::plan_check), with the time and the other sources, which are read
+    /// here.
+    ///
+    /// # Errors
+    /// As [`check_usable`](Self::check_usable).
+    pub fn plan_check_with(
+        &self,
+        schema: &Schema,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<Judge<Validation>> {
+        Ok(self.compile(schema, context, plan)?.0)
     }
 
     /// Adds what must be measured, and gives the judge, with the rule of each expectation that
@@ -183,13 +211,15 @@ impl Suite {
     pub(crate) fn compile(
         &self,
         schema: &Schema,
+        context: &Context,
         plan: &mut Plan,
     ) -> Result<(Judge<Validation>, Vec<Option<RowRule>>)> {
+        let given = Lookups::new(context);
         let rows = plan.add(mlops_core::states::RowCount);
         let mut judges = Vec::with_capacity(self.expectations.len());
         let mut rules = Vec::with_capacity(self.expectations.len());
         for expectation in &self.expectations {
-            let compiled = expectation.compile(schema, plan)?;
+            let compiled = expectation.compile(schema, &given, plan)?;
             judges.push(compiled.judge);
             rules.push(compiled.rows);
         }
@@ -203,6 +233,6 @@ impl Suite {
 
 impl Validator for Suite {
     fn plan(&self, schema: &Schema, plan: &mut Plan) -> Result<Judge<Assessment>> {
-        Ok(self.compile(schema, plan)?.0.map(|found| found.assessment()))
+        Ok(self.compile(schema, &Context::default(), plan)?.0.map(|found| found.assessment()))
     }
 }

@@ -87,6 +87,23 @@ pub(crate) fn present(array: &ArrayRef) -> Option<BooleanBuffer> {
     array.logical_nulls().filter(|n| n.null_count() > 0).map(|n| n.inner().clone())
 }
 
+/// Signed integers, dates and times as `i64`.
+pub(crate) fn counts(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(cast(&physical(array)?, &DataType::Int64)?)
+}
+
+/// What [`counts`] made of a date or time type, back.
+pub(crate) fn from_counts(
+    counts: &arrow::array::Int64Array,
+    data_type: &DataType,
+) -> Result<ArrayRef> {
+    let counts: ArrayRef = match data_type {
+        DataType::Date32 | DataType::Time32(_) => cast(counts, &DataType::Int32)?,
+        _ => std::sync::Arc::new(counts.clone()),
+    };
+    Ok(make_array(counts.to_data().into_builder().data_type(data_type.clone()).build()?))
+}
+
 /// A bound or member as a count of a date or time type's unit; `None` where it is no such thing.
 ///
 /// A timestamp without an offset is read in the column's zone. Durations are ISO 8601 (`PT1H30M`)
