@@ -40,6 +40,7 @@
 pub mod history;
 pub mod testing;
 
+mod between;
 mod check;
 mod compile;
 mod condition;

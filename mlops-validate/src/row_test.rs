@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::buffer::BooleanBuffer;
 use mlops_core::bytes::{add_count, put_u64, take_count};
-use mlops_core::{Analyzer, Description, Result, Rows, State};
+use mlops_core::{Analyzer, ColumnStatistics, Description, Limit, Result, Rows, State, Statistics};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -41,6 +41,13 @@ pub(crate) trait RowTest: Debug + Send + Sync + 'static {
 
     /// Asks all rows of a batch.
     fn test(&self, rows: &Rows<'_>) -> Result<Tested>;
+
+    /// How many rows are looked at, if what is known of the rows proves that none of them fails.
+    /// Where one may fail they are read: it must be named.
+    fn settle(&self, known: &Statistics) -> Result<Option<u64>> {
+        let _ = known;
+        Ok(None)
+    }
 
     /// What a failing row is shown with; the columns unless told.
     fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
@@ -110,6 +117,12 @@ impl Analyzer for Unexpected {
         }
     }
 
+    fn settle(&self, state: &mut UnexpectedRows, statistics: &Statistics) -> Result<bool> {
+        let Some(looked_at) = self.0.settle(statistics)? else { return Ok(false) };
+        add_count(&mut state.looked_at, looked_at);
+        Ok(true)
+    }
+
     fn finish(&self, state: UnexpectedRows) -> Result<UnexpectedRows> {
         Ok(state)
     }
@@ -174,6 +187,20 @@ impl RowTest for ColumnTest {
         self.place.test(column, self.nulls, &|values| apply(values, &*self.test))
     }
 
+    fn settle(&self, known: &Statistics) -> Result<Option<u64>> {
+        let Some(column) = known.column(&self.place.column) else { return Ok(None) };
+        let Some(nulls) = column.null_count.filter(|_| self.place.is_column()) else {
+            return Ok(None);
+        };
+        let rows = known.rows();
+        let looked_at = match self.nulls {
+            NullPolicy::Skip => rows - nulls,
+            NullPolicy::Fail if nulls > 0 => return Ok(None),
+            NullPolicy::Pass | NullPolicy::Fail => rows,
+        };
+        Ok((nulls == rows || self.passes_between(column)?).then_some(looked_at))
+    }
+
     fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
         Ok(vec![self.place.shown(rows.column(&self.place.column)?)?])
     }
@@ -189,6 +216,23 @@ impl RowTest for ColumnTest {
             (Value::Null, NullPolicy::Fail) => Answer::Fail,
             (value, _) => Answer::from_bool(self.test.of_value(value)),
         }
+    }
+}
+
+impl ColumnTest {
+    /// Whether what is known of the values proves that all pass: both ends do and with them what
+    /// lies between, or the ends are one value.
+    fn passes_between(&self, known: &ColumnStatistics) -> Result<bool> {
+        let (Some(min), Some(max)) = (&known.min, &known.max) else { return Ok(false) };
+        // A NaN lies between no bounds, and may be there.
+        if min.value.data_type().is_floating() {
+            return Ok(false);
+        }
+        if !self.test.is_interval() && min.value.to_data() != max.value.to_data() {
+            return Ok(false);
+        }
+        let passes = |limit: &Limit| apply(&limit.value, &*self.test).map(|bits| bits.value(0));
+        Ok(passes(min)? && passes(max)?)
     }
 }
 

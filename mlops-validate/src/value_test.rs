@@ -16,6 +16,12 @@ pub(crate) trait ValueTest: Send + Sync + 'static {
     /// For every value whether it passes; what stands at a null means nothing.
     fn of_array(&self, values: &ArrayRef) -> Result<BooleanBuffer>;
 
+    /// Whether what passes is an interval in the order of the column's type: all between two
+    /// values that pass does, too.
+    fn is_interval(&self) -> bool {
+        false
+    }
+
     /// Whether one value, which is not null, passes.
     fn of_value(&self, value: Value<'_>) -> bool;
 }
@@ -116,12 +122,34 @@ impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for Texts<F> {
     }
 
     fn of_value(&self, value: Value<'_>) -> bool {
-        match value {
-            Value::Text(text) => (self.0)(text),
-            Value::Int(v) => (self.0)(Digits::of(v.into()).text()),
-            Value::UInt(v) => (self.0)(Digits::of(v.into()).text()),
-            _ => false,
-        }
+        of_text(value, &self.0)
+    }
+}
+
+/// Whether a text, or an integer as it prints, passes.
+pub(crate) fn of_text(value: Value<'_>, test: impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Text(text) => test(text),
+        Value::Int(v) => test(Digits::of(v.into()).text()),
+        Value::UInt(v) => test(Digits::of(v.into()).text()),
+        _ => false,
+    }
+}
+
+/// A test of texts that an interval passes, in the order of their bytes.
+pub(crate) struct TextInterval<F>(pub(crate) F);
+
+impl<F: Fn(&str) -> bool + Send + Sync + 'static> ValueTest for TextInterval<F> {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        test_text(array, &self.0)
+    }
+
+    fn is_interval(&self) -> bool {
+        true
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        matches!(value, Value::Text(text) if (self.0)(text))
     }
 }
 
@@ -178,6 +206,10 @@ impl<F: Fn(f64) -> bool + Send + Sync + 'static> ValueTest for Numbers<F> {
 pub(crate) struct Always(pub(crate) bool);
 
 impl ValueTest for Always {
+    fn is_interval(&self) -> bool {
+        true
+    }
+
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         let n = array.len();
         Ok(if self.0 { BooleanBuffer::new_set(n) } else { BooleanBuffer::new_unset(n) })
@@ -195,6 +227,11 @@ pub(crate) struct Booleans {
 }
 
 impl ValueTest for Booleans {
+    // Between the two there is nothing.
+    fn is_interval(&self) -> bool {
+        true
+    }
+
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         let Some(values) = array.as_boolean_opt() else { return unsupported(array) };
         let n = values.len();

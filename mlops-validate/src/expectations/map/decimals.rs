@@ -99,6 +99,8 @@ impl Units {
 pub(super) struct Decimals<F> {
     pub(super) scale: i8,
     pub(super) passes: F,
+    /// Whether what passes is an interval.
+    pub(super) is_interval: bool,
 }
 
 impl<F: Fn(i256) -> bool + Send + Sync + 'static> ValueTest for Decimals<F> {
@@ -118,6 +120,10 @@ impl<F: Fn(i256) -> bool + Send + Sync + 'static> ValueTest for Decimals<F> {
             DataType::Decimal256(..) => over!(Decimal256Type, |v: i256| v),
             _ => unsupported(array),
         }
+    }
+
+    fn is_interval(&self) -> bool {
+        self.is_interval
     }
 
     fn of_value(&self, value: Value<'_>) -> bool {

@@ -9,10 +9,11 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::decimals::{Decimals, Units, scale};
+use crate::between::Between;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
 use crate::record::Value;
-use crate::value_test::{Texts, ValueTest, over_floats, over_integers};
+use crate::value_test::{TextInterval, ValueTest, over_floats, over_integers};
 use crate::values::{Domain, domain, temporal};
 use crate::{Expectation, Scalar};
 
@@ -136,7 +137,8 @@ impl InRange {
                 Some(bound) => Units::of(bound, scale)?.most(strict_max),
                 None => i256::MAX,
             };
-            return Some(Box::new(Decimals { scale, passes: move |v| low <= v && v <= high }));
+            let passes = move |v| low <= v && v <= high;
+            return Some(Box::new(Decimals { scale, passes, is_interval: true }));
         }
         match domain(data_type)? {
             Domain::Int => {
@@ -157,7 +159,7 @@ impl InRange {
                     min.is_none_or(|min| min < value || (!strict_min && min == value))
                         && max.is_none_or(|max| value < max || (!strict_max && max == value))
                 };
-                Texts::only(data_type, passes)
+                Some(Box::new(TextInterval(passes)))
             }
             Domain::Bool => None,
         }
@@ -236,6 +238,10 @@ pub(super) struct IntegerRange {
 }
 
 impl ValueTest for IntegerRange {
+    fn is_interval(&self) -> bool {
+        true
+    }
+
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         let (low, high) = (self.low, self.high);
         over_integers!(array, |values: &[Native]| {
@@ -245,9 +251,7 @@ impl ValueTest for IntegerRange {
             } else {
                 // Clamped, so each fits.
                 let (low, high) = (low.max(least) as Native, high.min(most) as Native);
-                BooleanBuffer::collect_bool(values.len(), |row| {
-                    (low <= values[row]) & (values[row] <= high)
-                })
+                Native::between(values, low, high)
             }
         })
     }
@@ -274,21 +278,18 @@ impl ValueTest for FloatRange {
     fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
         over_floats!(array, |values: &[Native]| {
             let (low, high) = (self.low as Native, self.high as Native);
-            let n = values.len();
-            match (self.strict_min, self.strict_max) {
-                (false, false) => BooleanBuffer::collect_bool(n, |row| {
-                    (low <= values[row]) & (values[row] <= high)
-                }),
-                (true, false) => BooleanBuffer::collect_bool(n, |row| {
-                    (low < values[row]) & (values[row] <= high)
-                }),
-                (false, true) => BooleanBuffer::collect_bool(n, |row| {
-                    (low <= values[row]) & (values[row] < high)
-                }),
-                (true, true) => {
-                    BooleanBuffer::collect_bool(n, |row| (low < values[row]) & (values[row] < high))
-                }
-            }
+            // The next float of the width is the first inside; beyond infinity there is none.
+            let low = match self.strict_min {
+                true if low == Native::INFINITY => Native::NAN,
+                true => low.next_up(),
+                false => low,
+            };
+            let high = match self.strict_max {
+                true if high == Native::NEG_INFINITY => Native::NAN,
+                true => high.next_down(),
+                false => high,
+            };
+            Native::between(values, low, high)
         })
     }
 

@@ -1,12 +1,14 @@
 //! Values are of a set.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, i256};
 use mlops_core::Result;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::decimals::{Decimals, Units, scale};
 use super::in_range::{IntegerRange, narrow};
@@ -127,7 +129,8 @@ fn members(values: &[Scalar], data_type: &DataType) -> Option<Box<dyn ValueTest>
     if let Some(scale) = scale(data_type) {
         let set: HashSet<i256> =
             values.iter().filter_map(|v| Units::of(v, scale)?.exact()).collect();
-        return Some(Box::new(Decimals { scale, passes: move |v| set.contains(&v) }));
+        let passes = move |v| set.contains(&v);
+        return Some(Box::new(Decimals { scale, passes, is_interval: false }));
     }
     Some(match domain(data_type)? {
         Domain::Int => {
@@ -146,10 +149,10 @@ fn members(values: &[Scalar], data_type: &DataType) -> Option<Box<dyn ValueTest>
                 Scalar::Text(t) => Some(t.clone()),
                 _ => None,
             });
-            let set: HashSet<String> = texts.collect();
+            let set: HashSet<String, BuildHasherDefault<TextHasher>> = texts.collect();
             if set.len() <= FEW {
-                let set: Vec<String> = set.into_iter().collect();
-                return Texts::only(data_type, move |v: &str| set.iter().any(|s| s == v));
+                let few = FewTexts::new(set);
+                return Texts::only(data_type, move |v: &str| few.contains(v));
             }
             return Texts::only(data_type, move |v: &str| set.contains(v));
         }
@@ -200,6 +203,64 @@ impl ValueTest for Not {
 
 /// Up to this many members are compared one after the other, more are looked up.
 const FEW: usize = 8;
+
+/// A few texts, compared at once by their length and their ends.
+struct FewTexts {
+    lengths: [usize; FEW],
+    ends: [u64; FEW],
+    texts: Vec<String>,
+}
+
+impl FewTexts {
+    fn new(set: impl IntoIterator<Item = String>) -> Self {
+        // No text is as long as what fills the rest.
+        let (mut lengths, mut all_ends) = ([usize::MAX; FEW], [0; FEW]);
+        let texts: Vec<String> = set.into_iter().take(FEW).collect();
+        for (i, text) in texts.iter().enumerate() {
+            (lengths[i], all_ends[i]) = (text.len(), ends(text.as_bytes()));
+        }
+        Self { lengths, ends: all_ends, texts }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        let (length, ends) = (text.len(), ends(text.as_bytes()));
+        // Without a branch; no bit is left where both are alike.
+        let like = |i: usize| (self.lengths[i] ^ length) as u64 | (self.ends[i] ^ ends) == 0;
+        // Up to 8 bytes the ends and the length are the whole.
+        (0..FEW).fold(false, |found, i| found | like(i))
+            && (length <= 8 || self.texts.iter().any(|member| member == text))
+    }
+}
+
+/// A word of the first and the last bytes; with the length it tells texts of up to 8 bytes apart.
+fn ends(bytes: &[u8]) -> u64 {
+    if bytes.len() > 8
+        && let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
+    {
+        return u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Hashes a text at once. The set is the suite's: no data can fill it with what collides.
+#[derive(Default)]
+struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    // That a text ends.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Sorted, each once.
 struct IntegerSet(Vec<i128>);
@@ -260,5 +321,24 @@ impl ValueTest for FloatSet {
 
     fn of_value(&self, value: Value<'_>) -> bool {
         matches!(value, Value::Float(v) if self.contains(v))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_texts_are_told_from_those_alike() {
+        let members = ["", "a", "ab", "abcd", "abcdefgh", "abcdefghi", "abcdefgh-abcdefgh", "é"];
+        let few = FewTexts::new(members.map(str::to_owned));
+        for member in members {
+            assert!(few.contains(member), "{member}");
+        }
+        for other in ["b", "\0", "ba", "abc", "abcdefg", "abcdefgi", "abcdefgh+abcdefgh", "e", "aé"]
+        {
+            assert!(!few.contains(other), "{other}");
+        }
+        assert!(!FewTexts::new([]).contains(""));
     }
 }

@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Schema;
-use mlops_core::{Result, Rows};
+use mlops_core::{Result, Rows, Statistics};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -127,6 +127,13 @@ impl RowTest for HasValue {
             return Ok(Tested { looked_at: None, failing });
         }
         self.place.test(column, nulls, &all)
+    }
+
+    fn settle(&self, known: &Statistics) -> Result<Option<u64>> {
+        let nulls = known.column(&self.place.column).and_then(|column| column.null_count);
+        let Some(nulls) = nulls.filter(|_| self.place.is_column()) else { return Ok(None) };
+        let wanted = if self.wanted { 0 } else { known.rows() };
+        Ok((nulls == wanted).then_some(known.rows()))
     }
 
     fn shown(&self, rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {

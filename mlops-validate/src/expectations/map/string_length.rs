@@ -2,17 +2,18 @@
 
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, GenericStringArray, OffsetSizeTrait};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
-use mlops_core::{Error, Result};
+use mlops_core::{Error, Result, is_text};
 use serde::{Deserialize, Serialize};
 
 use crate::Expectation;
+use crate::between::Between;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
 use crate::record::Value;
-use crate::value_test::{Texts, ValueTest, unsupported};
+use crate::value_test::{ValueTest, of_text, test_text, unsupported};
 
 /// Every text has between so many characters (Unicode scalar values), both bounds included.
 ///
@@ -68,15 +69,10 @@ impl Kind for StringLength {
                 DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
                     Some(Box::new(ByteLength(lengths)) as Box<dyn ValueTest>)
                 }
-                _ => Texts::or_integers(data_type, move |value: &str| {
-                    // A text has no more characters than bytes, and no fewer than a quarter.
-                    let bytes = value.len() as u64;
-                    if bytes < *lengths.start() || bytes.div_ceil(4) > *lengths.end() {
-                        false
-                    } else {
-                        lengths.contains(&characters(value))
-                    }
-                }),
+                data_type if is_text(data_type) || data_type.is_integer() => {
+                    Some(Box::new(Characters(lengths)))
+                }
+                _ => None,
             })
         })
     }
@@ -89,6 +85,56 @@ fn characters(text: &str) -> u64 {
         return bytes.len() as u64;
     }
     bytes.iter().filter(|b| **b as i8 >= -0x40).count() as u64
+}
+
+/// How many characters a text has.
+struct Characters(RangeInclusive<u64>);
+
+impl Characters {
+    fn fits(&self, text: &str) -> bool {
+        // A text has no more characters than bytes, and no fewer than a quarter.
+        let bytes = text.len() as u64;
+        bytes >= *self.0.start()
+            && bytes.div_ceil(4) <= *self.0.end()
+            && self.0.contains(&characters(text))
+    }
+
+    /// The answers for texts of one byte a character, whose lengths are known; `None` if they are
+    /// not.
+    fn of_ascii<O: OffsetSizeTrait + Between>(
+        &self,
+        texts: &GenericStringArray<O>,
+    ) -> Option<BooleanBuffer> {
+        let ends = texts.value_offsets();
+        let (first, last) = (ends.first()?.as_usize(), ends.last()?.as_usize());
+        if !texts.value_data().get(first..last)?.is_ascii() {
+            return None;
+        }
+        // No text is longer than an offset can say.
+        let low = O::from_usize(usize::try_from(*self.0.start()).ok()?)?;
+        let high = usize::try_from(*self.0.end()).unwrap_or(usize::MAX);
+        let high = O::from_usize(high.min(O::MAX_OFFSET))?;
+        let lengths: Vec<O> = ends.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        Some(O::between(&lengths, low, high))
+    }
+}
+
+impl ValueTest for Characters {
+    fn of_array(&self, array: &ArrayRef) -> Result<BooleanBuffer> {
+        let quickly = match array.data_type() {
+            DataType::Utf8 => self.of_ascii(array.as_string::<i32>()),
+            DataType::LargeUtf8 => self.of_ascii(array.as_string::<i64>()),
+            _ => None,
+        };
+        match quickly {
+            Some(answers) => Ok(answers),
+            None => test_text(array, |text| self.fits(text)),
+        }
+    }
+
+    fn of_value(&self, value: Value<'_>) -> bool {
+        of_text(value, |text| self.fits(text))
+    }
 }
 
 /// A length in words.
