@@ -38,6 +38,7 @@
 //! ```
 
 pub mod history;
+pub mod import;
 pub mod testing;
 
 mod between;
@@ -57,6 +58,7 @@ mod outcome;
 mod place;
 mod quarantine;
 mod record;
+mod report;
 mod row_test;
 mod scalar;
 mod suite;

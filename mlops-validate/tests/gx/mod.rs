@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use mlops_core::arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, RecordBatch,
+    StringArray,
 };
 use mlops_core::arrow::compute::cast;
-use mlops_core::arrow::datatypes::{DataType, TimeUnit};
+use mlops_core::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use mlops_core::arrow::datatypes::{Field, Schema};
 use mlops_core::arrow::record_batch::RecordBatchOptions;
 use serde_json::Value;
@@ -58,7 +59,12 @@ fn column(column: &Value) -> (String, ArrayRef) {
         "utf8" => text,
         "date32" => cast(&text, &DataType::Date32).unwrap(),
         "timestamp[us]" => cast(&text, &micros(None)).unwrap(),
-        "timestamp[us, UTC]" => cast(&text, &micros(Some("UTC"))).unwrap(),
+        "timestamp[us, UTC]" => {
+            // Arrow can't read texts in a zone by name, but it is the name that pandas writes.
+            let times = cast(&text, &micros(Some("+00:00"))).unwrap();
+            let times = times.as_primitive::<TimestampMicrosecondType>().clone();
+            Arc::new(times.with_timezone("UTC"))
+        }
         "decimal128(10, 2)" => cast(&text, &DataType::Decimal128(10, 2)).unwrap(),
         other => panic!("{other}"),
     };
