@@ -52,6 +52,10 @@ pub struct Section {
     pub verdict: Option<Verdict>,
     /// What is in it.
     pub blocks: Vec<Block>,
+    /// Whether HTML shows the heading alone until it is opened; print and the other forms show
+    /// all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folded: bool,
 }
 
 /// A document about data or a model: a title, a verdict, and what it rests on.
@@ -155,7 +159,14 @@ macro_rules! block_builders {
 impl Section {
     /// An empty section under this heading.
     pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), verdict: None, blocks: Vec::new() }
+        Self { title: title.into(), verdict: None, blocks: Vec::new(), folded: false }
+    }
+
+    /// The same, folded away in HTML until it is opened, where this is so.
+    #[must_use]
+    pub fn folded(mut self, folded: bool) -> Self {
+        self.folded = folded;
+        self
     }
 
     block_builders!();

@@ -27,7 +27,7 @@ pub(crate) fn render(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta http-equiv=\"Content-Security-Policy\" \
          content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n",
+         <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n{ICONS}<main>\n",
         include_str!("style.css")
     );
     page.header(report);
@@ -58,24 +58,19 @@ fn class(verdict: Verdict) -> &'static str {
 }
 
 /// A tick in a circle, a cross in a diamond, a question mark in a square: told apart without
-/// their colours.
-fn icon(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => {
-            "<svg class=\"icon\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">\
-             <circle cx=\"8\" cy=\"8\" r=\"7.5\"/><path d=\"M4.6 8.3l2.3 2.3 4.5-4.9\"/></svg>"
-        }
-        Verdict::Inconclusive => {
-            "<svg class=\"icon\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">\
-             <rect x=\"1\" y=\"1\" width=\"14\" height=\"14\" rx=\"3\"/>\
-             <path d=\"M5.9 6.2c0-2.9 4.3-2.7 4.3-.1 0 1.7-2.2 1.7-2.2 3.2M8 11.6v.6\"/></svg>"
-        }
-        Verdict::Fail => {
-            "<svg class=\"icon\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">\
-             <path class=\"body\" d=\"M8 .2 15.8 8 8 15.8.2 8z\"/>\
-             <path d=\"M5.7 5.7l4.6 4.6M10.3 5.7l-4.6 4.6\"/></svg>"
-        }
-    }
+/// their colours. Drawn once, at the head of the page.
+const ICONS: &str = "<svg class=\"unseen\" aria-hidden=\"true\">\
+    <symbol id=\"i-pass\" viewBox=\"0 0 16 16\">\
+    <circle cx=\"8\" cy=\"8\" r=\"7.5\"/><path d=\"M4.6 8.3l2.3 2.3 4.5-4.9\"/></symbol>\
+    <symbol id=\"i-unsure\" viewBox=\"0 0 16 16\">\
+    <rect x=\"1\" y=\"1\" width=\"14\" height=\"14\" rx=\"3\"/>\
+    <path d=\"M5.9 6.2c0-2.9 4.3-2.7 4.3-.1 0 1.7-2.2 1.7-2.2 3.2M8 11.6v.6\"/></symbol>\
+    <symbol id=\"i-fail\" viewBox=\"0 0 16 16\"><path class=\"body\" d=\"M8 .2 15.8 8 8 15.8.2 8z\"/>\
+    <path d=\"M5.7 5.7l4.6 4.6M10.3 5.7l-4.6 4.6\"/></symbol></svg>\n";
+
+fn icon(verdict: Verdict) -> String {
+    let name = class(verdict);
+    format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{name}\"/></svg>")
 }
 
 impl Page {
@@ -128,13 +123,16 @@ impl Page {
                     self.sections += 1;
                     let badge = section.verdict.map(badge).unwrap_or_default();
                     let title = escape(&section.title);
-                    add!(
-                        self.out,
-                        "<section id=\"s{number}\" class=\"l{tag}\">\n<h{tag}>\
-                         <bdi>{title}</bdi>{badge}</h{tag}>\n"
-                    );
+                    let heading = format!("<h{tag}><bdi>{title}</bdi>{badge}</h{tag}>");
+                    let (open, close) = if section.folded {
+                        (format!("<summary>{heading}</summary>"), "</details>\n</section>\n")
+                    } else {
+                        (heading, "</section>\n")
+                    };
+                    let fold = if section.folded { "\n<details class=\"fold\">" } else { "" };
+                    add!(self.out, "<section id=\"s{number}\" class=\"l{tag}\">{fold}\n{open}\n");
                     self.blocks(&section.blocks, level + 1);
-                    self.out.push_str("</section>\n");
+                    self.out.push_str(close);
                 }
                 Block::Text(text) => {
                     for paragraph in text.split("\n\n").filter(|p| !p.trim().is_empty()) {

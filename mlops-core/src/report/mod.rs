@@ -49,6 +49,7 @@ mod figure;
 mod findings;
 mod format;
 mod html;
+mod junit;
 mod markdown;
 mod number;
 mod svg;
@@ -60,4 +61,5 @@ pub use figure::{
     Bar, Bars, Bins, Bound, Counts, Distribution, Figure, HeatMap, IntervalRow, Intervals, Line,
     LineSeries, Mark, Plot,
 };
+pub use junit::junit;
 pub use table::{Align, Cell, Row, Table};

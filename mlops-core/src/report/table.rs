@@ -1,9 +1,13 @@
 //! Tables of typed cells.
 
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde::{Deserialize, Serialize};
 
 use super::format;
-use crate::{Digest, Timestamp, Verdict};
+use crate::{Digest, Error, Result, Timestamp, Verdict};
 
 /// How many significant digits a number shows where nothing else was said.
 pub(crate) const DIGITS: u8 = 4;
@@ -364,4 +368,57 @@ impl Table {
             None
         }
     }
+}
+
+impl TryFrom<&RecordBatch> for Table {
+    type Error = Error;
+
+    /// The batch's rows under its columns' names: floats as numbers, everything else as Arrow
+    /// prints it, numbers on the right, a missing value where there is none.
+    ///
+    /// # Errors
+    /// Of a type that Arrow can't print.
+    ///
+    /// ```
+    /// use mlops_core::arrow::array::{Float64Array, Int64Array};
+    /// use mlops_core::{batch, report::Table};
+    ///
+    /// let rows = batch! {
+    ///     "id" => Int64Array::from(vec![1_000_001, 7]),
+    ///     "income" => Float64Array::from(vec![Some(0.5), None]),
+    /// }?;
+    /// let table = Table::try_from(&rows)?;
+    /// assert_eq!(table.columns, ["id", "income"]);
+    /// assert_eq!(table.rows[0].0[0].to_string(), "1000001");
+    /// assert_eq!(table.rows[1].0[1].to_string(), "—");
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    fn try_from(batch: &RecordBatch) -> Result<Self> {
+        let mut table = Self::new(batch.schema().fields().iter().map(|f| f.name().clone()));
+        table.rows = vec![Row::default(); batch.num_rows()];
+        for (c, column) in batch.columns().iter().enumerate() {
+            if column.data_type().is_numeric() {
+                table = table.align(c, Align::Right);
+            }
+            for (row, cell) in table.rows.iter_mut().zip(cells(column)?) {
+                row.0.push(cell);
+            }
+        }
+        Ok(table)
+    }
+}
+
+fn cells(column: &ArrayRef) -> Result<Vec<Cell>> {
+    if column.data_type().is_floating() {
+        let floats = cast(column, &DataType::Float64)?;
+        let floats = arrow::array::AsArray::as_primitive::<Float64Type>(&floats);
+        return Ok(floats.iter().map(Cell::from).collect());
+    }
+    let formatter = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?;
+    (0..column.len())
+        .map(|i| {
+            let valid = column.is_valid(i);
+            Ok(if valid { Cell::Text(formatter.value(i).try_to_string()?) } else { Cell::Missing })
+        })
+        .collect()
 }
