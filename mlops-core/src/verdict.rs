@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::clean;
 use crate::{Digest, Error, Result, Timestamp};
 
 /// The answer to a question about data or a model.
@@ -183,10 +184,13 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What data hold must not drive a terminal.
+        let [check, subject, expected, observed] =
+            [&self.check, &self.subject, &self.expected, &self.observed].map(|t| clean(t));
         write!(
             f,
-            "{:<12} {} of {}: expected {}, found {}",
-            self.verdict, self.check, self.subject, self.expected, self.observed
+            "{:<12} {check} of {subject}: expected {expected}, found {observed}",
+            self.verdict
         )
     }
 }
@@ -263,7 +267,7 @@ impl Assessment {
 
 impl fmt::Display for Assessment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({} rows)", self.name, self.verdict, self.rows)?;
+        write!(f, "{}: {} ({} rows)", clean(&self.name), self.verdict, self.rows)?;
         for finding in &self.findings {
             write!(f, "\n  {finding}")?;
         }

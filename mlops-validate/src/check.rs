@@ -6,6 +6,7 @@ use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{Compiled, Compiler};
+use crate::expectations::Withheld;
 use crate::expectations::{
     ApproxDistinct, ColumnCount, ColumnsEqual, Completeness, CompoundUnique, Correlation,
     CustomAggregate, CustomRows, DatasetMatch, DateFormat, DateParseable, Decreasing,
@@ -261,6 +262,9 @@ checks! {
     Correlation(Correlation) = "correlation",
     /// The mutual information of two columns lies between bounds.
     MutualInformation(MutualInformation) = "mutual_information",
+
+    /// Not asked, but named: what a report says of an expectation whose parameters it withholds.
+    Withheld(Withheld) = "withheld",
 }
 
 impl Subject<'_> {

@@ -80,7 +80,7 @@ pub use expectations::{
     PairGreaterThan, PairInSet, Patterns, ProportionUnique, Quantile, QuantileBounds, Quantiles,
     Range, ReferentialIntegrity, RowCount, RowCountEqualsOther, Satisfies, SchemaMatch, Skewness,
     Stdev, StringLength, Sum, SumEquals, TableSchema, TextFormat, Unique, UniqueCount,
-    UniqueValueRatio, UniqueWithinRecord, Uniqueness, ValueCount, ValueFrequency, Variance, ZScore,
+    UniqueValueRatio, UniqueWithinRecord, Uniqueness, Withheld, ValueCount, ValueFrequency, Variance, ZScore,
     ZerosCount, approx_distinct, column, column_count, columns_equal, completeness,
     compound_unique, correlation, custom_aggregate, custom_rows, dataset_match, date_format,
     date_parseable, decreasing, distinct_contains_set, distinct_equals_set, distinct_in_set,
@@ -108,6 +108,7 @@ pub use keys::{KeyCounts, Keys, KeysState, ListedKeys, Missing, MostCommon};
 pub use outcome::{Measured, Outcome, Validation};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
 pub use record::{RecordJudge, Value};
+pub use report::{DataDocs, HashKey, Mask, MaskedCount, RedactedSuite, Redaction};
 pub use row_test::NullPolicy;
 pub use scalar::Scalar;
 pub use suite::Suite;

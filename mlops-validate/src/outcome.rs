@@ -1,18 +1,19 @@
 //! What a suite found, with the numbers behind every verdict.
 
-use std::fmt;
-
 use mlops_core::{Assessment, DataSource, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::expectation::is_default;
+use crate::report::MaskedCount;
 use crate::{Expectation, Sample};
 
 /// The answer to one expectation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What was asked.
+    /// What was asked. A function of the host is written down as
+    /// [`Withheld`](crate::Withheld).
+    #[serde(serialize_with = "writable")]
     pub expectation: Expectation,
     /// The answer, as every gate and report reads it.
     pub finding: Finding,
@@ -45,6 +46,18 @@ pub enum Measured {
     /// There was nothing that could be measured: all is null, there are no rows. Great
     /// Expectations calls it a success, we call it inconclusive.
     Vacuous,
+    /// Rows were looked at one by one, and [small cells](crate::Redaction::small_cells) are not
+    /// said.
+    Withheld {
+        /// All rows, those under the condition where there is one.
+        element_count: MaskedCount,
+        /// Those that were left out because a value is missing.
+        missing_count: MaskedCount,
+        /// Those of the others that fail.
+        unexpected_count: MaskedCount,
+        /// The first of these, by name, where their number is said.
+        samples: Vec<Sample>,
+    },
     /// It could not be measured: a column is missing or of another type, an overflow.
     Failed(String),
 }
@@ -61,17 +74,27 @@ pub struct Validation {
     pub rows: u64,
     /// The answer to every expectation, in the suite's order.
     pub outcomes: Vec<Outcome>,
+    /// What was [left out](Self::redacted) of it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redaction: Option<String>,
+}
+
+fn writable<S: serde::Serializer>(of: &Expectation, serializer: S) -> Result<S::Ok, S::Error> {
+    of.writable().serialize(serializer)
 }
 
 impl Validation {
     pub(crate) fn new(suite: String, rows: u64, outcomes: Vec<Outcome>) -> Self {
-        let mut found = Self { suite, verdict: Verdict::Inconclusive, rows, outcomes };
+        let mut found =
+            Self { suite, verdict: Verdict::Inconclusive, rows, outcomes, redaction: None };
         found.verdict = found.assessment().verdict;
         found
     }
 
-    /// The same, with the row groups of the failing rows.
-    pub(crate) fn located_in(mut self, source: &dyn DataSource) -> Self {
+    /// The same, with the row groups of the failing rows in the source that was scanned:
+    /// [`Suite::check`](crate::Suite::check) says them by itself.
+    #[must_use]
+    pub fn located_in(mut self, source: &dyn DataSource) -> Self {
         for outcome in &mut self.outcomes {
             if let Measured::Rows { samples, .. } = &mut outcome.measured {
                 for sample in samples {
@@ -94,11 +117,5 @@ impl Validation {
     /// The outcomes that are a fail, whatever their severity.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
         self.outcomes.iter().filter(|o| o.finding.verdict.is_fail())
-    }
-}
-
-impl fmt::Display for Validation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.assessment().fmt(f)
     }
 }

@@ -133,7 +133,11 @@ fn trimmed(scientific: &str) -> String {
 /// Text that is safe to show anywhere: control characters become their pictures, and characters
 /// that turn the direction of what follows become `�`, because both can make a report say
 /// something else than it does. Line breaks become spaces.
-pub(crate) fn clean(text: &str) -> String {
+///
+/// ```
+/// assert_eq!(mlops_core::report::clean("a\u{1b}[31m\nb"), "a␛[31m b");
+/// ```
+pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',

@@ -186,9 +186,11 @@ impl Page {
         let caption = table.caption.as_deref().map(escape).unwrap_or_default();
         let label = if caption.is_empty() { "Table" } else { &caption };
         // What scrolls can be reached and scrolled by keyboard.
+        let class = if table.cards { " class=\"cards\"" } else { "" };
         add!(
             self.out,
-            "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n<table>\n"
+            "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n\
+             <table{class}>\n"
         );
         if !caption.is_empty() {
             add!(self.out, "<caption dir=\"auto\">{caption}</caption>\n");
@@ -206,7 +208,14 @@ impl Page {
                 for c in 0..columns {
                     let (side, cell) = (side(table.side(c)), row.cell(c));
                     let side = if is_long(cell) { " class=\"long\"" } else { side };
-                    add!(self.out, "<td{side}>{}</td>", self::cell(cell));
+                    // The first two say what the card is of.
+                    let title = match table.title(c) {
+                        title if table.cards && c > 1 && !title.is_empty() => {
+                            format!(" data-label=\"{}\"", escape(&title))
+                        }
+                        _ => String::new(),
+                    };
+                    add!(self.out, "<td{side}{title}>{}</td>", self::cell(cell));
                 }
                 self.out.push_str("</tr>\n");
             }
@@ -428,6 +437,11 @@ fn cell(value: &Cell) -> String {
             if *value < 0.0 { "neg" } else { "pos" },
             Cell::fill(*value, *full) * 100.0,
             format::number(*value, DIGITS)
+        ),
+        Cell::Share(share) => format!(
+            "<span class=\"bars\"><span class=\"meter\"><i style=\"width:{:.1}%\"></i></span>{}</span>",
+            Cell::fill(*share, 1.0) * 100.0,
+            escape(&value.to_string())
         ),
         Cell::Spark(values) => spark(values),
         other => format!("<bdi>{}</bdi>", escape(&other.to_string())),

@@ -61,5 +61,6 @@ pub use figure::{
     Bar, Bars, Bins, Bound, Counts, Distribution, Figure, HeatMap, IntervalRow, Intervals, Line,
     LineSeries, Mark, Plot,
 };
+pub use format::clean;
 pub use junit::junit;
 pub use table::{Align, Cell, Row, Table};

@@ -71,6 +71,8 @@ pub enum Cell {
         #[serde(with = "super::number")]
         full: f64,
     },
+    /// A share between 0 and 1, as a percentage and a bar that is full at 1.
+    Share(#[serde(with = "super::number")] f64),
     /// A small line without axes; NaN is a gap.
     Spark(#[serde(with = "super::number::list")] Vec<f64>),
 }
@@ -96,6 +98,11 @@ impl Cell {
         Self::Bar { value, full }
     }
 
+    /// A share between 0 and 1, as a percentage and a bar.
+    pub fn share(share: f64) -> Self {
+        Self::Share(share)
+    }
+
     /// A small line.
     pub fn spark(values: impl IntoIterator<Item = f64>) -> Self {
         Self::Spark(values.into_iter().collect())
@@ -114,6 +121,7 @@ impl Cell {
             | Self::Code(_)
             | Self::Verdict(_)
             | Self::Bar { .. }
+            | Self::Share(_)
             | Self::Spark(_) => Some(Align::Left),
             _ => Some(Align::Right),
         }
@@ -133,7 +141,7 @@ impl std::fmt::Display for Cell {
             Self::Text(text) | Self::Code(text) => format::clean(text),
             Self::Count(n) => format::count(*n),
             Self::Number { value, digits } => format::number(*value, *digits),
-            Self::Percent(share) => format::percent(*share, 3),
+            Self::Percent(share) | Self::Share(share) => format::percent(*share, 3),
             Self::Interval { value, low, high } => format!(
                 "{} [{}, {}]",
                 format::number(*value, DIGITS),
@@ -282,6 +290,10 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// How many rows a renderer shows before "and N more"; JSON always has all.
     pub limit: usize,
+    /// Whether HTML makes a card of each row where the page is narrow, instead of letting the
+    /// table scroll sideways.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cards: bool,
 }
 
 impl Table {
@@ -293,6 +305,7 @@ impl Table {
             align: Vec::new(),
             rows: Vec::new(),
             limit: ROWS,
+            cards: false,
         }
     }
 
@@ -317,6 +330,13 @@ impl Table {
     #[must_use]
     pub fn limit(mut self, rows: usize) -> Self {
         self.limit = rows;
+        self
+    }
+
+    /// The same, each row a card where an HTML page is narrow.
+    #[must_use]
+    pub fn cards(mut self) -> Self {
+        self.cards = true;
         self
     }
 

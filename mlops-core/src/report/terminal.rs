@@ -382,7 +382,11 @@ fn sign_len(verdict: Verdict) -> usize {
 }
 
 fn share_bar(share: f64, full: f64) -> Cell {
-    Cell::Text(format!("{} {}", bar(Cell::fill(share, full)), format::percent(share, 3)))
+    Cell::Text(share_words(share, full))
+}
+
+fn share_words(share: f64, full: f64) -> String {
+    format!("{} {}", bar(Cell::fill(share, full)), format::percent(share, 3))
 }
 
 /// A bar of eighths of a cell.
@@ -407,6 +411,7 @@ fn plain(cell: &Cell) -> String {
         Cell::Bar { value, full } => {
             format!("{} {}", bar(Cell::fill(*value, *full)), format::number(*value, DIGITS))
         }
+        Cell::Share(share) => share_words(*share, 1.0),
         other => other.to_string(),
     }
 }

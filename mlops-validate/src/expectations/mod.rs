@@ -5,6 +5,7 @@ mod columns;
 mod map;
 mod reference;
 mod table;
+mod withheld;
 
 pub use aggregate::{
     Age, ApproxDistinct, Bounds, Completeness, Correlation, CustomAggregate, DistinctContainsSet,
@@ -42,3 +43,4 @@ pub use table::{
     ColumnCount, ColumnSchema, ColumnType, RowCount, TableSchema, column, column_count, row_count,
     schema,
 };
+pub use withheld::Withheld;
