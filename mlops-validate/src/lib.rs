@@ -56,6 +56,7 @@ mod keys;
 mod measures;
 mod outcome;
 mod place;
+mod profile;
 mod quarantine;
 mod record;
 mod report;
@@ -80,15 +81,15 @@ pub use expectations::{
     PairGreaterThan, PairInSet, Patterns, ProportionUnique, Quantile, QuantileBounds, Quantiles,
     Range, ReferentialIntegrity, RowCount, RowCountEqualsOther, Satisfies, SchemaMatch, Skewness,
     Stdev, StringLength, Sum, SumEquals, TableSchema, TextFormat, Unique, UniqueCount,
-    UniqueValueRatio, UniqueWithinRecord, Uniqueness, Withheld, ValueCount, ValueFrequency, Variance, ZScore,
-    ZerosCount, approx_distinct, column, column_count, columns_equal, completeness,
-    compound_unique, correlation, custom_aggregate, custom_rows, dataset_match, date_format,
-    date_parseable, decreasing, distinct_contains_set, distinct_equals_set, distinct_in_set,
-    duplicate_count, entropy, finite, freshness, has_format, in_range, in_set, increasing, iqr,
-    is_null, jensen_shannon, json, json_schema, kl_divergence, kurtosis, l_infinity, like,
-    list_length, matches_all_regexes, matches_regex, max, max_length, mean, median, min,
-    min_length, most_common_in_set, mutual_information, normalized_abs_difference, not_in_set,
-    not_like, not_matches_regex, not_nan, not_null, not_outliers, of_type, pair_equal,
+    UniqueValueRatio, UniqueWithinRecord, Uniqueness, ValueCount, ValueFrequency, Variance,
+    Withheld, ZScore, ZerosCount, approx_distinct, column, column_count, columns_equal,
+    completeness, compound_unique, correlation, custom_aggregate, custom_rows, dataset_match,
+    date_format, date_parseable, decreasing, distinct_contains_set, distinct_equals_set,
+    distinct_in_set, duplicate_count, entropy, finite, freshness, has_format, in_range, in_set,
+    increasing, iqr, is_null, jensen_shannon, json, json_schema, kl_divergence, kurtosis,
+    l_infinity, like, list_length, matches_all_regexes, matches_regex, max, max_length, mean,
+    median, min, min_length, most_common_in_set, mutual_information, normalized_abs_difference,
+    not_in_set, not_like, not_matches_regex, not_nan, not_null, not_outliers, of_type, pair_equal,
     pair_greater_than, pair_in_set, proportion_unique, quantile, quantiles, range,
     referential_integrity, row_count, row_count_equals_other, satisfies, schema, schema_match,
     skewness, stdev, strictly_decreasing, strictly_increasing, string_length, sum, sum_equals,
@@ -106,6 +107,7 @@ pub use gates::{
 pub use infer::InferOptions;
 pub use keys::{KeyCounts, Keys, KeysState, ListedKeys, Missing, MostCommon};
 pub use outcome::{Measured, Outcome, Validation};
+pub use profile::{ColumnProfile, Distinct, Profile, ProfileOptions, TextProfile, TextShape};
 pub use quarantine::{Quarantine, QuarantineFiles, Quarantined, quarantine};
 pub use record::{RecordJudge, Value};
 pub use report::{DataDocs, HashKey, Mask, MaskedCount, RedactedSuite, Redaction};

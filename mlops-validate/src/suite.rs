@@ -7,6 +7,7 @@ use mlops_core::{
     Assessment, DataSource, Error, Judge, Measurements, Plan, Result, Scan, Validator,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::compile::{Compiler, RowRule};
 use crate::context::{Context, Lookups};
@@ -44,12 +45,15 @@ pub struct Suite {
     pub name: String,
     /// The expectations.
     pub expectations: Vec<Expectation>,
+    /// What others keep here, and what inference says of itself; it means nothing to a judge.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub meta: Map<String, Value>,
 }
 
 impl Suite {
     /// A suite that expects nothing yet, and so passes nothing.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), expectations: Vec::new() }
+        Self { name: name.into(), expectations: Vec::new(), meta: Map::new() }
     }
 
     /// The same, expecting this as well.

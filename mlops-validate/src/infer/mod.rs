@@ -1,18 +1,22 @@
 //! A suite from training data, whose tolerances come from the data's own variation.
 
-use arrow::datatypes::{DataType, Field, Schema};
-use mlops_core::states::{CategoryCounts, CategoryTable, NumericSummary, RowCount, Summary};
+mod part;
+
+use arrow::datatypes::{Field, Schema};
+use mlops_core::states::{CategoryTable, RowCount, Summary};
 use mlops_core::stats::{binomial_sf, clopper_pearson};
-use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
+use mlops_core::{DataSource, Error, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::gates::known_columns;
-use crate::keys::{KeyCounts, Keys, Missing};
+use crate::profile::{ColumnProfile, Profile, ProfileOptions, TextProfile, TextShape};
 use crate::values::{Domain, domain, value_type};
 use crate::{
-    ColumnType, Expectation, Scalar, Suite, column, in_range, in_set, not_null, row_count, schema,
-    unique,
+    ColumnType, Expectation, Scalar, Suite, column, in_range, in_set, matches_regex, not_null,
+    row_count, schema, string_length, unique,
 };
+use part::InPart;
 
 /// What a suite is inferred for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,10 @@ pub struct InferOptions {
     pub max_categories: usize,
     /// Columns of which nothing but their presence and type is expected.
     pub except: Vec<String>,
+    /// The share of the training rows that is held back: the suite is made of the others and
+    /// judged on these, and what fails there is dropped. None, unless told; it takes two more
+    /// passes.
+    pub hold_back: f64,
 }
 
 impl Default for InferOptions {
@@ -40,6 +48,7 @@ impl Default for InferOptions {
             false_alarms: 0.05,
             max_categories: 64,
             except: Vec::new(),
+            hold_back: 0.0,
         }
     }
 }
@@ -66,20 +75,19 @@ impl InferOptions {
         self
     }
 
+    /// The same, checked on this share of the rows, which is held back.
+    #[must_use]
+    pub fn hold_back(mut self, share: f64) -> Self {
+        self.hold_back = share;
+        self
+    }
+
     /// The same, expecting nothing of the values of these columns.
     #[must_use]
     pub fn except<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
         self.except.extend(columns.into_iter().map(Into::into));
         self
     }
-}
-
-/// What was measured of a column.
-struct Profile {
-    field: Field,
-    summary: Option<Handle<Summary>>,
-    categories: Option<Handle<CategoryTable>>,
-    distinct: Option<Handle<KeyCounts>>,
 }
 
 impl Suite {
@@ -105,12 +113,18 @@ impl Suite {
     ///   seen once; its upper limit takes the place of the share of nulls, and the bound on ranges
     ///   covers a value that comes in a clump;
     /// - a key: the rate of equal pairs has an upper limit, and t is twice the quantile of the number
-    ///   of pairs in a batch.
+    ///   of pairs in a batch;
+    /// - the pattern of texts of at most four shapes in 100 rows or more: a shape that was not seen
+    ///   is as a value outside a set, and so is another length of a run that had but one; texts of
+    ///   more shapes keep to the lengths that were seen, as numbers do to their range.
     ///
     /// So a column that had no null in n rows tolerates a few in n more; where a single one is bad,
     /// expect [`not_null`] besides.
     ///
-    /// Integers and text are held in memory, up to [a limit](Keys::MEMORY_LIMIT). Reads the source once.
+    /// Values are held in memory for their distinct number, up to [a limit](crate::Keys::MEMORY_LIMIT).
+    /// Reads the source once; three times where rows are held back. The suite keeps, in its `meta`,
+    /// the digest of the training data's [`Profile`], the options and what was dropped; each
+    /// expectation says in its description what spoke for it.
     ///
     /// ```
     /// use mlops_core::arrow::array::Int64Array;
@@ -131,133 +145,175 @@ impl Suite {
     /// [`Error::Undefined`] without rows; [`Error::Invalid`] for a budget outside (0, 1) or batches
     /// of no rows; [`Error::ColumnNotFound`] for an exception that is not there; those of the source.
     pub fn infer(source: &dyn DataSource, options: &InferOptions) -> Result<Self> {
-        if !(options.false_alarms > 0.0 && options.false_alarms < 1.0) {
-            let found = options.false_alarms;
-            return Err(Error::invalid("the budget of false alarms", "a number in (0, 1)", found));
-        }
-        if options.batch_rows == Some(0) {
-            return Err(Error::invalid("the rows of a batch", "at least one", 0));
-        }
-        let source_schema = source.schema();
-        known_columns(&options.except, &source_schema)?;
+        options.check_usable(&source.schema())?;
+        let wanted = ProfileOptions {
+            max_categories: options.max_categories,
+            except: options.except.clone(),
+        };
         let mut plan = Plan::new();
-        let rows = plan.add(RowCount);
-        let profiles: Vec<_> = source_schema
-            .fields()
+        let judge = Profile::plan(&source.schema(), &wanted, &mut plan)?;
+        let part = InPart { of: plan, share: options.hold_back, held_back: false };
+        let profile = judge.judge(&Scan::new(source).run(&part)?)?;
+        let mut suite = Self::from_profile(&profile, options)?;
+        if options.hold_back > 0.0 {
+            suite.check_on_held_back(source, &profile, options)?;
+        }
+        Ok(suite)
+    }
+
+    /// As [`infer`](Self::infer), of what is known already: a stored profile will do.
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer), but for those of a source.
+    pub fn from_profile(profile: &Profile, options: &InferOptions) -> Result<Self> {
+        let fields: Vec<_> = profile
+            .columns
             .iter()
-            .map(|field| Profile::plan(field, options, &mut plan))
-            .collect::<Result<_>>()?;
-        let measured = Scan::new(source).run(&plan)?;
-        let n = *measured.get(&rows)?;
-        if n == 0 {
+            .map(|c| Field::new(&c.name, c.data_type.clone(), true))
+            .collect();
+        options.check_usable(&Schema::new(fields))?;
+        if profile.rows == 0 {
             return Err(Error::undefined("a suite", "there are no rows to infer it from"));
         }
-        let batch = options.batch_rows.unwrap_or(n);
-
-        let mut candidates = Vec::new();
-        let mut columns = Vec::new();
-        for profile in &profiles {
-            let name = profile.field.name();
-            columns.push(column(name, family(profile.field.data_type())));
-            if options.except.contains(name) {
-                continue;
-            }
-            let get = |handle: &Option<Handle<Summary>>| {
-                handle.as_ref().map(|h| measured.get(h)).transpose()
-            };
-            let summary = get(&profile.summary)?;
-            let table = profile.categories.as_ref().map(|h| measured.get(h)).transpose()?;
-            let distinct = profile.distinct.as_ref().map(|h| measured.get(h)).transpose()?;
-            let nulls = summary.map(|s| s.nulls).or(table.map(|t| t.nulls));
-            let Some(nulls) = nulls else { continue };
-            candidates.push(Candidate::Null { column: name, nulls });
-            let is_key =
-                n >= Candidate::KEY_ROWS && distinct.is_some_and(|d| d.is_unique() && d.keyed == n);
-            if is_key {
-                // The keys of the next batch are others by nature: no range and no set.
-                candidates.push(Candidate::Key { column: name });
-                continue;
-            }
-            if let Some(summary) = summary.filter(|s| s.n() > 1 && is_number(&profile.field)) {
-                candidates.push(Candidate::Range { profile, summary });
-            }
-            if let Some(table) = table
-                && table.is_complete()
-                && table.n() > 0
-                && table.counts.len() <= options.max_categories
-            {
-                candidates.push(Candidate::Set {
-                    column: name,
-                    table,
-                    bool: is_bool(&profile.field),
-                });
-            }
-        }
+        let batch = options.batch_rows.unwrap_or(profile.rows);
+        let candidates = candidates(profile, options);
+        let columns = profile.columns.iter().map(|c| column(&c.name, ColumnType::of(&c.data_type)));
         let mut suite = Self::new(&options.name).expect(schema(columns));
         if let Some(batch) = options.batch_rows {
             suite = suite.expect(row_count(batch.div_ceil(2)..=batch.saturating_mul(2)));
         }
         let alpha = options.false_alarms / candidates.len().max(1) as f64;
-        let chance = Chance { n, batch, alpha };
+        let chance = Chance { n: profile.rows, batch, alpha };
         for candidate in &candidates {
             if let Some(expectation) = candidate.expectation(chance)? {
-                suite = suite.expect(expectation);
+                let words =
+                    format!("{}; alarms by chance: at most {alpha:.2e}", candidate.reason());
+                suite = suite.expect(expectation.description(words));
             }
         }
+        let version = env!("CARGO_PKG_VERSION");
+        suite.meta.insert(
+            "inferred".into(),
+            json!({
+                "profile": profile.digest()?, "rows": profile.rows, "options": options,
+                "version": version,
+            }),
+        );
         Ok(suite)
     }
-}
 
-fn family(data_type: &DataType) -> ColumnType {
-    ColumnType::of(data_type)
-}
-
-fn is_bool(field: &Field) -> bool {
-    domain(field.data_type()) == Some(Domain::Bool)
-}
-
-fn is_number(field: &Field) -> bool {
-    !value_type(field.data_type()).is_temporal()
-}
-
-impl Profile {
-    fn plan(field: &Field, options: &InferOptions, plan: &mut Plan) -> Result<Self> {
-        let name = field.name();
-        let mut profile =
-            Self { field: field.clone(), summary: None, categories: None, distinct: None };
-        if options.except.contains(name) {
-            return Ok(profile);
+    /// Judges the rows that were held back, as a batch of their number, and drops what fails there:
+    /// chance alone does that less often than the budget says, so something is wrong with it.
+    fn check_on_held_back(
+        &mut self,
+        source: &dyn DataSource,
+        profile: &Profile,
+        options: &InferOptions,
+    ) -> Result<()> {
+        let held_back = |of| InPart { of, share: options.hold_back, held_back: true };
+        let mut plan = Plan::new();
+        let count = plan.add(RowCount);
+        let rows = *Scan::new(source).run(&held_back(plan))?.get(&count)?;
+        let mut record = json!({"rows": rows});
+        if rows > 0 {
+            let options = InferOptions { batch_rows: Some(rows), ..options.clone() };
+            let suite = Self::from_profile(profile, &options)?;
+            let mut plan = Plan::new();
+            let judge = suite.plan_check(&source.schema(), &mut plan)?;
+            let found = judge.judge(&Scan::new(source).run(&held_back(plan))?)?;
+            let failing: Vec<_> = found.failures().collect();
+            let fails = |e: &Expectation| {
+                failing.iter().any(|f| {
+                    f.expectation.kind() == e.kind() && f.expectation.subject() == e.subject()
+                })
+            };
+            self.expectations.retain(|e| !fails(e));
+            let dropped: Vec<_> = failing.iter().map(|f| f.finding.to_string()).collect();
+            record["dropped"] = json!(dropped);
         }
-        let distinct = |plan: &mut Plan| {
-            let schema = Schema::new(vec![field.clone()]);
-            Ok::<_, Error>(Some(plan.add(Keys::new(&schema, &[name], Missing::Any)?)))
-        };
-        match domain(field.data_type()) {
-            Some(Domain::Int | Domain::Float) => {
-                profile.summary = Some(plan.add(NumericSummary::new(name)));
-                if value_type(field.data_type()).is_integer() {
-                    profile.distinct = distinct(plan)?;
+        if let Some(inferred) = self.meta.get_mut("inferred") {
+            inferred["held_back"] = record;
+        }
+        Ok(())
+    }
+}
+
+impl InferOptions {
+    fn check_usable(&self, schema: &Schema) -> Result<()> {
+        if !(self.false_alarms > 0.0 && self.false_alarms < 1.0) {
+            let expected = "a share in (0, 1), such as 0.05";
+            return Err(Error::invalid("the budget of false alarms", expected, self.false_alarms));
+        }
+        if !(0.0..1.0).contains(&self.hold_back) {
+            let expected = "a share in [0, 1), such as 0.2";
+            return Err(Error::invalid("the rows held back", expected, self.hold_back));
+        }
+        if self.batch_rows == Some(0) {
+            return Err(Error::invalid("the rows of a batch", "at least one", 0));
+        }
+        known_columns(&self.except, schema)
+    }
+}
+
+/// All that is expected of the columns' values, with what chance can do to it.
+fn candidates<'a>(profile: &'a Profile, options: &InferOptions) -> Vec<Candidate<'a>> {
+    let n = profile.rows;
+    let mut candidates = Vec::new();
+    for column in &profile.columns {
+        let name = column.name.as_str();
+        let measured = column.numbers.is_some() || column.categories.is_some();
+        if options.except.iter().any(|except| except == name) || !measured {
+            continue;
+        }
+        candidates.push(Candidate::Null { column: name, nulls: column.nulls });
+        let data_type = value_type(&column.data_type);
+        let codes = data_type.is_integer() || domain(data_type) == Some(Domain::Text);
+        let is_key = codes && n >= Candidate::KEY_ROWS && column.is_key();
+        if is_key {
+            // The keys of the next batch are others by nature: no range and no set.
+            candidates.push(Candidate::Key { column: name });
+        } else if let Some(summary) = &column.numbers
+            && summary.n() > 1
+            && !data_type.is_temporal()
+        {
+            candidates.push(Candidate::Range { column, summary });
+        }
+        let categories = column.categories.as_ref().filter(|table| {
+            !is_key
+                && table.is_complete()
+                && table.n() > 0
+                && table.counts.len() <= options.max_categories
+        });
+        match (categories, &column.texts) {
+            (Some(table), _) => {
+                let bool = domain(data_type) == Some(Domain::Bool);
+                candidates.push(Candidate::Set { column: name, table, bool });
+            }
+            (None, Some(texts)) if n - column.nulls >= Candidate::KEY_ROWS => {
+                if texts.regex().is_some() {
+                    candidates.push(Candidate::Pattern {
+                        column: name,
+                        texts,
+                        n: n - column.nulls,
+                    });
+                } else {
+                    candidates.push(Candidate::Length { column: name, texts, n: n - column.nulls });
                 }
             }
-            Some(Domain::Text) => {
-                // One more than are wanted, to know that there are more.
-                let cap = options.max_categories.saturating_add(1);
-                profile.categories = Some(plan.add(CategoryCounts::new(name).with_cap(cap)?));
-                profile.distinct = distinct(plan)?;
-            }
-            Some(Domain::Bool) => profile.categories = Some(plan.add(CategoryCounts::new(name))),
-            None => {}
+            _ => {}
         }
-        Ok(profile)
     }
+    candidates
 }
 
 /// An expectation that chance has a part in.
 enum Candidate<'a> {
     Null { column: &'a str, nulls: u64 },
-    Range { profile: &'a Profile, summary: &'a Summary },
+    Range { column: &'a ColumnProfile, summary: &'a Summary },
     Set { column: &'a str, table: &'a CategoryTable, bool: bool },
     Key { column: &'a str },
+    Pattern { column: &'a str, texts: &'a TextProfile, n: u64 },
+    Length { column: &'a str, texts: &'a TextProfile, n: u64 },
 }
 
 /// How many rows were seen, how many will be, and how often the answer may be wrong.
@@ -316,6 +372,21 @@ impl Candidate<'_> {
     /// A key is proven by no fewer rows.
     const KEY_ROWS: u64 = 100;
 
+    /// What was seen that speaks for it.
+    fn reason(&self) -> String {
+        match self {
+            Self::Null { nulls, .. } => format!("{nulls} nulls seen"),
+            Self::Range { summary, .. } => match (summary.min, summary.max) {
+                (Some(min), Some(max)) => format!("seen from {min} to {max}"),
+                _ => "nothing seen".into(),
+            },
+            Self::Set { table, .. } => format!("{} values seen", table.counts.len()),
+            Self::Key { .. } => "no value seen twice".into(),
+            Self::Pattern { n, .. } => format!("the shape of all {n} texts seen"),
+            Self::Length { n, .. } => format!("the lengths of all {n} texts seen"),
+        }
+    }
+
     fn expectation(&self, chance: Chance) -> Result<Option<Expectation>> {
         let Chance { n, batch, alpha } = chance;
         Ok(match self {
@@ -323,7 +394,7 @@ impl Candidate<'_> {
                 let tolerated = chance.at_most(*nulls, n, batch)?;
                 Chance::mostly(tolerated, batch).map(|share| not_null(*column).mostly(share))
             }
-            Self::Range { profile, summary } => {
+            Self::Range { column, summary } => {
                 let (Some(min), Some(max)) = (summary.min, summary.max) else { return Ok(None) };
                 let present = summary.rows - summary.nulls;
                 let rows = chance.with_value(present)?;
@@ -345,14 +416,14 @@ impl Candidate<'_> {
                 if !(low.is_finite() && high.is_finite()) {
                     return Ok(None);
                 }
-                let whole = value_type(profile.field.data_type()).is_integer();
+                let whole = value_type(&column.data_type).is_integer();
                 let (low, high) = if whole && low.abs().max(high.abs()) < 9e15 {
                     (Scalar::from(low.floor() as i64), Scalar::from(high.ceil() as i64))
                 } else {
                     (Scalar::from(low), Scalar::from(high))
                 };
                 Chance::mostly(tolerated, rows)
-                    .map(|share| in_range(profile.field.name(), low..=high).mostly(share))
+                    .map(|share| in_range(&column.name, low..=high).mostly(share))
             }
             Self::Set { column, table, bool } => {
                 let rows = chance.with_value(table.n())?;
@@ -368,6 +439,31 @@ impl Candidate<'_> {
                     });
                 let expectation = in_set(*column, values);
                 Chance::mostly(tolerated, rows).map(|share| expectation.mostly(share))
+            }
+            Self::Pattern { column, texts, n } => {
+                let (Some(regex), Some(shapes)) = (texts.regex(), &texts.shapes) else {
+                    return Ok(None);
+                };
+                let rows = chance.with_value(*n)?;
+                // A shape that was not seen is, as a value of a set, as likely as those seen once;
+                // and each run that had one length in all texts may for once have another.
+                let once = shapes.iter().filter(|s| s.count == 1).count() as u64;
+                let runs: u64 = shapes.iter().map(TextShape::fixed_runs).sum();
+                let each = Chance { alpha: alpha / (runs + 1) as f64, ..chance };
+                let clump = Chance::beyond(*n, batch, each.alpha / 2.0);
+                let unseen = each.at_most(once, *n, batch)?.max(clump);
+                let longer = each.at_most(0, *n, batch)?.max(clump).saturating_mul(runs);
+                Chance::mostly(unseen.saturating_add(longer), rows)
+                    .map(|share| matches_regex(*column, regex.as_str()).mostly(share))
+            }
+            Self::Length { column, texts, n } => {
+                let (Some(min), Some(max)) = (texts.min_length, texts.max_length) else {
+                    return Ok(None);
+                };
+                let rows = chance.with_value(*n)?;
+                let tolerated = Chance::beyond(*n, batch, alpha / 4.0).saturating_mul(2);
+                Chance::mostly(tolerated, rows)
+                    .map(|share| string_length(*column, min..=max).mostly(share))
             }
             Self::Key { column } => {
                 // No equal pair among n(n − 1)/2: with rate r, none is seen with chance
