@@ -9,8 +9,8 @@ use mlops_core::arrow::array::{
 use mlops_core::arrow::compute::cast;
 use mlops_core::arrow::datatypes::{DataType, Schema};
 use mlops_core::stats::Draws;
-use mlops_core::{MemorySource, ValidatorExt, batch};
-use mlops_validate::{InferOptions, Suite};
+use mlops_core::{MemorySource, Plan, Scan, ValidatorExt, batch};
+use mlops_validate::{InferOptions, Profile, ProfileOptions, Suite};
 
 /// Heavy tails, rare nulls, rare categories and a key.
 fn draw(seed: u64, rows: u64) -> RecordBatch {
@@ -103,5 +103,82 @@ fn a_corrupted_batch_is_caught() {
     ] {
         let found = suite.validate(&MemorySource::from(broken)).unwrap();
         assert!(found.verdict.is_fail(), "{what}: {found}");
+    }
+}
+
+#[test]
+fn a_stored_profile_gives_the_suite_that_its_data_give() {
+    let train = MemorySource::from(draw(1, 600));
+    let options = InferOptions::default();
+    let suite = Suite::infer(&train, &options).unwrap();
+    let profile = Profile::of(&train).unwrap();
+    let stored = serde_json::to_string(&profile).unwrap();
+    let read: Profile = serde_json::from_str(&stored).unwrap();
+    assert_eq!(read, profile);
+    assert_eq!(Suite::from_profile(&read, &options).unwrap(), suite);
+    // The same rows in another order and cutting are the same training data.
+    let rows = draw(1, 600);
+    let halves = [rows.slice(300, 300), rows.slice(0, 300)];
+    let turned = MemorySource::new(rows.schema(), halves).unwrap();
+    assert_eq!(Suite::infer(&turned, &options).unwrap(), suite);
+    assert_eq!(suite.meta["inferred"]["rows"], 600);
+    // A suite and a profile ride on one scan.
+    let mut plan = Plan::new();
+    let judge = suite.plan_check(&rows.schema(), &mut plan).unwrap();
+    let profiler = Profile::plan(&rows.schema(), &ProfileOptions::default(), &mut plan).unwrap();
+    let (found, seen) = judge.and(profiler).judge(&Scan::new(&train).run(&plan).unwrap()).unwrap();
+    assert!(found.verdict.is_pass(), "{found}");
+    assert_eq!(seen, profile);
+}
+
+/// Codes of one shape, free texts, and a column whose held-back rows are others.
+fn texts(seed: u64, rows: u64) -> RecordBatch {
+    let mut draws = Draws::new(seed, 1, 0);
+    let mut pick = |n: u64| (draws.uniform() * n as f64) as u64;
+    let codes = (0..rows)
+        .map(|_| format!("{}{:04}-{}", ["AB", "XY"][pick(2) as usize], pick(9999), pick(10)));
+    let codes: StringArray = codes.map(Some).collect();
+    let words = ["mail", "Ref:", "no.", "12", "(late)", "é", "!", "x_y", "Ω"];
+    let free = (0..rows)
+        .map(|_| (0..=pick(9)).map(|_| words[pick(9) as usize]).collect::<Vec<_>>().join(" "));
+    batch! { "code" => codes, "free" => free.map(Some).collect::<StringArray>() }.unwrap()
+}
+
+#[test]
+fn texts_are_held_to_their_shape_or_their_lengths() {
+    let suite =
+        Suite::infer(&MemorySource::from(texts(1, 2000)), &InferOptions::default()).unwrap();
+    let kinds: Vec<_> = suite.expectations.iter().map(ToString::to_string).collect();
+    assert!(kinds.contains(&"matches_regex(code)".to_owned()), "{kinds:?}");
+    assert!(kinds.contains(&"string_length(free)".to_owned()), "{kinds:?}");
+    let mut alarms = 0;
+    for seed in 2..52 {
+        let found = suite.validate(&MemorySource::from(texts(seed, 2000))).unwrap();
+        alarms += u32::from(!found.verdict.is_pass());
+    }
+    assert!(alarms <= 6, "{alarms} alarms on 50 batches; the budget is 5 %");
+    let good = texts(99, 2000);
+    let codes = good.column(0).as_any().downcast_ref::<StringArray>().unwrap();
+    let cut: StringArray = codes.iter().map(|c| c.map(|c| &c[..5])).collect();
+    let cut = batch! { "code" => cut, "free" => good.column(1).clone() }.unwrap();
+    assert!(suite.validate(&MemorySource::from(cut)).unwrap().verdict.is_fail());
+}
+
+#[test]
+fn what_fails_on_rows_held_back_is_dropped() {
+    let rows = draw(5, 2000);
+    let options = InferOptions::default().hold_back(0.25);
+    let source = MemorySource::from(rows.clone());
+    let suite = Suite::infer(&source, &options).unwrap();
+    let held = &suite.meta["inferred"]["held_back"];
+    let n = held["rows"].as_u64().unwrap();
+    assert!((400..600).contains(&n), "{held}");
+    assert_eq!(suite.meta["inferred"]["rows"].as_u64().unwrap() + n, 2000);
+    assert_eq!(held["dropped"].as_array().unwrap().len(), 0, "{held}");
+    // The same rows are held back whatever the cutting.
+    let cut = MemorySource::new(rows.schema(), (0..20).map(|i| rows.slice(i * 100, 100))).unwrap();
+    assert_eq!(Suite::infer(&cut, &options).unwrap(), suite);
+    for bad in [-0.1, 1.0, f64::NAN] {
+        assert!(Suite::infer(&source, &InferOptions::default().hold_back(bad)).is_err());
     }
 }

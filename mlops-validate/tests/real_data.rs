@@ -48,7 +48,7 @@ fn on_compas_only_is_recid_knows_the_label() {
 #[test]
 fn on_halves_of_adult_alarms_stay_within_the_budget() {
     let Some(batch) = data("adult-train.csv") else { return };
-    let runs = 20;
+    let runs = 200;
     let mut alarms = 0;
     for seed in 0..runs {
         let order = Draws::new(seed, 0, 0).permutation(batch.num_rows());
@@ -65,5 +65,5 @@ fn on_halves_of_adult_alarms_stay_within_the_budget() {
         }
     }
     println!("{alarms} alarms on {runs} undrifted halves; the budget is 5 %");
-    assert!(alarms <= 3, "a budget of 5 % allows more than 3 of 20 once in sixty times");
+    assert!(alarms <= 12, "more than the budget of 5 % and a point");
 }

@@ -149,3 +149,20 @@ fn norway_is_no_boolean() {
     .unwrap();
     assert_eq!(suite, Suite::new("s").expect(in_set("c", ["NO", "y", "off"])));
 }
+
+#[test]
+fn bounds_are_read_in_the_column_s_own_zone() {
+    use mlops_core::arrow::array::TimestampMicrosecondArray;
+    let noon = |zone: &str| {
+        // 2026-01-01T11:30:00Z and an hour later.
+        let when =
+            TimestampMicrosecondArray::from(vec![1_767_267_000_000_000, 1_767_270_600_000_000]);
+        MemorySource::from(batch! { "when" => when.with_timezone(zone) }.unwrap())
+    };
+    let suite = Suite::new("times").expect(in_range("when", "2026-01-01 12:00:00"..));
+    for (zone, late) in [("UTC", 1), ("+00:00", 1), ("Europe/Oslo", 2)] {
+        let found = suite.validate(&noon(zone)).unwrap();
+        let failing = found.findings[0].failing_rows;
+        assert_eq!(failing, Some(2 - late), "{zone}: {found}");
+    }
+}
