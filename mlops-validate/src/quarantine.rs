@@ -272,8 +272,12 @@ impl<'a> Quarantine<'a> {
     }
 }
 
-/// Where a file stands, however its directory is spelled: `a/x` and `./a/x` are one file.
+/// Where a file stands, however it is spelled: `a/x` and `./a/x` are one file, and so are a link and
+/// what it leads to.
 fn place(path: &Path) -> PathBuf {
+    if let Ok(place) = path.canonicalize() {
+        return place;
+    }
     let directory = match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use mlops_core::arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, new_null_array,
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+    new_null_array,
 };
 use mlops_core::arrow::compute::cast;
 use mlops_core::arrow::datatypes::{DataType, Schema};
@@ -181,4 +182,22 @@ fn what_fails_on_rows_held_back_is_dropped() {
     for bad in [-0.1, 1.0, f64::NAN] {
         assert!(Suite::infer(&source, &InferOptions::default().hold_back(bad)).is_err());
     }
+}
+
+#[test]
+fn numbers_that_no_float_holds_lie_in_the_range_that_is_inferred_of_them() {
+    let decimals = Decimal128Array::from(vec![1_234_567_890_123_456_789_012_345; 500]);
+    let data = MemorySource::from(
+        batch! {
+            "up" => Int64Array::from(vec![(1 << 60) + 1; 500]),
+            "down" => Int64Array::from(vec![-(1 << 60) - 1; 500]),
+            "large" => UInt64Array::from(vec![(1 << 63) + 5; 500]),
+            "decimal" => decimals.with_precision_and_scale(38, 10).unwrap(),
+        }
+        .unwrap(),
+    );
+    let suite = Suite::infer(&data, &InferOptions::default()).unwrap();
+    let found = suite.validate(&data).unwrap();
+    assert!(found.verdict.is_pass(), "{found}");
+    assert_eq!(found.findings.iter().filter(|f| f.check == "in_range").count(), 4);
 }

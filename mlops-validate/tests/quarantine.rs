@@ -257,3 +257,18 @@ fn killed_at_any_instant_a_clean_file_is_whole_and_of_the_run_of_the_bad_one() {
     }
     assert!(seen > 0, "some of the kills came after the first run");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_source_is_not_written_over_by_another_of_its_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    std::fs::write(&files.clean, "the source").unwrap();
+    let link = dir.path().join("source.parquet");
+    std::os::unix::fs::symlink(&files.clean, &link).unwrap();
+    let source = data().named(link.to_str().unwrap());
+    let suite = Suite::new("people").expect(in_range("age", 18..=99));
+    let error = quarantine(&source, &suite, files.clone()).unwrap_err();
+    assert!(error.to_string().contains("other files than those of the source"), "{error}");
+    assert_eq!(std::fs::read_to_string(&files.clean).unwrap(), "the source");
+}

@@ -166,3 +166,14 @@ fn bounds_are_read_in_the_column_s_own_zone() {
         assert_eq!(failing, Some(2 - late), "{zone}: {found}");
     }
 }
+
+#[test]
+fn strict_bounds_beyond_all_integers_hold_nothing() {
+    let data = MemorySource::from(batch! { "x" => Int32Array::from(vec![1, 2]) }.unwrap());
+    for bound in ["min: 1.0e+39, strict_min: true", "max: -1.0e+39, strict_max: true"] {
+        let one = format!("{{expectation: in_range, column: x, {bound}}}");
+        let suite = Suite::from_yaml(&format!("name: s\nexpectations:\n- {one}\n")).unwrap();
+        let found = suite.validate(&data).unwrap();
+        assert_eq!(found.findings[0].failing_rows, Some(2), "{found}");
+    }
+}

@@ -2,7 +2,7 @@
 
 mod part;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use mlops_core::states::{CategoryTable, RowCount, Summary};
 use mlops_core::stats::{binomial_sf, clopper_pearson};
 use mlops_core::{DataSource, Error, Plan, Result, Scan};
@@ -419,6 +419,9 @@ impl Candidate<'_> {
                 let whole = value_type(&column.data_type).is_integer();
                 let (low, high) = if whole && low.abs().max(high.abs()) < 9e15 {
                     (Scalar::from(low.floor() as i64), Scalar::from(high.ceil() as i64))
+                } else if has_more_digits(value_type(&column.data_type)) {
+                    // The ends were rounded to floats, maybe to the inside.
+                    (Scalar::from(low.next_down()), Scalar::from(high.next_up()))
                 } else {
                     (Scalar::from(low), Scalar::from(high))
                 };
@@ -475,6 +478,17 @@ impl Candidate<'_> {
                 Chance::mostly(tolerated, batch).map(|share| unique(*column).mostly(share))
             }
         })
+    }
+}
+
+/// Whether a type holds numbers of more digits than a float does.
+fn has_more_digits(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Decimal32(digits, _)
+        | DataType::Decimal64(digits, _)
+        | DataType::Decimal128(digits, _)
+        | DataType::Decimal256(digits, _) => *digits > 15,
+        other => other.is_integer(),
     }
 }
 

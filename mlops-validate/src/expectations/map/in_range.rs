@@ -182,20 +182,20 @@ impl InRange {
         let low = match &self.min {
             None => i128::MIN,
             Some(bound) if data_type.is_temporal() => {
-                temporal(bound, data_type)? + step(self.strict_min)
+                temporal(bound, data_type)?.saturating_add(step(self.strict_min))
             }
-            Some(Scalar::Int(v)) => v + step(self.strict_min),
-            Some(Scalar::Float(v)) if self.strict_min => v.floor() as i128 + 1,
+            Some(Scalar::Int(v)) => v.saturating_add(step(self.strict_min)),
+            Some(Scalar::Float(v)) if self.strict_min => (v.floor() as i128).saturating_add(1),
             Some(Scalar::Float(v)) => v.ceil() as i128,
             Some(_) => return None,
         };
         let high = match &self.max {
             None => i128::MAX,
             Some(bound) if data_type.is_temporal() => {
-                temporal(bound, data_type)? - step(self.strict_max)
+                temporal(bound, data_type)?.saturating_sub(step(self.strict_max))
             }
-            Some(Scalar::Int(v)) => v - step(self.strict_max),
-            Some(Scalar::Float(v)) if self.strict_max => v.ceil() as i128 - 1,
+            Some(Scalar::Int(v)) => v.saturating_sub(step(self.strict_max)),
+            Some(Scalar::Float(v)) if self.strict_max => (v.ceil() as i128).saturating_sub(1),
             Some(Scalar::Float(v)) => v.floor() as i128,
             Some(_) => return None,
         };
