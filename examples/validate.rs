@@ -1,16 +1,23 @@
 //! A new batch is judged before anybody trains on it; its bad rows go to a file of their own.
 //!
-//! `cargo run --example validate`
+//! `cargo run --example validate -- [directory for the page]`
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
 use mlops::arrow::array::{Float64Array, Int64Array, StringArray};
 use mlops::arrow::util::display::array_value_to_string;
+use mlops::core::report::{Distribution, junit};
+use mlops::core::states::{CategoryCounts, Histogram};
 use mlops::core::stats::Draws;
-use mlops::core::{DataSourceExt, Error, MemorySource, Severity, ValidatorExt, batch};
-use mlops::data::ParquetSource;
+use mlops::core::{
+    DataSource, DataSourceExt, Error, MemorySource, Plan, Progress, Severity, batch,
+};
+use mlops::data::{ParquetSink, ParquetSource, Sink};
 use mlops::validate::{
-    ColumnType, QuarantineFiles, Suite, column, in_range, in_set, matches_regex, not_null,
-    quarantine, row_count, schema, unique,
+    ColumnType, DataDocs, Mask, QuarantineFiles, Redaction, Suite, column, in_range, in_set,
+    matches_regex, not_null, quarantine, row_count, schema, unique,
 };
 
 /// Applications of a day. Someone's form lets ages of 150 through, and an upgrade lost some ids.
@@ -49,17 +56,44 @@ fn main() -> Result<(), Error> {
         .expect(matches_regex("email", r"^\S+@\S+$").mostly(0.999))
         .expect(in_range("income", 0.0..=60_000.0).mostly(0.5).severity(Severity::Warning));
 
-    // All of it in one scan. What fails is named, down to the rows.
-    let batch = applications()?;
-    let found = suite.validate(&batch)?;
+    // All of it in one scan of a file. What fails is named, down to the rows and row groups.
+    let directory = tempfile::tempdir().map_err(|e| Error::io("a temporary directory", e))?;
+    let path = directory.path().join("2026-01-31.parquet");
+    let rows = applications()?.collect()?;
+    let mut sink = Box::new(ParquetSink::with_row_groups(&path, rows.schema(), 4_096)?);
+    sink.write(&rows)?;
+    sink.finish()?;
+    let batch = ParquetSource::open(&path)?;
+    let mut plan = Plan::new();
+    let judge = suite.plan_check(&batch.schema(), &mut plan)?;
+    let edges: Vec<_> = (0..20).map(|i| f64::from(i) * 8.0).collect();
+    let ages = plan.add(Histogram::new("age", edges.clone())?);
+    let plans = plan.add(CategoryCounts::new("plan"));
+    let bar = ProgressBar::new(rows.num_rows() as u64);
+    let show = |p: &Progress| bar.set_position(p.rows);
+    let measured = batch.scan().on_progress(&show).run(&plan)?;
+    bar.finish_and_clear();
+    let found = judge.judge(&measured)?.located_in(&batch);
     println!("{found}\n");
-    for finding in found.failures() {
-        let rows: Vec<_> = finding.rows.iter().take(4).map(ToString::to_string).collect();
-        println!("{}({}): rows {}", finding.check, finding.subject, rows.join(", "));
-    }
+
+    // The same as a page for people, and as JUnit XML for the build server. Whoever reads them has
+    // no need of addresses.
+    let redaction = Redaction::all(Mask::Show).column("email", Mask::Hide);
+    let (ages, plans) = (measured.get(&ages)?, measured.get(&plans)?);
+    let (names, counts): (Vec<_>, Vec<_>) = plans.by_count().into_iter().unzip();
+    let edges = [&[f64::NEG_INFINITY], edges.as_slice(), &[f64::INFINITY]].concat();
+    let page = DataDocs::new(&found)
+        .distribution("age", Distribution::numbers(edges).series("", ages.right_open(), ages.nulls))
+        .distribution("plan", Distribution::categories(names).series("", counts, plans.nulls))
+        .redacted(&redaction);
+    let to = std::env::args().nth(1).map_or_else(|| directory.path().into(), PathBuf::from);
+    std::fs::create_dir_all(&to).map_err(|e| Error::io(&to, e))?;
+    page.report().write_html(to.join("validate.html"))?;
+    println!("the page: {}", to.join("validate.html").display());
+    let xml = junit([&found.redacted(&redaction).assessment()]);
+    println!("{}\n", xml.lines().nth(1).unwrap_or_default());
 
     // The good rows go on, the bad ones wait in a file that says why.
-    let directory = tempfile::tempdir().map_err(|e| Error::io("a temporary directory", e))?;
     let files = QuarantineFiles {
         clean: directory.path().join("clean.parquet"),
         bad: directory.path().join("bad.parquet"),

@@ -9,7 +9,7 @@
 #![cfg_attr(feature = "data", doc = "| [`data`] | sources, sinks, transforms, splits | `data` |")]
 #![cfg_attr(
     feature = "validate",
-    doc = "| [`validate`] | suites of expectations, quarantine, quality gates | `validate` |"
+    doc = "| [`validate`] | suites of expectations, written, inferred or imported; profiles, reports, quarantine, quality gates | `validate` |"
 )]
 #![cfg_attr(
     feature = "drift",
