@@ -193,16 +193,16 @@ fn ratio(a: u64, b: u64) -> Option<f64> {
 
 /// The entropy, in nats, of groups given as a count and how many have it; `None` without rows.
 ///
-/// ln n − (Σ keys·count·ln count) / n, folded in the order given: exactly 0 for one group.
-pub(crate) fn entropy(groups: impl Iterator<Item = (u64, u64)>) -> Option<f64> {
-    let (mut rows, mut sum) = (0.0, 0.0);
-    for (count, keys) in groups {
-        let (count, keys) = (count as f64, keys as f64);
-        rows += count * keys;
-        sum += keys * (count * count.ln());
-    }
-    // Rounding must not make it negative.
-    (rows > 0.0).then(|| (rows.ln() - sum / rows).max(0.0))
+/// −Σ keys·p·ln p with p = count / n, folded in the order given: exactly 0 for one key.
+pub(crate) fn entropy(groups: impl Iterator<Item = (u64, u64)> + Clone) -> Option<f64> {
+    let rows: f64 = groups.clone().map(|(count, keys)| count as f64 * keys as f64).sum();
+    // Of shares, as ln n − (Σ c·ln c) / n leaves a rounding error where all is one key.
+    let term = |(count, keys): (u64, u64)| {
+        let share = count as f64 / rows;
+        keys as f64 * (share * share.ln())
+    };
+    // A difference, for that of nothing is 0 and not −0.
+    (rows > 0.0).then(|| 0.0 - groups.map(term).sum::<f64>())
 }
 
 /// Keys that can be asked for.
