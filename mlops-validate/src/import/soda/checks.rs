@@ -8,7 +8,7 @@ use super::super::Imported;
 use super::super::ask::{Ask, condition};
 use super::super::names::column_type;
 use super::super::tree::{Data, Fields, Node, Read, Wrong, shown};
-use super::threshold::Threshold;
+use super::threshold::{Threshold, good_share};
 use super::validity::{Validity, of_rows};
 use super::{Variables, statistic};
 use crate::Suite;
@@ -265,8 +265,8 @@ fn of_metric(
     }
     if metric == "missing_percent" && validity.missing.is_empty() && !threshold.is_none_at_all() {
         let shares = Threshold {
-            min: threshold.max.map(|max| 1.0 - max / 100.0),
-            max: threshold.min.map(|min| 1.0 - min / 100.0),
+            min: threshold.max.map(good_share),
+            max: threshold.min.map(good_share),
             strict_min: threshold.strict_max,
             strict_max: threshold.strict_min,
         };

@@ -66,7 +66,7 @@ impl Threshold {
         let (Some(max), None | Some(0.0), false) = (self.max, self.min, self.strict_min) else {
             return Err(node.wrong("only a greatest share of bad rows can be asked for"));
         };
-        let share = 1.0 - max / 100.0;
+        let share = good_share(max);
         if !(0.0..=1.0).contains(&share) {
             return Err(node.wrong("a share lies between 0 and 100 %"));
         }
@@ -157,5 +157,22 @@ pub(super) fn tidy(number: f64) -> serde_json::Value {
         (number as i64).into()
     } else {
         number.into()
+    }
+}
+
+/// What is left of so many percent: 0.93 of 7, which in floats 1 − 0.07 is not.
+pub(super) fn good_share(bad_percent: f64) -> f64 {
+    ((100.0 - bad_percent) * 1e10).round() / 1e12
+}
+
+#[cfg(test)]
+mod tests {
+    use super::good_share;
+
+    #[test]
+    fn shares_are_the_decimals_that_people_mean() {
+        assert_eq!(good_share(7.0), 0.93);
+        assert_eq!(good_share(58.0), 0.42);
+        assert_eq!((good_share(0.0), good_share(100.0), good_share(0.1)), (1.0, 0.0, 0.999));
     }
 }
