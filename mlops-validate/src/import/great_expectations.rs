@@ -254,6 +254,17 @@ impl<'a> Kwargs<'a> {
         }
     }
 
+    /// A set whose every member must stand in the column: a null never does.
+    fn needed_set(&mut self, key: &str, of: &Node) -> Read<Value> {
+        let node = self.need_node(key, of)?;
+        match self.resolve(node)? {
+            Value::Array(values) if values.iter().any(Value::is_null) => {
+                Err(node.wrong("a null in the set is never found among values, so it always fails"))
+            }
+            _ => self.set(key, of),
+        }
+    }
+
     /// Which rows are left out, by the names that it has for all, any and none missing.
     fn ignored(&mut self, [all, any, never]: [&str; 3]) -> Read<Option<&'static str>> {
         let Some(node) = self.node("ignore_row_if") else { return Ok(None) };
@@ -381,10 +392,10 @@ fn ask(kind: &str, of: &Node, k: &mut Kwargs<'_>) -> Read<Ask> {
             column(k, "distinct_in_set")?.with("values", k.set("value_set", of)?)
         }
         "expect_column_distinct_values_to_contain_set" => {
-            column(k, "distinct_contains_set")?.with("values", k.set("value_set", of)?)
+            column(k, "distinct_contains_set")?.with("values", k.needed_set("value_set", of)?)
         }
         "expect_column_distinct_values_to_equal_set" => {
-            column(k, "distinct_equals_set")?.with("values", k.set("value_set", of)?)
+            column(k, "distinct_equals_set")?.with("values", k.needed_set("value_set", of)?)
         }
         "expect_column_kl_divergence_to_be_less_than" => {
             divergence(column(k, "kl_divergence")?, k, of)?

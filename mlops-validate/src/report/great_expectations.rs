@@ -100,12 +100,25 @@ fn detail(outcome: &Outcome, rows: u64) -> Value {
         Measured::Value(Value::Object(parts)) if parts.contains_key("observed_value") => {
             Value::Object(parts.clone())
         }
+        Measured::Value(Value::Object(parts)) => of_parts(of.check.name(), parts.clone()),
         Measured::Value(value) => match (&of.check, value) {
             (Check::Schema(schema), Value::Array(found)) => of_columns(schema, found),
             _ => json!({"observed_value": value}),
         },
         // What may not be said is not there.
         Measured::Withheld { .. } | Measured::Failed(_) => json!({}),
+    }
+}
+
+/// A value of several parts, each where Great Expectations has it.
+fn of_parts(check: &str, mut parts: Map<String, Value>) -> Value {
+    if check.starts_with("distinct_") {
+        parts.insert("observed_value".into(), Value::Null);
+        return parts.into();
+    }
+    match parts.remove("success_details") {
+        Some(each) => json!({"observed_value": parts, "details": {"success_details": each}}),
+        None => json!({"observed_value": parts}),
     }
 }
 
