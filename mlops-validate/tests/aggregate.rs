@@ -363,6 +363,31 @@ fn nothing_is_inconclusive() {
     }
 }
 
+/// 150,000 values, 120,000 of them different: 90,000 stand once, 30,000 twice; and some nulls.
+#[test]
+fn many_different_values_are_counted_exactly() {
+    let values = (0..150_000i64).map(|i| Some(i % 120_000)).chain([None; 50]);
+    let x: ArrayRef = Arc::new(values.collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([("x", x)]).unwrap();
+    let (p, n) = (1.0 / 150_000.0f64, 150_000.0);
+    let entropy = -(90_000.0 * p * p.ln() + 30_000.0 * 2.0 * p * (2.0 * p).ln());
+    for (kind, wanted) in [
+        ("unique_count", 120_000.0),
+        ("proportion_unique", 120_000.0 / n),
+        ("uniqueness", 90_000.0 / n),
+        ("unique_value_ratio", 0.75),
+        ("duplicate_count", 60_000.0),
+        ("entropy", entropy),
+    ] {
+        let text =
+            format!("{{name: a, expectations: [{{expectation: {kind}, column: x, min: 0}}]}}");
+        let checked = Suite::from_yaml(&text).unwrap().check(&MemorySource::from(batch.clone()));
+        let finding = checked.unwrap().outcomes.remove(0).finding;
+        let found = finding.value.unwrap_or(f64::NAN);
+        assert!((found - wanted).abs() <= 1e-9 * wanted, "{finding}: {wanted}");
+    }
+}
+
 /// Beside scipy, numpy and scikit-learn.
 #[test]
 fn numbers_are_those_of_scipy() {

@@ -407,6 +407,9 @@ fn what_derives_from_the_counts() {
     assert_eq!(found.unique_value_ratio(), Some(1.0 / 3.0));
     let expected = -(0.4 * 0.4f64.ln() * 2.0 + 0.2 * 0.2f64.ln());
     assert!((found.entropy().unwrap() - expected).abs() < 1e-15);
+    for n in 1..1000 {
+        assert_eq!(counts::entropy(std::iter::once((n, 1))), Some(0.0), "{n} rows of one key");
+    }
     let most = &found.most_common;
     assert_eq!((most.count, most.ties), (2, 2));
     assert_eq!(most.keys, [[json!("a")], [json!("c")]]);
