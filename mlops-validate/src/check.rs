@@ -78,6 +78,11 @@ macro_rules! checks {
                 }
             }
 
+            /// The fields of each kind, where they are its own.
+            pub(crate) fn fields() -> Vec<(&'static str, Option<&'static [&'static str]>)> {
+                vec![$(($name, crate::suite_schema::fields_of::<$kind>())),+]
+            }
+
             pub(crate) fn kind(&self) -> &dyn Kind {
                 match self {
                     $(Self::$variant(kind) => kind,)+

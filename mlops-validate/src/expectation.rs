@@ -236,7 +236,7 @@ fn names(schema: &Schema) -> String {
 
 /// What stands beside the check in a suite's text.
 #[derive(Serialize, Deserialize)]
-struct Beside {
+pub(crate) struct Beside {
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     mostly: f64,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -254,7 +254,7 @@ struct Beside {
 }
 
 impl Beside {
-    const FIELDS: [&'static str; 7] =
+    pub(crate) const FIELDS: [&'static str; 7] =
         ["mostly", "severity", "nulls", "where", "id", "description", "meta"];
 }
 

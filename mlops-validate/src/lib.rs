@@ -63,6 +63,7 @@ mod report;
 mod row_test;
 mod scalar;
 mod suite;
+mod suite_schema;
 mod value_test;
 mod values;
 
