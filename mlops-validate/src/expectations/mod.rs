@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod columns;
+mod count_bounds;
 mod map;
 mod reference;
 mod table;

@@ -1,5 +1,4 @@
 //! The cases that the real Great Expectations answered, as batches.
-#![allow(dead_code, reason = "each test binary uses its part of it")]
 
 use std::sync::Arc;
 

@@ -7,10 +7,10 @@ use arrow::buffer::BooleanBuffer;
 use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
-use super::string_length::{bounds, check_bounds, words};
 use crate::Expectation;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
+use crate::expectations::count_bounds::{bounds, check_bounds, words};
 use crate::place::{is_list, items_of};
 use crate::record::Value;
 use crate::value_test::ValueTest;
@@ -53,7 +53,7 @@ impl Kind for ListLength {
     }
 
     fn check_usable(&self) -> Result<()> {
-        check_bounds(self.min, self.max)
+        check_bounds("length", self.min, self.max)
     }
 
     fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {

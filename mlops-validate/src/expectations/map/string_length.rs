@@ -1,17 +1,18 @@
 //! Texts have a length.
 
-use std::ops::{Bound, RangeBounds, RangeInclusive};
+use std::ops::{RangeBounds, RangeInclusive};
 
 use arrow::array::{Array, ArrayRef, AsArray, GenericStringArray, OffsetSizeTrait};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
-use mlops_core::{Error, Result, is_text};
+use mlops_core::{Result, is_text};
 use serde::{Deserialize, Serialize};
 
 use crate::Expectation;
 use crate::between::Between;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
+use crate::expectations::count_bounds::{bounds, check_bounds, words};
 use crate::record::Value;
 use crate::value_test::{ValueTest, of_text, test_text, unsupported};
 
@@ -54,7 +55,7 @@ impl Kind for StringLength {
     }
 
     fn check_usable(&self) -> Result<()> {
-        check_bounds(self.min, self.max)
+        check_bounds("length", self.min, self.max)
     }
 
     fn reads_paths(&self) -> bool {
@@ -134,44 +135,6 @@ impl ValueTest for Characters {
 
     fn of_value(&self, value: Value<'_>) -> bool {
         of_text(value, |text| self.fits(text))
-    }
-}
-
-/// A length in words.
-pub(super) fn words(of: &str, min: Option<u64>, max: Option<u64>) -> String {
-    match (min, max) {
-        (Some(min), Some(max)) if min == max => format!("{min} {of}"),
-        (Some(min), Some(max)) => format!("{min} to {max} {of}"),
-        (Some(min), None) => format!("at least {min} {of}"),
-        (None, Some(max)) => format!("at most {max} {of}"),
-        (None, None) => format!("any number of {of}"),
-    }
-}
-
-/// A range of lengths as bounds, both included.
-pub(super) fn bounds(range: impl RangeBounds<u64>) -> (Option<u64>, Option<u64>) {
-    let min = match range.start_bound() {
-        Bound::Included(n) => Some(*n),
-        Bound::Excluded(n) => Some(n.saturating_add(1)),
-        Bound::Unbounded => None,
-    };
-    match range.end_bound() {
-        Bound::Included(n) => (min, Some(*n)),
-        // Nothing is shorter than nothing: refused when used.
-        Bound::Excluded(0) => (Some(1), Some(0)),
-        Bound::Excluded(n) => (min, Some(*n - 1)),
-        Bound::Unbounded => (min, None),
-    }
-}
-
-/// Whether the bounds leave something.
-pub(super) fn check_bounds(min: Option<u64>, max: Option<u64>) -> Result<()> {
-    match (min, max) {
-        (None, None) => Err(Error::invalid("length", "a `min`, a `max` or both", "neither")),
-        (Some(min), Some(max)) if min > max => {
-            Err(Error::invalid("length", "min <= max", format!("{min} > {max}")))
-        }
-        _ => Ok(()),
     }
 }
 

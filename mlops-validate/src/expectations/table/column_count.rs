@@ -1,13 +1,14 @@
 //! How many columns there are.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
-use mlops_core::{Error, Result, Verdict};
+use mlops_core::{Result, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::Expectation;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler, Observation};
+use crate::expectations::count_bounds::{bounds, check_bounds, words};
 
 /// The number of columns lies between two bounds, both included; decided by the schema alone.
 ///
@@ -26,20 +27,7 @@ pub struct ColumnCount {
 
 /// Expects so many columns, as `3..`, `..=50` or `12..=12`: [`ColumnCount`].
 pub fn column_count(columns: impl RangeBounds<u64>) -> Expectation {
-    let min = match columns.start_bound() {
-        Bound::Included(n) => Some(*n),
-        Bound::Excluded(n) => Some(n.saturating_add(1)),
-        Bound::Unbounded => None,
-    };
-    let max = match columns.end_bound() {
-        Bound::Included(n) => Some(*n),
-        // `..0` holds nothing, and neither does the range that is refused for it.
-        Bound::Excluded(0) => {
-            return ColumnCount { min: Some(1), max: Some(0) }.into();
-        }
-        Bound::Excluded(n) => Some(*n - 1),
-        Bound::Unbounded => None,
-    };
+    let (min, max) = bounds(columns);
     ColumnCount { min, max }.into()
 }
 
@@ -53,25 +41,11 @@ impl Kind for ColumnCount {
     }
 
     fn check_usable(&self) -> Result<()> {
-        match (self.min, self.max) {
-            (None, None) => {
-                Err(Error::invalid("column count", "a `min`, a `max` or both", "neither"))
-            }
-            (Some(min), Some(max)) if min > max => {
-                Err(Error::invalid("column count", "min <= max", format!("{min} > {max}")))
-            }
-            _ => Ok(()),
-        }
+        check_bounds("column count", self.min, self.max)
     }
 
     fn compile(&self, to: &mut Compiler<'_>) -> Result<Compiled> {
-        let expected = match (self.min, self.max) {
-            (Some(min), Some(max)) if min == max => format!("{min} columns"),
-            (Some(min), Some(max)) => format!("{min} to {max} columns"),
-            (Some(min), None) => format!("at least {min} columns"),
-            (None, Some(max)) => format!("at most {max} columns"),
-            (None, None) => "any number of columns".into(),
-        };
+        let expected = words("columns", self.min, self.max);
         let range = self.min.unwrap_or(0)..=self.max.unwrap_or(u64::MAX);
         let n = to.schema.fields().len();
         let verdict = Verdict::from_bool(range.contains(&(n as u64)));
