@@ -23,10 +23,8 @@ use mlops::data::{
     ColumnPipeline, Imputer, MinMaxScaler, NullPolicy, NumericStep, OneHotEncoder, OrdinalEncoder,
     StandardScaler, Unseen,
 };
-use mlops::drift::{
-    DriftMonitor, ProfileOptions, ReferenceProfile, Statistic, ZeroCells, chi_square,
-    ks_two_sample, psi, psi_test,
-};
+use mlops::drift::statistics::{ZeroCells, chi_square, ks_two_sample, psi, psi_test};
+use mlops::drift::{DriftMonitor, ProfileOptions, ReferenceProfile, Statistic};
 use mlops::fairness::attribution::LinearExplainer;
 use mlops::fairness::{GapKind, Group, GroupCounts, Metric, MetricFrame};
 use serde_json::Value;

@@ -27,45 +27,27 @@
 //! ```
 //!
 //! **Numbers** are compared by Kolmogorov–Smirnov's `D`, which counts at edges enclose for certain
-//! ([`ks_from_cells`]), **categories** by the chi-square test and the total variation distance;
-//! both have the population stability index ([`psi_test`]). Nulls, NaN and infinities are shares of
+//! ([`ks_from_cells`](statistics::ks_from_cells)), **categories** by the chi-square test and the total variation distance;
+//! both have the population stability index ([`psi_test`](statistics::psi_test)). Nulls, NaN and infinities are shares of
 //! their own. The [`DriftRule`] is three-valued: a column *fails* if a test calibrated for both
 //! sample sizes rejects after correction over all columns and the effect is over its floor for
 //! certain; it *passes* if the effect is within the floor for certain; otherwise it is
 //! *inconclusive*.
 //!
-//! The formulas work on their own: [`psi`], [`chi_square`], [`total_variation`], and the exact
-//! [`ks_two_sample`] on two arrays.
+//! The formulas work on their own: see [`statistics`].
 
-mod bins;
-mod chi_square;
-mod counts;
-mod decide;
-mod family;
-mod finders;
-mod fit;
-mod ks;
 mod monitor;
-mod page;
 mod profile;
-mod psi;
-mod report;
-mod rule;
-mod tables;
-mod total_variation;
+pub mod statistics;
 mod windows;
 
-pub use chi_square::{ChiSquare, chi_square};
-pub use counts::{ColumnCounts, CountAtCells, CountState};
-pub use family::Family;
-pub use fit::ProfileOptions;
-pub use ks::{KsBounds, KsTest, ks_from_cells, ks_two_sample};
-pub use monitor::DriftMonitor;
-pub use profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
-pub use psi::{PSI_FOLKLORE_MAJOR, PSI_FOLKLORE_MODERATE, PsiTest, ZeroCells, psi, psi_test};
-pub use report::{
+pub use monitor::drift_monitor::DriftMonitor;
+pub use monitor::report::{
     ColumnDrift, DriftReport, Missing, MissingChange, Statistic, StatisticResult, Status,
 };
-pub use rule::{DatasetRule, DriftRule, Effect};
-pub use total_variation::{TotalVariation, total_variation};
-pub use windows::{DriftOverTime, Window, WindowDrift, over_time};
+pub use monitor::rule::{DatasetRule, DriftRule, Effect};
+pub use profile::counts::{ColumnCounts, CountAtCells, CountState};
+pub use profile::family::Family;
+pub use profile::fit::ProfileOptions;
+pub use profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
+pub use windows::over_time::{DriftOverTime, Window, WindowDrift, over_time};

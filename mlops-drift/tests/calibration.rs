@@ -6,10 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use mlops_core::stats::Draws;
 use mlops_core::{MemorySource, Verdict};
-use mlops_drift::{
-    DriftMonitor, ProfileOptions, ReferenceProfile, Statistic, ZeroCells, chi_square,
-    ks_from_cells, psi_test, total_variation,
-};
+use mlops_drift::statistics::{ZeroCells, chi_square, ks_from_cells, psi_test, total_variation};
+use mlops_drift::{DriftMonitor, ProfileOptions, ReferenceProfile, Statistic};
 
 const SIZES: [u64; 3] = [100, 500, 2000];
 

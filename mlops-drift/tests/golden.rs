@@ -1,7 +1,7 @@
 //! Statistics against scipy and the formulas; made by `tests/golden/make_drift.py`.
 
 use arrow::array::Float64Array;
-use mlops_drift::{
+use mlops_drift::statistics::{
     ZeroCells, chi_square, ks_from_cells, ks_two_sample, psi, psi_test, total_variation,
 };
 use serde::Deserialize;

@@ -10,9 +10,10 @@ use arrow::array::{
 };
 use arrow::datatypes::Int32Type;
 use mlops_core::{DriftDetectorExt, MemorySource, Verdict, batch};
+use mlops_drift::statistics::{ks_from_cells, ks_two_sample};
 use mlops_drift::{
     Cells, ColumnProfile, DatasetRule, DriftMonitor, DriftReport, DriftRule, Effect, Family, Kind,
-    Missing, ProfileOptions, ReferenceProfile, Statistic, Status, ks_from_cells, ks_two_sample,
+    Missing, ProfileOptions, ReferenceProfile, Statistic, Status,
 };
 use proptest::prelude::*;
 
@@ -297,11 +298,17 @@ fn rules_decide() {
     assert_eq!(verdict(rule().dataset(DatasetRule::Share(0.5)), 200.0), Verdict::Fail);
     assert_eq!(verdict(rule().dataset(DatasetRule::Share(0.6)), 200.0), Verdict::Pass);
     assert_eq!(
-        verdict(rule().effect(Effect::Psi { floor: mlops_drift::PSI_FOLKLORE_MAJOR }), 200.0),
+        verdict(
+            rule().effect(Effect::Psi { floor: mlops_drift::statistics::PSI_FOLKLORE_MAJOR }),
+            200.0
+        ),
         Verdict::Fail
     );
     assert_eq!(
-        verdict(rule().effect(Effect::Psi { floor: mlops_drift::PSI_FOLKLORE_MAJOR }), 0.0),
+        verdict(
+            rule().effect(Effect::Psi { floor: mlops_drift::statistics::PSI_FOLKLORE_MAJOR }),
+            0.0
+        ),
         Verdict::Pass
     );
     assert_eq!(verdict(rule().min_rows(5000), 200.0), Verdict::Inconclusive);

@@ -6,10 +6,10 @@ use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
 use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
-use crate::counts::CountAtCells;
-use crate::family::Family;
-use crate::finders::{ValueFinder, ValueState};
-use crate::profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
+use crate::profile::counts::CountAtCells;
+use crate::profile::family::Family;
+use crate::profile::finders::{ValueFinder, ValueState};
+use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
 
 /// Beyond this many labels they are not counted one by one.
 const LABEL_CAP: usize = 1 << 16;

@@ -7,21 +7,21 @@ use mlops_core::stats::Interval;
 use mlops_core::{Assessment, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Kind;
-use crate::rule::DriftRule;
+use crate::monitor::rule::DriftRule;
+use crate::profile::reference::Kind;
 
 /// What was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Statistic {
-    /// [Population stability index](crate::psi).
+    /// [Population stability index](crate::statistics::psi).
     Psi,
-    /// [Kolmogorov–Smirnov's D](crate::ks_from_cells).
+    /// [Kolmogorov–Smirnov's D](crate::statistics::ks_from_cells).
     Ks,
-    /// [Pearson's chi-square](crate::chi_square).
+    /// [Pearson's chi-square](crate::statistics::chi_square).
     ChiSquare,
-    /// [Total variation distance](crate::total_variation).
+    /// [Total variation distance](crate::statistics::total_variation).
     TotalVariation,
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::ReferenceProfile;
-use crate::psi::ZeroCells;
+use crate::profile::reference::ReferenceProfile;
+use crate::statistics::psi::ZeroCells;
 
 /// Which effect must reach a floor before a column fails, and how large that is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub enum Effect {
         total_variation: f64,
     },
     /// The population stability index for both, with its own limits. The trade's
-    /// [0.1](crate::PSI_FOLKLORE_MODERATE) and [0.25](crate::PSI_FOLKLORE_MAJOR) are by name.
+    /// [0.1](crate::statistics::PSI_FOLKLORE_MODERATE) and [0.25](crate::statistics::PSI_FOLKLORE_MAJOR) are by name.
     Psi {
         /// Its floor, above 0.
         floor: f64,

@@ -3,7 +3,7 @@
 use mlops_core::Verdict;
 use mlops_core::report::{Cell, Figure, Report, Section, Table};
 
-use crate::report::{ColumnDrift, DriftReport, Statistic, StatisticResult};
+use crate::monitor::report::{ColumnDrift, DriftReport, Statistic, StatisticResult};
 
 /// Beyond this many columns the page would be heavy: the first in rank are drawn.
 const DRAWN: usize = 60;

@@ -5,8 +5,8 @@ use mlops_core::stats::{Interval, ks_two_sample_asymptotic, ks_two_sample_exact,
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::psi::checked_confidence;
-use crate::tables::check;
+use crate::statistics::psi::checked_confidence;
+use crate::statistics::tables::check;
 
 /// What [`ks_two_sample`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct KsTest {
 /// use mlops_core::arrow::array::Float64Array;
 /// let reference = Float64Array::from(vec![1.0, 2.0, 3.0, 4.0, 5.0]);
 /// let current = Float64Array::from(vec![Some(3.5), None, Some(4.5), Some(5.5), Some(6.5), Some(7.5)]);
-/// let test = mlops_drift::ks_two_sample(&reference, &current)?;
+/// let test = mlops_drift::statistics::ks_two_sample(&reference, &current)?;
 /// assert_eq!((test.statistic, test.n, test.m), (0.6, 5, 5));
 /// assert!((test.p_value - 0.35714285714285715).abs() < 1e-12);
 /// # Ok::<(), mlops_core::Error>(())
@@ -111,7 +111,7 @@ pub struct KsBounds {
 ///
 /// ```
 /// // One edge: 4 values below it, 2 on it, 4 above; and 1, 2, 7.
-/// let ks = mlops_drift::ks_from_cells(&[4, 2, 4], &[1, 2, 7], 0.95)?;
+/// let ks = mlops_drift::statistics::ks_from_cells(&[4, 2, 4], &[1, 2, 7], 0.95)?;
 /// assert_eq!(ks.statistic.0, 0.3);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use mlops_core::report::Distribution;
 
-use crate::counts::ColumnCounts;
-use crate::profile::{Cells, ColumnProfile};
+use crate::profile::counts::ColumnCounts;
+use crate::profile::reference::{Cells, ColumnProfile};
 
 /// A category whose smaller expected count is below this is pooled with the other rare ones: the
 /// rule under which the χ² law of the test is trusted (Cochran 1954).

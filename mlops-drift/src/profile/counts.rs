@@ -6,8 +6,8 @@ use mlops_core::states::{Histogram, HistogramState};
 use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Cells;
-use crate::tables::MOST_ROWS;
+use crate::profile::reference::Cells;
+use crate::statistics::tables::MOST_ROWS;
 
 /// How the rows of a column fall into its cells; nulls, NaN and infinities are counted apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

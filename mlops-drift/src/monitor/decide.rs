@@ -7,18 +7,18 @@ use mlops_core::stats::{
 };
 use mlops_core::{Result, Verdict};
 
-use crate::bins::{category_cells, distribution, quantile_bins, regroup};
-use crate::chi_square::{chi_square, fisher_exact};
-use crate::counts::ColumnCounts;
-use crate::ks::ks_from_cells;
-use crate::monitor::Current;
-use crate::profile::{Cells, ColumnProfile, Kind, ReferenceProfile};
-use crate::psi::psi_test;
-use crate::report::{
+use crate::monitor::bins::{category_cells, distribution, quantile_bins, regroup};
+use crate::monitor::drift_monitor::Current;
+use crate::monitor::report::{
     ColumnDrift, DriftReport, Missing, MissingChange, Statistic, StatisticResult, Status,
 };
-use crate::rule::{DatasetRule, DriftRule, Effect};
-use crate::total_variation::total_variation;
+use crate::monitor::rule::{DatasetRule, DriftRule, Effect};
+use crate::profile::counts::ColumnCounts;
+use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
+use crate::statistics::chi_square::{chi_square, fisher_exact};
+use crate::statistics::ks::ks_from_cells;
+use crate::statistics::psi::psi_test;
+use crate::statistics::total_variation::total_variation;
 
 /// Beyond this many terms of Fisher's sum the chi-square test says the same.
 const FISHER_TERMS: u64 = 10_000;

@@ -4,8 +4,8 @@ use mlops_core::Result;
 use mlops_core::stats::Interval;
 use serde::{Deserialize, Serialize};
 
-use crate::psi::checked_confidence;
-use crate::tables::Table;
+use crate::statistics::psi::checked_confidence;
+use crate::statistics::tables::Table;
 
 /// What [`total_variation`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct TotalVariation {
 /// hold with probability `confidence = 1 − α` and are wide rather than narrow.
 ///
 /// ```
-/// let tv = mlops_drift::total_variation(&[500, 500], &[800, 200], 0.95)?;
+/// let tv = mlops_drift::statistics::total_variation(&[500, 500], &[800, 200], 0.95)?;
 /// assert!((tv.value - 0.3).abs() < 1e-15 && tv.interval.low > 0.2 && tv.interval.high < 0.37);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```

@@ -4,7 +4,7 @@ use mlops_core::stats::{Interval, chi_square_sf, normal_quantile};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{Table, check};
+use crate::statistics::tables::{Table, check};
 
 /// "Moderate" by the trade's folklore: Siddiqi, *Credit Risk Scorecards* (2006), and Lewis, *An
 /// Introduction to Credit Scoring* (1994). It is no test: at 100 current rows noise exceeds it.
@@ -36,7 +36,7 @@ pub enum ZeroCells {
 /// In nats, `≥ 0`, symmetric in the two tables, no upper bound. It is the Jeffreys divergence.
 ///
 /// ```
-/// use mlops_drift::{ZeroCells, psi};
+/// use mlops_drift::statistics::{ZeroCells, psi};
 /// assert_eq!(psi(&[50, 30, 20], &[50, 30, 20], ZeroCells::AddHalf)?, 0.0);
 /// let value = psi(&[50, 50], &[60, 40], ZeroCells::Refuse)?;
 /// assert!((value - (0.1 * 1.2f64.ln() - 0.1 * 0.8f64.ln())).abs() < 1e-15);

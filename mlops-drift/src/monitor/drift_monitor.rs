@@ -6,12 +6,12 @@ use arrow::datatypes::Schema;
 use mlops_core::states::RowCount;
 use mlops_core::{Assessment, DataSource, DriftDetector, Handle, Judge, Plan, Result, Scan};
 
-use crate::counts::{ColumnCounts, CountAtCells};
-use crate::decide::decide;
-use crate::family::Family;
-use crate::profile::{ColumnProfile, ReferenceProfile};
-use crate::report::DriftReport;
-use crate::rule::DriftRule;
+use crate::monitor::decide::decide;
+use crate::monitor::report::DriftReport;
+use crate::monitor::rule::DriftRule;
+use crate::profile::counts::{ColumnCounts, CountAtCells};
+use crate::profile::family::Family;
+use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// Has the data drifted away from a reference? A profile of the reference and a [`DriftRule`].
 ///

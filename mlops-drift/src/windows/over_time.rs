@@ -13,8 +13,8 @@ use mlops_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::DriftMonitor;
-use crate::report::DriftReport;
+use crate::monitor::drift_monitor::DriftMonitor;
+use crate::monitor::report::DriftReport;
 
 /// How long a window is, in the proleptic Gregorian calendar and in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use mlops_core::Result;
 use mlops_core::stats::chi_square_sf;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{Table, check};
+use crate::statistics::tables::{Table, check};
 
 /// What [`chi_square`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct ChiSquare {
 /// both sides left out. One category alone is a statistic of 0 and a p-value of 1.
 ///
 /// ```
-/// let test = mlops_drift::chi_square(&[10, 10, 20], &[20, 20, 20])?;
+/// let test = mlops_drift::statistics::chi_square(&[10, 10, 20], &[20, 20, 20])?;
 /// assert_eq!(test.degrees_of_freedom, 2);
 /// assert!((test.p_value - 0.24935220877729622).abs() < 1e-12);
 /// assert!((test.statistic - 2.7777777777777777).abs() < 1e-12);

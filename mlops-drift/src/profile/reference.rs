@@ -13,9 +13,9 @@ use mlops_core::bytes::{
 use mlops_core::{AtomicFile, DataSource, Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::counts::ColumnCounts;
-use crate::family::Family;
-use crate::fit;
+use crate::profile::counts::ColumnCounts;
+use crate::profile::family::Family;
+use crate::profile::fit;
 
 /// The first bytes of a stored profile.
 const MAGIC: [u8; 4] = *b"MLDP";
@@ -333,7 +333,11 @@ impl ReferenceProfile {
     /// [`Error::Merge`] if it has other columns or cells; only counts at equal edges add up.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         self.same_cells(&other)?;
-        if self.rows.checked_add(other.rows).is_none_or(|n| n > crate::tables::MOST_ROWS) {
+        if self
+            .rows
+            .checked_add(other.rows)
+            .is_none_or(|n| n > crate::statistics::tables::MOST_ROWS)
+        {
             return Err(Error::merge("profiles", "more than 2^62 rows"));
         }
         self.rows += other.rows;

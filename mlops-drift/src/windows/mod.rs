@@ -1,0 +1,3 @@
+//! Drift over time.
+
+pub(crate) mod over_time;
