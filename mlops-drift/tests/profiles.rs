@@ -74,6 +74,19 @@ fn every_type_has_its_cells() {
     let float = profile.column("float").expect("the column").counts();
     assert_eq!((float.nulls(), float.nan(), float.positive_infinite()), (8, 8, 8));
     assert_eq!(float.rows(), 400);
+    let summary = |name: &str| *profile.column(name).expect(name).counts().summary().expect(name);
+    let float = summary("float");
+    assert_eq!((float.n(), float.nulls, float.nans, float.zeros), (376, 8, 8, 8));
+    assert_eq!((float.min, float.max), (Some(0.0), Some(57.0)));
+    // 0.00 to 39.90 in steps of 0.10, as fractions of a hundred.
+    assert_eq!((summary("decimal").mean(), summary("decimal").max), (Some(19.95), Some(39.9)));
+    assert_eq!(
+        (summary("integer").sum(), summary("integer").variance()),
+        (79_800.0, Some(13_366.666666666666))
+    );
+    assert_eq!((summary("date").min, summary("date").max), (Some(18_000.0), Some(18_039.0)));
+    assert_eq!(summary("time").max, Some(399.0 * 60_000.0));
+    assert_eq!(profile.column("text").expect("text").counts().summary(), None);
     let (text, dictionary) = (profile.column("text"), profile.column("dictionary"));
     assert_eq!(text.map(ColumnProfile::counts), dictionary.map(ColumnProfile::counts));
     assert!(profile.to_string().contains("few distinct integers"));
@@ -125,6 +138,8 @@ fn profiles_are_stored_and_read_back() {
         ("\"rows\":300", "\"rows\":301"),
         ("\"format\":1", "\"format\":2"),
         ("\"nulls\":6", "\"nulls\":18446744073709551615"),
+        ("\"zeros\":0", "\"nans\":1"),
+        ("\"min\":18000.0", "\"min\":18001.0"),
         ("[\"-1\",\"0\",\"1\"]", "[\"1\",\"0\",\"-1\"]"),
         ("\"kind\":\"numeric\"", "\"kind\":\"categorical\""),
         ("\"name\":\"decimal\"", "\"name\":\"float\""),

@@ -1,8 +1,8 @@
 //! Counting a column in given cells: the one analyzer of this crate.
 
 use arrow::array::Array;
-use mlops_core::bytes::{add_count, bad, put_len, put_u64, take_len, take_u64};
-use mlops_core::states::{Histogram, HistogramState};
+use mlops_core::bytes::{add_count, bad, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
+use mlops_core::states::{Histogram, HistogramState, NumericSummary, Summary};
 use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::profile::reference::Cells;
 use crate::statistics::tables::MOST_ROWS;
 
 /// How the rows of a column fall into its cells; nulls, NaN and infinities are counted apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ColumnCounts {
     pub(crate) nulls: u64,
@@ -18,16 +18,20 @@ pub struct ColumnCounts {
     pub(crate) negative_infinite: u64,
     pub(crate) positive_infinite: u64,
     pub(crate) cells: Vec<u64>,
+    /// Of numbers.
+    pub(crate) summary: Option<Box<Summary>>,
 }
 
 impl ColumnCounts {
-    fn of(cells: &Cells) -> Self {
+    /// Nothing counted yet, by label.
+    fn of_labels(cells: &Cells) -> Self {
         Self {
             nulls: 0,
             nan: 0,
             negative_infinite: 0,
             positive_infinite: 0,
             cells: vec![0; cells.len()],
+            summary: None,
         }
     }
 
@@ -72,6 +76,17 @@ impl ColumnCounts {
         &self.cells
     }
 
+    /// Minimum, maximum, exact sum, mean and variance of the finite values of a column that is
+    /// counted as numbers; `None` for one that is counted by label.
+    ///
+    /// In the unit of the column's [`Family`](crate::Family): dates are days, times are seconds,
+    /// milliseconds, microseconds or nanoseconds, decimals their value. Sums are reproducible
+    /// ([`Sum`](mlops_core::states::Sum)): the same bits however the rows came. Numbers beyond
+    /// 2⁵³ were rounded when they were read.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_deref()
+    }
+
     fn all(&self) -> impl Iterator<Item = u64> {
         let apart = [self.nulls, self.nan, self.negative_infinite, self.positive_infinite];
         apart.into_iter().chain(self.cells.iter().copied())
@@ -83,7 +98,7 @@ impl ColumnCounts {
         (rows <= MOST_ROWS).then_some(rows)
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
         add_count(&mut self.nulls, other.nulls);
         add_count(&mut self.nan, other.nan);
         add_count(&mut self.negative_infinite, other.negative_infinite);
@@ -91,11 +106,52 @@ impl ColumnCounts {
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
             add_count(mine, *theirs);
         }
+        if let (Some(mine), Some(theirs)) = (&mut self.summary, &other.summary) {
+            mine.merge(**theirs)?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with counts that no column in these cells has.
+    pub(crate) fn check(&self, cells: &Cells) -> Result<(), &'static str> {
+        if self.cells.len() != cells.len() {
+            return Err("a count for each cell");
+        }
+        if self.checked_rows().is_none() {
+            return Err("counts of at most 2^62 rows");
+        }
+        match (cells, &self.summary) {
+            (Cells::Edges(edges), Some(summary)) => {
+                let apart = [
+                    (summary.rows, self.rows()),
+                    (summary.nulls, self.nulls),
+                    (summary.nans, self.nan),
+                    (summary.negative_infinities, self.negative_infinite),
+                    (summary.positive_infinities, self.positive_infinite),
+                    (summary.n(), self.values()),
+                ];
+                let taken = |count: &u64| *count > 0;
+                let ends = [
+                    (summary.min, self.cells.iter().position(taken)),
+                    (summary.max, self.cells.iter().rposition(taken)),
+                ];
+                let agree = apart.iter().all(|(a, b)| a == b)
+                    && ends.into_iter().all(|(x, cell)| x.map(|x| cell_of(edges, x)) == cell);
+                if agree { Ok(()) } else { Err("a summary of the values that were counted") }
+            }
+            (Cells::Labels(_), None) => Ok(()),
+            (Cells::Edges(_), None) => Err("a summary of numbers"),
+            (Cells::Labels(_), Some(_)) => Err("no summary of labels"),
+        }
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_len(out, self.cells.len());
         self.all().for_each(|count| put_u64(out, count));
+        put_u8(out, u8::from(self.summary.is_some()));
+        if let Some(summary) = &self.summary {
+            summary.encode(out);
+        }
     }
 
     pub(crate) fn decode(bytes: &mut &[u8], cells: &Cells) -> Result<Self> {
@@ -109,26 +165,36 @@ impl ColumnCounts {
             negative_infinite: take_u64(bytes)?,
             positive_infinite: take_u64(bytes)?,
             cells: (0..n).map(|_| take_u64(bytes)).collect::<Result<_>>()?,
+            summary: match take_u8(bytes)? {
+                0 => None,
+                1 => Some(Box::new(NumericSummary::new("").decode(bytes)?)),
+                other => return Err(bad(bytes, "0 or 1", other)),
+            },
         };
-        match counts.checked_rows() {
-            Some(_) => Ok(counts),
-            None => Err(bad(bytes, "counts of at most 2^62 rows", "more")),
-        }
+        counts.check(cells).map_err(|expected| bad(bytes, expected, "others"))?;
+        Ok(counts)
     }
+}
+
+/// The cell of a finite value among edges.
+fn cell_of(edges: &[f64], x: f64) -> usize {
+    let below = edges.partition_point(|edge| *edge < x);
+    2 * below + usize::from(edges.get(below) == Some(&x))
 }
 
 /// Counts a column in given cells.
 ///
-/// The state is integers: it merges by addition, and takes `8 (cells + 4)` bytes. Numbers are
-/// counted by [`Histogram`], labels as [`Rows::categories`] reads them; a column of type `Null` is
-/// all nulls.
+/// The state is integers: it merges by addition, and takes `8 (cells + 4)` bytes, and 200 more for
+/// the summary of numbers. Numbers are counted by [`Histogram`] and summed up by
+/// [`NumericSummary`] in the same visit, labels as [`Rows::categories`] reads them; a column of
+/// type `Null` is all nulls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct CountAtCells {
     column: String,
     cells: Cells,
-    /// The counter of numbers, where the cells are edges.
-    histogram: Option<Histogram>,
+    /// What counts and sums up numbers, where the cells are edges.
+    numbers: Option<(Histogram, NumericSummary)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -166,20 +232,22 @@ impl CountAtCells {
         cells.check().map_err(|expected| {
             Error::invalid(format!("cells of `{column}`"), expected, "others")
         })?;
-        let histogram = match &cells {
-            Cells::Edges(edges) => Some(Histogram::new(&column, edges.to_vec())?),
+        let numbers = match &cells {
+            Cells::Edges(edges) => {
+                Some((Histogram::new(&column, edges.to_vec())?, NumericSummary::new(&column)))
+            }
             Cells::Labels(_) => None,
         };
-        Ok(Self { column, cells, histogram })
+        Ok(Self { column, cells, numbers })
     }
 }
 
 /// What [`CountAtCells`] has counted so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CountState {
     /// At edges.
     #[doc(hidden)]
-    Numbers(HistogramState),
+    Numbers(Box<(HistogramState, Summary)>),
     /// By label.
     #[doc(hidden)]
     Labels(ColumnCounts),
@@ -194,15 +262,15 @@ impl Analyzer for CountAtCells {
     }
 
     fn start(&self) -> CountState {
-        match &self.histogram {
-            Some(histogram) => CountState::Numbers(histogram.start()),
-            None => CountState::Labels(ColumnCounts::of(&self.cells)),
+        match &self.numbers {
+            Some(numbers) => CountState::Numbers(Box::new(numbers.start())),
+            None => CountState::Labels(ColumnCounts::of_labels(&self.cells)),
         }
     }
 
     fn update(&self, state: &mut CountState, rows: &Rows<'_>) -> Result<()> {
-        match (&self.histogram, &self.cells, state) {
-            (Some(histogram), _, CountState::Numbers(state)) => histogram.update(state, rows),
+        match (&self.numbers, &self.cells, state) {
+            (Some(numbers), _, CountState::Numbers(state)) => numbers.update(state, rows),
             (None, Cells::Labels(labels), CountState::Labels(state)) => {
                 count_labels(labels, rows.categories(&self.column)?, state);
                 Ok(())
@@ -212,32 +280,39 @@ impl Analyzer for CountAtCells {
     }
 
     fn finish(&self, state: CountState) -> Result<ColumnCounts> {
-        let counts = match (&self.histogram, state) {
-            (Some(histogram), CountState::Numbers(state)) => {
-                let counted = histogram.finish(state)?;
+        let counts = match (&self.numbers, state) {
+            (Some(numbers), CountState::Numbers(state)) => {
+                let (counted, summary) = numbers.finish(*state)?;
                 ColumnCounts {
                     nulls: counted.nulls,
                     nan: counted.nans,
                     negative_infinite: counted.negative_infinities,
                     positive_infinite: counted.positive_infinities,
                     cells: counted.cells,
+                    summary: Some(Box::new(summary)),
                 }
             }
             (None, CountState::Labels(counts)) => counts,
             _ => return Err(foreign()),
         };
         // What is made of them adds them up.
-        if counts.checked_rows().is_none() {
-            let what = format!("rows of `{}`", self.column);
-            return Err(Error::invalid(what, "at most 2^62", "more"));
+        match counts.check(&self.cells) {
+            Ok(()) => Ok(counts),
+            Err(expected) => {
+                Err(Error::invalid(format!("counts of `{}`", self.column), expected, "others"))
+            }
         }
-        Ok(counts)
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<CountState> {
-        match &self.histogram {
-            Some(histogram) => histogram.decode(bytes).map(CountState::Numbers),
-            None => ColumnCounts::decode(bytes, &self.cells).map(CountState::Labels),
+        let Some(numbers) = &self.numbers else {
+            return ColumnCounts::decode(bytes, &self.cells).map(CountState::Labels);
+        };
+        let state = CountState::Numbers(Box::new(numbers.decode(bytes)?));
+        // Counts and summary must be of the same values.
+        match self.finish(state.clone()) {
+            Ok(_) => Ok(state),
+            Err(error) => Err(bad(bytes, "counts and a summary that agree", error)),
         }
     }
 
@@ -249,12 +324,11 @@ impl Analyzer for CountAtCells {
 impl State for CountState {
     fn merge(&mut self, other: Self) -> Result<()> {
         match (self, other) {
-            (Self::Numbers(mine), Self::Numbers(theirs)) => mine.merge(theirs),
+            (Self::Numbers(mine), Self::Numbers(theirs)) => mine.merge(*theirs),
             (Self::Labels(mine), Self::Labels(theirs))
                 if mine.cells.len() == theirs.cells.len() =>
             {
-                mine.add(&theirs);
-                Ok(())
+                mine.add(&theirs)
             }
             _ => Err(foreign()),
         }
@@ -344,6 +418,9 @@ mod tests {
         assert_eq!(counts.cells(), [1, 0, 0, 2, 1, 2, 1]);
         assert_eq!((counts.nulls(), counts.nan(), counts.missing()), (1, 1, 4));
         assert_eq!(counts.rows(), 11);
+        let summary = counts.summary().expect("a summary of numbers");
+        assert_eq!((summary.min, summary.max, summary.n()), (Some(-1e300), Some(1e300), 7));
+        assert_eq!((summary.zeros, summary.negatives), (2, 1));
         assert!(CountAtCells::new("x", Cells::Edges([1.0, 1.0].into())).is_err());
         assert!(CountAtCells::new("x", Cells::Edges([f64::NAN].into())).is_err());
         assert!(CountAtCells::new("x", labels(&["b", "a"])).is_err());

@@ -265,14 +265,11 @@ impl ReferenceProfile {
             if column.cells.is_categorical() == (column.kind == Kind::Numeric) {
                 return wrong("edges for numbers, labels for categories", &column.kind);
             }
-            if column.counts.cells.len() != column.cells.len() {
-                let expected = format!("{} counts", column.cells.len());
-                return wrong(&expected, &column.counts.cells.len());
+            if let Err(expected) = column.counts.check(&column.cells) {
+                return wrong(expected, &"others");
             }
-            match column.counts.checked_rows() {
-                Some(n) if n == rows => {}
-                Some(n) => return wrong(&format!("counts of {rows} rows"), &n),
-                None => return wrong("counts of fewer than 2^62 rows", &"more"),
+            if column.counts.rows() != rows {
+                return wrong(&format!("counts of {rows} rows"), &column.counts.rows());
             }
         }
         let mut names: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
@@ -342,7 +339,7 @@ impl ReferenceProfile {
         }
         self.rows += other.rows;
         for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {
-            mine.counts.add(&theirs.counts);
+            mine.counts.add(&theirs.counts)?;
         }
         Ok(())
     }
@@ -419,8 +416,8 @@ impl ReferenceProfile {
             return Err(bad(bytes, "bytes of the stored digest", "others"));
         }
         let rows = take_u64(bytes)?;
-        // A column takes 58 bytes at the very least.
-        let n = take_len(bytes, 58)?;
+        // A column takes 59 bytes at the very least.
+        let n = take_len(bytes, 59)?;
         let columns = (0..n).map(|_| ColumnProfile::decode(bytes)).collect::<Result<_>>()?;
         if !bytes.is_empty() {
             return Err(bad(bytes, "the end", format!("{} more bytes", bytes.len())));
