@@ -15,13 +15,12 @@ use crate::monitor::report::{
 use crate::monitor::rule::{DatasetRule, DriftRule, Effect};
 use crate::profile::counts::ColumnCounts;
 use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
-use crate::statistics::chi_square::{chi_square, fisher_exact};
+use crate::statistics::alternative::Alternative;
+use crate::statistics::chi_square::chi_square;
+use crate::statistics::fisher_exact::{FisherExact, fisher_exact};
 use crate::statistics::ks::ks_from_cells;
 use crate::statistics::psi::psi_test;
 use crate::statistics::total_variation::total_variation;
-
-/// Beyond this many terms of Fisher's sum the chi-square test says the same.
-const FISHER_TERMS: u64 = 10_000;
 
 /// Judges every column of a profile, then the dataset.
 pub(crate) fn decide(
@@ -161,9 +160,9 @@ fn categories(
     let (reference, current) = category_cells(reference.cells(), current.cells());
     let name = draft.drift.column.clone();
     let test = chi_square(&reference, &current)?;
-    let exact = match (&reference[..], &current[..]) {
-        (&[a, b], &[c, d]) => fisher_exact([a, b], [c, d], FISHER_TERMS)?,
-        _ => None,
+    let p_value = match (&reference[..], &current[..]) {
+        (&[a, b], &[c, d]) => share_p(a, a + b, c, c + d)?,
+        _ => test.p_value,
     };
     let tv = total_variation(&reference, &current, rule.confidence)?;
     let interval = match (&reference[..], &current[..]) {
@@ -175,7 +174,7 @@ fn categories(
         }
         _ => tv.interval,
     };
-    let p_value = Some(exact.unwrap_or(test.p_value));
+    let p_value = Some(p_value);
     draft.tested = Statistic::ChiSquare;
     draft.test = p_value;
     draft.drift.statistics.push(StatisticResult {
@@ -218,12 +217,24 @@ fn psi_result(
     })
 }
 
-fn difference(a: u64, n: u64, c: u64, m: u64, confidence: f64) -> Result<Interval> {
-    let pair = ProportionPair {
+fn pair(a: u64, n: u64, c: u64, m: u64) -> ProportionPair {
+    ProportionPair {
         current: Proportion { successes: c, n: m },
         reference: Proportion { successes: a, n },
-    };
-    miettinen_nurminen_difference(pair, confidence)
+    }
+}
+
+fn difference(a: u64, n: u64, c: u64, m: u64, confidence: f64) -> Result<Interval> {
+    miettinen_nurminen_difference(pair(a, n, c, m), confidence)
+}
+
+/// P that two shares are the same: exact, up to where the chi-square test says nothing else.
+fn share_p(a: u64, n: u64, c: u64, m: u64) -> Result<f64> {
+    if n.saturating_add(m) <= FisherExact::MOST_ROWS {
+        Ok(fisher_exact(pair(a, n, c, m), Alternative::TwoSided)?.p_value)
+    } else {
+        Ok(chi_square(&[a, n - a], &[c, m - c])?.p_value)
+    }
 }
 
 /// Nulls always, NaN and infinities where a side has any: each a share of its own.
@@ -246,15 +257,11 @@ fn missing(
         .into_iter()
         .filter(|(kind, a, c)| *kind == Missing::Null || *a > 0 || *c > 0)
         .map(|(missing, a, c)| {
-            let p_value = match fisher_exact([a, n - a], [c, m - c], FISHER_TERMS)? {
-                Some(p) => p,
-                None => chi_square(&[a, n - a], &[c, m - c])?.p_value,
-            };
             Ok(MissingChange {
                 missing,
                 reference: a as f64 / n as f64,
                 current: c as f64 / m as f64,
-                p_value,
+                p_value: share_p(a, n, c, m)?,
                 adjusted_p_value: 1.0,
                 interval: difference(a, n, c, m, rule.confidence)?,
                 verdict: Verdict::Inconclusive,

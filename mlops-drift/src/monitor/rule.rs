@@ -6,7 +6,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::reference::ReferenceProfile;
-use crate::statistics::psi::ZeroCells;
+use crate::statistics::shares::ZeroCells;
 
 /// Which effect must reach a floor before a column fails, and how large that is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

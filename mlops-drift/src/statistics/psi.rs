@@ -4,31 +4,14 @@ use mlops_core::stats::{Interval, chi_square_sf, normal_quantile};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::tables::{Table, check};
+use crate::statistics::shares::{Shares, ZeroCells};
+use crate::statistics::tables::Table;
 
 /// "Moderate" by the trade's folklore: Siddiqi, *Credit Risk Scorecards* (2006), and Lewis, *An
 /// Introduction to Credit Scoring* (1994). It is no test: at 100 current rows noise exceeds it.
 pub const PSI_FOLKLORE_MODERATE: f64 = 0.1;
 /// "Major" by the same folklore.
 pub const PSI_FOLKLORE_MAJOR: f64 = 0.25;
-
-/// What is done about cells with no rows, whose logarithm has no value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ZeroCells {
-    /// ½ is added to every cell of both tables (the Jeffreys prior): finite, and least biased of
-    /// the simple rules.
-    #[default]
-    AddHalf,
-    /// This number is added to every cell of both tables.
-    Add(f64),
-    /// Shares below this one are raised to it, without renormalising, as many scripts do with
-    /// 0.0001.
-    Clip(f64),
-    /// Nothing is done: a cell that is empty on one side only makes the index undefined.
-    Refuse,
-}
 
 /// The population stability index of two tables with the same cells:
 /// `Σ (pᵢ − qᵢ) ln(pᵢ / qᵢ)`, with `p` the current shares and `q` those of the reference.
@@ -53,13 +36,11 @@ pub enum ZeroCells {
 pub fn psi(reference: &[u64], current: &[u64], zero_cells: ZeroCells) -> Result<f64> {
     let shares = Shares::of("psi", reference, current, zero_cells)?;
     let mut sum = 0.0;
-    for (q, p) in shares.pairs() {
-        if p != q {
-            if p == 0.0 || q == 0.0 {
-                return Err(Error::undefined("psi", "a cell is empty on one side only"));
-            }
-            sum += (p - q) * (p / q).ln();
+    for cell in shares.cells().filter(|cell| cell.difference != 0.0) {
+        if cell.reference == 0.0 || cell.current == 0.0 {
+            return Err(Error::undefined("psi", "a cell is empty on one side only"));
         }
+        sum += cell.difference * cell.log_ratio();
     }
     Ok(sum)
 }
@@ -121,8 +102,8 @@ pub fn psi_test(
 
     // The index is a sum over cells, so its Hessian is diagonal within each side.
     let (mut mean_p, mut mean_q, mut square_p, mut square_q, mut bias) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for (q, p) in shares.pairs().filter(|(q, p)| *q > 0.0 && *p > 0.0) {
-        let log = (p / q).ln();
+    for cell in shares.cells().filter(|cell| cell.reference > 0.0 && cell.current > 0.0) {
+        let (q, p, log) = (cell.reference, cell.current, cell.log_ratio());
         let (by_p, by_q) = (log + 1.0 - q / p, 1.0 - log - p / q);
         mean_p += p * by_p;
         mean_q += q * by_q;
@@ -154,46 +135,5 @@ pub(crate) fn checked_confidence(confidence: f64) -> Result<f64> {
         Ok(confidence)
     } else {
         Err(Error::invalid("confidence", "a number between 0 and 1, as 0.95", confidence))
-    }
-}
-
-/// The shares of both tables after the rule for empty cells.
-struct Shares<'a> {
-    reference: &'a [u64],
-    current: &'a [u64],
-    add: f64,
-    floor: f64,
-    n: f64,
-    m: f64,
-}
-
-impl<'a> Shares<'a> {
-    fn of(
-        what: &str,
-        reference: &'a [u64],
-        current: &'a [u64],
-        zero_cells: ZeroCells,
-    ) -> Result<Self> {
-        let (n, m) = check(what, reference, current)?;
-        let (add, floor) = match zero_cells {
-            ZeroCells::AddHalf => (0.5, 0.0),
-            ZeroCells::Add(x) if x > 0.0 && x.is_finite() => (x, 0.0),
-            ZeroCells::Clip(x) if x > 0.0 && x < 1.0 => (0.0, x),
-            ZeroCells::Refuse => (0.0, 0.0),
-            ZeroCells::Add(x) | ZeroCells::Clip(x) => {
-                return Err(Error::invalid("rule for empty cells", "a positive number", x));
-            }
-        };
-        let total = |n: u64| n as f64 + add * reference.len() as f64;
-        Ok(Self { reference, current, add, floor, n: total(n), m: total(m) })
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.reference.iter().zip(self.current).map(|(&r, &c)| {
-            (
-                ((r as f64 + self.add) / self.n).max(self.floor),
-                ((c as f64 + self.add) / self.m).max(self.floor),
-            )
-        })
     }
 }

@@ -59,6 +59,13 @@ impl Table {
         })
     }
 
+    /// What each cell of the current data counts beyond what it expects; the reference's is its
+    /// negative. From integers: nothing cancels.
+    pub(crate) fn residuals(&self) -> impl Iterator<Item = f64> {
+        let (n, m, all) = (i128::from(self.n), i128::from(self.m), self.all());
+        self.pairs.iter().map(move |&(r, c)| (i128::from(c) * n - i128::from(r) * m) as f64 / all)
+    }
+
     pub(crate) fn min_expected(&self) -> f64 {
         self.expected().map(|(a, b)| a.min(b)).fold(f64::INFINITY, f64::min)
     }

@@ -1,0 +1,135 @@
+//! Two tables of counts as shares, and what is done about cells with no rows.
+
+use mlops_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::tables::check;
+
+/// What is done about cells with no rows, whose logarithm has no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ZeroCells {
+    /// ½ is added to every cell of both tables (the Jeffreys prior): finite, and least biased of
+    /// the simple rules.
+    #[default]
+    AddHalf,
+    /// This number is added to every cell of both tables; 1 is Laplace's rule.
+    Add(f64),
+    /// Shares below this one are raised to it, without renormalising, as many scripts do with
+    /// 0.0001.
+    Clip(f64),
+    /// Nothing is done: a cell that is empty on one side only makes an infinite term, which is
+    /// undefined.
+    Refuse,
+}
+
+/// The unit of an information divergence: the base of its logarithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogBase {
+    /// Nats: natural logarithms. scipy's default, and Evidently's.
+    #[default]
+    E,
+    /// Bits: logarithms to base 2, by which the Jensen–Shannon divergence lies in [0, 1]. The base
+    /// of TFDV and `NannyML`.
+    Two,
+}
+
+impl LogBase {
+    /// A divergence in nats, in this unit.
+    pub(crate) fn in_unit(self, nats: f64) -> f64 {
+        match self {
+            Self::E => nats,
+            Self::Two => nats / std::f64::consts::LN_2,
+        }
+    }
+}
+
+impl std::fmt::Display for LogBase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::E => "nats",
+            Self::Two => "bits",
+        })
+    }
+}
+
+/// One cell of both tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    /// The reference's share.
+    pub(crate) reference: f64,
+    /// The current share.
+    pub(crate) current: f64,
+    /// Current less reference, from the integers: shares that nearly agree lose no digit.
+    pub(crate) difference: f64,
+}
+
+impl Cell {
+    /// The logarithm of current over reference.
+    pub(crate) fn log_ratio(self) -> f64 {
+        let by = self.difference / self.reference;
+        if by.abs() < 0.5 { by.ln_1p() } else { (self.current / self.reference).ln() }
+    }
+}
+
+/// The shares of both tables after the rule for empty cells.
+pub(crate) struct Shares<'a> {
+    reference: &'a [u64],
+    current: &'a [u64],
+    add: f64,
+    floor: f64,
+    n: u64,
+    m: u64,
+}
+
+impl<'a> Shares<'a> {
+    pub(crate) fn of(
+        what: &str,
+        reference: &'a [u64],
+        current: &'a [u64],
+        zero_cells: ZeroCells,
+    ) -> Result<Self> {
+        let (n, m) = check(what, reference, current)?;
+        let (add, floor) = match zero_cells {
+            ZeroCells::AddHalf => (0.5, 0.0),
+            ZeroCells::Add(x) if x > 0.0 && x.is_finite() => (x, 0.0),
+            ZeroCells::Clip(x) if x > 0.0 && x < 1.0 => (0.0, x),
+            ZeroCells::Refuse => (0.0, 0.0),
+            ZeroCells::Add(x) | ZeroCells::Clip(x) => {
+                return Err(Error::invalid("rule for empty cells", "a positive number", x));
+            }
+        };
+        Ok(Self { reference, current, add, floor, n, m })
+    }
+
+    /// The shares as they are, empty cells and all.
+    pub(crate) fn plain(what: &str, reference: &'a [u64], current: &'a [u64]) -> Result<Self> {
+        Self::of(what, reference, current, ZeroCells::Refuse)
+    }
+
+    /// Whether a share was raised, so that they need not sum to 1.
+    pub(crate) fn is_clipped(&self) -> bool {
+        self.floor > 0.0
+    }
+
+    pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> {
+        let added = self.add * self.reference.len() as f64;
+        let (rows_n, rows_m) = (self.n as f64 + added, self.m as f64 + added);
+        let (n, m) = (i128::from(self.n), i128::from(self.m));
+        let cells = self.reference.len() as i128;
+        self.reference.iter().zip(self.current).map(move |(&r, &c)| {
+            let (q, p) = ((r as f64 + self.add) / rows_n, (c as f64 + self.add) / rows_m);
+            if q < self.floor || p < self.floor {
+                let (q, p) = (q.max(self.floor), p.max(self.floor));
+                return Cell { reference: q, current: p, difference: p - q };
+            }
+            let (r, c) = (i128::from(r), i128::from(c));
+            let counted = c * n - r * m;
+            let prior = cells * (c - r) + (n - m);
+            let cross = counted as f64 + self.add * prior as f64;
+            Cell { reference: q, current: p, difference: cross / (rows_n * rows_m) }
+        })
+    }
+}
