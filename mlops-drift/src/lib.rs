@@ -47,6 +47,7 @@ pub use monitor::report::{
 };
 pub use monitor::rule::{DatasetRule, DriftRule, Effect};
 pub use profile::counts::{ColumnCounts, CountAtCells, CountState};
+pub use profile::edges::{EdgesState, FindEdges, FoundEdges};
 pub use profile::family::Family;
 pub use profile::fit::ProfileOptions;
 pub use profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};

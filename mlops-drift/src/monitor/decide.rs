@@ -93,7 +93,6 @@ fn compare(column: &ColumnProfile, rule: &DriftRule, current: &ColumnCounts) -> 
     let reference = column.counts();
     let (n, m) = (reference.values(), current.values());
     let status = match (n, m) {
-        _ if column.kind() == Kind::TooManyLabels => Status::TooManyLabels,
         (0, 0) => Status::NoValues,
         (0, _) => Status::NoReference,
         (_, 0) => Status::NoCurrent,
@@ -104,7 +103,7 @@ fn compare(column: &ColumnProfile, rule: &DriftRule, current: &ColumnCounts) -> 
     let mut draft = Draft::not_compared(column, status);
     draft.drift.distribution = Some(distribution(column, current));
     draft.drift.missing = missing(rule, reference, current)?;
-    if n == 0 || m == 0 || column.kind() == Kind::TooManyLabels {
+    if n == 0 || m == 0 {
         return Ok(draft);
     }
     match column.cells() {
@@ -156,7 +155,10 @@ fn categories(
     reference: &ColumnCounts,
     current: &ColumnCounts,
 ) -> Result<()> {
-    draft.drift.unseen = current.cells().last().copied();
+    // Among a sample of labels the others are not new.
+    if draft.drift.kind != Kind::SampledLabels {
+        draft.drift.unseen = current.cells().last().copied();
+    }
     let (reference, current) = category_cells(reference.cells(), current.cells());
     let name = draft.drift.column.clone();
     let test = chi_square(&reference, &current)?;

@@ -1,30 +1,34 @@
-//! Fitting a profile: a scan that chooses the cells, and one that counts in them.
+//! Fitting a profile: scans that choose the cells, and one that counts in them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
-use mlops_core::{DataSource, Error, Handle, Plan, Result, Scan};
+use mlops_core::{DataSource, Digest, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::counts::CountAtCells;
+use crate::profile::edges::{FindEdges, FoundEdges};
 use crate::profile::family::Family;
-use crate::profile::finders::{ValueFinder, ValueState};
 use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
 
 /// Beyond this many labels they are not counted one by one.
 const LABEL_CAP: usize = 1 << 16;
-/// How many buckets the values are found in, for each edge wanted.
-const BUCKETS_PER_EDGE: usize = 32;
+/// What a label takes in memory while labels are counted, at the most but for long ones.
+const LABEL_BYTES: usize = 128;
+/// What a source holds of a column while it is read: a batch, and what it decodes it from.
+const READ_BYTES: usize = 512 << 10;
 
 /// How a reference is profiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProfileOptions {
-    /// The most edges of a numeric column, 2 to 65,536; 1,024. The interval that holds `D` is
-    /// about `1 / edges` wide, and the profile takes 24 bytes an edge.
+    /// The most edges of a numeric column, 2 to 65,536; 4,096. The interval that holds `D` is at
+    /// most about `3 / edges` wide, and the profile takes 24 bytes an edge.
     pub edges: usize,
-    /// The most labels of a categorical column that have a cell of their own; 1,000. The most
-    /// frequent ones do.
+    /// The most labels of a categorical column that have a cell of their own, 1 to 65,536; 1,000.
+    /// Of more labels those with at least that share of the rows do, and a sample of the others
+    /// ([`Kind::SampledLabels`]).
     pub labels: usize,
     /// An integer column with no more distinct values than this is categorical; 10.
     pub integer_categories: usize,
@@ -32,16 +36,22 @@ pub struct ProfileOptions {
     pub columns: Option<BTreeSet<String>>,
     /// Columns not to profile: identifiers, dates of the row.
     pub exclude: BTreeSet<String>,
+    /// Bytes of memory that a scan may take for what it remembers, about; 256 MiB. Where all
+    /// columns at once would take more, the source is scanned once for each group of columns that
+    /// does not. The profile is the same. More is better for a source that cannot skip columns,
+    /// as CSV.
+    pub memory: usize,
 }
 
 impl Default for ProfileOptions {
     fn default() -> Self {
         Self {
-            edges: 1024,
+            edges: 4096,
             labels: 1000,
             integer_categories: 10,
             columns: None,
             exclude: BTreeSet::new(),
+            memory: 256 << 20,
         }
     }
 }
@@ -86,21 +96,59 @@ impl ProfileOptions {
         self.exclude.extend(names.into_iter().map(Into::into));
         self
     }
+
+    /// The same with so many bytes of memory for a scan.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
 }
 
-/// What the first scan finds out about a column.
-enum Found {
-    Values(Handle<ValueState>),
-    Labels(Handle<CategoryTable>),
+/// A column, and how its cells are found.
+struct Wanted {
+    name: String,
+    family: Family,
+    by: By,
+}
+
+enum By {
+    Edges(FindEdges),
+    Labels(CategoryCounts),
+}
+
+impl By {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Edges(find) => find.state_bytes(),
+            Self::Labels(_) => LABEL_CAP * LABEL_BYTES,
+        }
+    }
+}
+
+/// A column of a profile before it is counted.
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) family: Family,
+    pub(crate) kind: Kind,
+    pub(crate) cells: Cells,
 }
 
 pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<ReferenceProfile> {
-    if !(2..=1 << 16).contains(&options.edges) {
-        return Err(Error::invalid("edges", "2 to 65,536", options.edges));
+    let columns = wanted(source, options)?;
+    let mut described = Vec::with_capacity(columns.len());
+    for group in groups(columns.iter().map(|c| c.by.bytes()), options.memory) {
+        described.extend(describe(source, &columns[group], options)?);
     }
+    count(source, described, options.memory)
+}
+
+fn wanted(source: &dyn DataSource, options: &ProfileOptions) -> Result<Vec<Wanted>> {
     if !(1..=LABEL_CAP).contains(&options.labels) {
         return Err(Error::invalid("labels", "1 to 65,536", options.labels));
     }
+    // Without a column of numbers they must make sense, too.
+    FindEdges::new("", options.edges)?;
     let schema = source.schema();
     let asked = options.columns.iter().flatten().chain(&options.exclude);
     if let Some(column) = asked.into_iter().find(|c| schema.field_with_name(c).is_err()) {
@@ -109,54 +157,142 @@ pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<R
             available: schema.fields().iter().map(|f| f.name().clone()).collect(),
         });
     }
-    let wanted = |name: &String| {
+    let is_wanted = |name: &String| {
         options.columns.as_ref().is_none_or(|c| c.contains(name)) && !options.exclude.contains(name)
     };
-    let mut plan = Plan::new();
     let mut seen = BTreeSet::new();
     let mut columns = Vec::new();
     for field in schema.fields() {
-        let (Some(family), true) = (Family::of(field.data_type()), wanted(field.name())) else {
+        let (Some(family), true) = (Family::of(field.data_type()), is_wanted(field.name())) else {
             continue;
         };
         if !seen.insert(field.name()) {
             continue;
         }
-        let column = field.name().clone();
-        let found = match family {
+        let name = field.name().clone();
+        let by = match family {
             Family::Text | Family::Boolean | Family::Null => {
-                Found::Labels(plan.add(CategoryCounts::new(column).with_cap(LABEL_CAP)?))
+                By::Labels(CategoryCounts::new(&name).with_cap(LABEL_CAP)?)
+            }
+            // As many distinct values are known.
+            _ => {
+                let edges = options.edges.max(options.integer_categories.min(1 << 16));
+                By::Edges(FindEdges::new(&name, edges)?)
+            }
+        };
+        columns.push(Wanted { name, family, by });
+    }
+    Ok(columns)
+}
+
+/// Columns one after the other, by what a state takes of each, in groups that take no more than
+/// the memory, on all threads together.
+fn groups(bytes: impl Iterator<Item = usize>, memory: usize) -> Vec<Range<usize>> {
+    // A thread works on one state, and one or two wait to be merged.
+    let threads = rayon::current_num_threads();
+    let most = memory / threads.max(1);
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut taken = 0;
+    for (i, bytes) in bytes.enumerate() {
+        let bytes = 2 * bytes + READ_BYTES;
+        match groups.last_mut() {
+            Some(group) if taken + bytes <= most => {
+                group.end = i + 1;
+                taken += bytes;
             }
             _ => {
-                let cap = options.edges * BUCKETS_PER_EDGE;
-                Found::Values(plan.add(ValueFinder { column, cap }))
+                groups.push(i..i + 1);
+                taken = bytes;
             }
-        };
-        columns.push((field.name().clone(), family, found));
+        }
     }
+    groups
+}
+
+/// Finds the cells of a group of columns: a scan, and one more of those columns in which it left
+/// something unresolved, until nothing is.
+fn describe(
+    source: &dyn DataSource,
+    columns: &[Wanted],
+    options: &ProfileOptions,
+) -> Result<Vec<Described>> {
+    enum Found {
+        Edges(Handle<FoundEdges>),
+        Labels(Handle<CategoryTable>),
+    }
+    let mut plan = Plan::new();
+    let handles: Vec<_> = columns
+        .iter()
+        .map(|column| match &column.by {
+            By::Edges(find) => Found::Edges(plan.add(find.clone())),
+            By::Labels(count) => Found::Labels(plan.add(count.clone())),
+        })
+        .collect();
     let measured = Scan::new(source).run(&plan)?;
     let mut described = Vec::with_capacity(columns.len());
-    for (name, family, found) in columns {
-        let (kind, cells) = match found {
-            Found::Labels(handle) => labels_of(measured.get(&handle)?, options),
-            Found::Values(handle) => cells_of(measured.get(&handle)?, family, options),
+    let mut left: Vec<(usize, FindEdges, FoundEdges)> = Vec::new();
+    for (i, (column, handle)) in columns.iter().zip(handles).enumerate() {
+        let (kind, cells) = match (&column.by, handle) {
+            (_, Found::Labels(handle)) => labels_of(measured.get(&handle)?, options),
+            (By::Edges(find), Found::Edges(handle)) => {
+                let found = measured.get(&handle)?;
+                if let Some(again) = find.again(found) {
+                    left.push((i, again, found.clone()));
+                }
+                cells_of(found, column.family, options)
+            }
+            (By::Labels(_), Found::Edges(_)) => continue,
         };
-        described.push((name, family, kind, cells));
+        let (name, family) = (column.name.clone(), column.family);
+        described.push(Described { name, family, kind, cells });
     }
-    count(source, described)
+    drop(measured);
+    while !left.is_empty() {
+        let mut plan = Plan::new();
+        let handles: Vec<_> = left.iter().map(|(_, again, _)| plan.add(again.clone())).collect();
+        let measured = Scan::new(source).run(&plan)?;
+        let mut next = Vec::new();
+        for ((i, again, mut found), handle) in left.into_iter().zip(handles) {
+            found.refine(&again, measured.get(&handle)?.clone())?;
+            let column = &mut described[i];
+            (column.kind, column.cells) = cells_of(&found, column.family, options);
+            if let Some(more) = again.again(&found) {
+                next.push((i, more, found));
+            }
+        }
+        left = next;
+    }
+    Ok(described)
 }
 
+/// The labels that get a cell: all, or those with a share that earns one, and a sample of the rest.
 fn labels_of(found: &CategoryTable, options: &ProfileOptions) -> (Kind, Cells) {
-    if !found.is_complete() {
-        return (Kind::TooManyLabels, Cells::Labels(Vec::new().into()));
+    let all = found.counts.len();
+    if found.is_complete() && all <= options.labels {
+        return (Kind::Categorical, Cells::Labels(found.counts.keys().cloned().collect()));
     }
-    let frequent = found.by_count().into_iter().take(options.labels);
-    let mut labels: Vec<_> = frequent.map(|(label, _)| label.to_owned()).collect();
+    // The most frequent of many rare labels would be those that are frequent by chance, which
+    // other data would seem to have lost. A share is met by chance by few; and a hash knows
+    // nothing of the counts.
+    let n = u128::from(found.n());
+    let is_frequent = |count: &u64| u128::from(*count) * options.labels as u128 >= n;
+    let (frequent, rare): (Vec<_>, Vec<_>) =
+        found.counts.iter().partition(|(_, count)| is_frequent(count));
+    let mut rare: Vec<_> = rare.into_iter().map(|(label, _)| (Digest::of(label), label)).collect();
+    rare.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()).then(a.1.cmp(b.1)));
+    let sampled = rare.into_iter().map(|(_, label)| label);
+    let mut labels: Vec<_> = frequent
+        .into_iter()
+        .map(|(label, _)| label)
+        .chain(sampled)
+        .take(options.labels)
+        .cloned()
+        .collect();
     labels.sort_unstable();
-    (Kind::Categorical, Cells::Labels(labels.into()))
+    (Kind::SampledLabels, Cells::Labels(labels.into()))
 }
 
-fn cells_of(found: &ValueState, family: Family, options: &ProfileOptions) -> (Kind, Cells) {
+fn cells_of(found: &FoundEdges, family: Family, options: &ProfileOptions) -> (Kind, Cells) {
     // Beyond 2⁵³ integers were rounded when they were read, and their text would be another.
     let exact = |x: f64| x.abs() < 9007199254740992.0;
     let few = found.distinct().is_some_and(|n| (1..=options.integer_categories).contains(&n));
@@ -171,29 +307,48 @@ fn cells_of(found: &ValueState, family: Family, options: &ProfileOptions) -> (Ki
 /// Counts a source in given cells.
 pub(crate) fn count(
     source: &dyn DataSource,
-    columns: Vec<(String, Family, Kind, Cells)>,
+    columns: Vec<Described>,
+    memory: usize,
 ) -> Result<ReferenceProfile> {
     let schema = source.schema();
-    let mut plan = Plan::new();
-    let rows = plan.add(RowCount);
-    let mut handles = Vec::with_capacity(columns.len());
-    for (name, family, _, cells) in &columns {
+    for Described { name, family, cells, .. } in &columns {
         if let Ok(field) = schema.field_with_name(name)
             && !Family::of(field.data_type())
                 .is_some_and(|f| family.takes(f, cells.is_categorical()))
         {
             return Err(Error::column_type(name, family.to_string(), field.data_type()));
         }
-        handles.push(plan.add(CountAtCells::new(name, cells.clone())?));
     }
-    let measured = Scan::new(source).run(&plan)?;
+    let mut groups = groups(columns.iter().map(|c| 8 * c.cells.len()), memory);
+    if groups.is_empty() {
+        // Without columns there are still rows.
+        groups.push(0..0);
+    }
+    let mut rows = 0;
+    let mut counted = Vec::with_capacity(columns.len());
+    for group in groups {
+        let mut plan = Plan::new();
+        let all = plan.add(RowCount);
+        let handles: Vec<_> = columns[group.clone()]
+            .iter()
+            .map(|c| Ok(plan.add(CountAtCells::new(&c.name, c.cells.clone())?)))
+            .collect::<Result<_>>()?;
+        let measured = Scan::new(source).run(&plan)?;
+        rows = *measured.get(&all)?;
+        for handle in handles {
+            counted.push(measured.get(&handle)?.clone());
+        }
+    }
     let columns = columns
         .into_iter()
-        .zip(handles)
-        .map(|((name, family, kind, cells), handle)| {
-            let counts = measured.get(&handle)?.clone();
-            Ok(ColumnProfile { name, family, kind, cells, counts })
+        .zip(counted)
+        .map(|(Described { name, family, kind, cells }, counts)| ColumnProfile {
+            name,
+            family,
+            kind,
+            cells,
+            counts,
         })
-        .collect::<Result<_>>()?;
-    ReferenceProfile::new(*measured.get(&rows)?, columns)
+        .collect();
+    ReferenceProfile::new(rows, columns)
 }

@@ -83,8 +83,16 @@ pub enum Kind {
     /// [`ProfileOptions::integer_categories`](crate::ProfileOptions::integer_categories): by
     /// label.
     FewIntegers,
-    /// Text with more than 65,536 labels: only what is missing is compared.
-    TooManyLabels,
+    /// Text with more labels than [`ProfileOptions::labels`](crate::ProfileOptions::labels): by
+    /// label for those with a share of the rows that earns a cell and, as far as there are cells
+    /// left, for a sample of the others, drawn by their hash; the rest is in the last cell.
+    ///
+    /// Each cell is counted exactly. A change of the frequent labels is seen, and one that goes
+    /// through all rare labels, as it goes through their sample; a change among labels that are
+    /// not in the sample is not, nor can a new label be told from one of these. Of more than
+    /// 65,536 labels a sample of so many is known at all, and a frequent label that is not in it
+    /// has no cell.
+    SampledLabels,
 }
 
 impl fmt::Display for Kind {
@@ -93,7 +101,7 @@ impl fmt::Display for Kind {
             Self::Numeric => "numeric",
             Self::Categorical => "categorical",
             Self::FewIntegers => "categorical (few distinct integers)",
-            Self::TooManyLabels => "categorical (too many labels)",
+            Self::SampledLabels => "categorical (a sample of many labels)",
         })
     }
 }
@@ -154,7 +162,7 @@ impl ColumnProfile {
                 Kind::Numeric => 0,
                 Kind::Categorical => 1,
                 Kind::FewIntegers => 2,
-                Kind::TooManyLabels => 3,
+                Kind::SampledLabels => 3,
             },
         );
         match &self.cells {
@@ -183,7 +191,7 @@ impl ColumnProfile {
             0 => Kind::Numeric,
             1 => Kind::Categorical,
             2 => Kind::FewIntegers,
-            3 => Kind::TooManyLabels,
+            3 => Kind::SampledLabels,
             other => return Err(bad(bytes, "a kind of column", other)),
         };
         let cells = if kind == Kind::Numeric {
@@ -297,9 +305,14 @@ impl ReferenceProfile {
     /// # Errors
     /// Those of the source; a column that is missing or of another family of types.
     pub fn count(&self, source: &dyn DataSource) -> Result<Self> {
-        let columns =
-            self.columns.iter().map(|c| (c.name.clone(), c.family, c.kind, c.cells.clone()));
-        fit::count(source, columns.collect())
+        let described = |c: &ColumnProfile| fit::Described {
+            name: c.name.clone(),
+            family: c.family,
+            kind: c.kind,
+            cells: c.cells.clone(),
+        };
+        let columns = self.columns.iter().map(described).collect();
+        fit::count(source, columns, fit::ProfileOptions::default().memory)
     }
 
     /// The rows of the reference.
