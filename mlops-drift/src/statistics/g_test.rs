@@ -3,7 +3,7 @@
 use mlops_core::Result;
 
 use crate::statistics::chi_square::ChiSquare;
-use crate::statistics::deviance::deviance;
+use crate::statistics::density::deviance;
 use crate::statistics::tables::Table;
 
 /// The likelihood-ratio test that two samples of categories have one distribution:

@@ -5,7 +5,7 @@ use std::fmt;
 use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::deviance::deviance;
+use crate::statistics::density::deviance;
 use crate::statistics::shares::{LogBase, Shares};
 
 /// What [`jensen_shannon`] found.
