@@ -34,10 +34,12 @@
 //! certain; it *passes* if the effect is within the floor for certain; otherwise it is
 //! *inconclusive*.
 //!
+//! Monitors that check every batch have a test that stays valid over all looks: [`sequential`].
 //! The formulas work on their own: see [`statistics`].
 
 mod monitor;
 mod profile;
+pub mod sequential;
 pub mod statistics;
 mod windows;
 

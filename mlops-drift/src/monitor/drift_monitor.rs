@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use mlops_core::states::RowCount;
-use mlops_core::{Assessment, DataSource, DriftDetector, Handle, Judge, Plan, Result, Scan};
+use mlops_core::{
+    Assessment, DataSource, DriftDetector, Handle, Judge, Measurements, Plan, Result, Scan,
+};
 
 use crate::monitor::decide::decide;
 use crate::monitor::report::DriftReport;
@@ -112,28 +114,38 @@ impl DriftMonitor {
 
     /// As [`DriftDetector::plan`], with a judge that gives the whole report.
     pub fn plan_report(&self, schema: &Schema, plan: &mut Plan) -> Judge<DriftReport> {
-        let rows = plan.add(RowCount);
-        let slots: Vec<_> = self
-            .inner
-            .profile
-            .columns()
-            .iter()
-            .map(|column| Slot::of(column, schema, plan))
-            .collect();
+        let measurement = Measurement::of(&self.inner.profile, schema, plan);
         let inner = self.inner.clone();
         Judge::new(move |measured| {
-            let columns = slots
-                .iter()
-                .map(|slot| match slot {
-                    Slot::Given(current) => current.clone(),
-                    Slot::Measured(handle) => match measured.get(handle) {
-                        Ok(counts) => Current::Counts(counts.clone()),
-                        Err(error) => Current::Unmeasured(error.to_string()),
-                    },
-                })
-                .collect();
-            decide(&inner.profile, &inner.rule, *measured.get(&rows)?, columns)
+            let (rows, columns) = measurement.results(measured)?;
+            decide(&inner.profile, &inner.rule, rows, columns)
         })
+    }
+}
+
+/// The measurement of every column of a profile in current data, before it was scanned.
+pub(crate) struct Measurement {
+    rows: Handle<u64>,
+    slots: Vec<Slot>,
+}
+
+impl Measurement {
+    pub(crate) fn of(profile: &ReferenceProfile, schema: &Schema, plan: &mut Plan) -> Self {
+        let rows = plan.add(RowCount);
+        let slots = profile.columns().iter().map(|column| Slot::of(column, schema, plan)).collect();
+        Self { rows, slots }
+    }
+
+    /// The rows, and what there is to judge of each column.
+    pub(crate) fn results(&self, measured: &Measurements) -> Result<(u64, Vec<Current>)> {
+        let columns = self.slots.iter().map(|slot| match slot {
+            Slot::Given(current) => current.clone(),
+            Slot::Measured(handle) => match measured.get(handle) {
+                Ok(counts) => Current::Counts(counts.clone()),
+                Err(error) => Current::Unmeasured(error.to_string()),
+            },
+        });
+        Ok((*measured.get(&self.rows)?, columns.collect()))
     }
 }
 
