@@ -1,8 +1,6 @@
 //! Repeated looks: false alarms over a year of looks with the reference redrawn each time, and how
 //! soon drift is found. `MLOPS_REPLICATES` raises the number of replicates.
 
-#![expect(clippy::print_stdout, reason = "the tables of docs/drift.md")]
-
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use mlops_core::stats::Draws;
 use mlops_core::{MemorySource, Verdict, batch};

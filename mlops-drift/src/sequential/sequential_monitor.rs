@@ -12,7 +12,7 @@ use super::look::{SequentialColumn, SequentialReport};
 use crate::monitor::bins::{quantile_bins, regroup};
 use crate::monitor::drift_monitor::{Current, Measurement};
 use crate::profile::counts::ColumnCounts;
-use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
+use crate::profile::reference::{Cells, ColumnProfile, ReferenceProfile};
 
 /// The first bytes of a stored state.
 const MAGIC: [u8; 4] = *b"MLDQ";
@@ -199,8 +199,7 @@ impl SequentialMonitor {
             .map(|column| {
                 let cells = Grouping::of(column, &rule);
                 let reference = cells.counts(column.counts());
-                let process = if column.kind() == Kind::TooManyLabels || column.counts().rows() == 0
-                {
+                let process = if column.counts().rows() == 0 {
                     None
                 } else {
                     Some(EProcess::new(&reference)?)
