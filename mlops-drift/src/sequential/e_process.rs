@@ -48,7 +48,7 @@ const CONCENTRATIONS: i32 = 6;
 /// while process.p_value() > 0.05 {
 ///     process.update(&[35, 25, 20, 20])?;
 /// }
-/// assert_eq!((process.looks(), process.likely_start()), (370, 366));
+/// assert_eq!((process.looks(), process.likely_start()), (373, 366));
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
 ///
