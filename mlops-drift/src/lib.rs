@@ -41,7 +41,7 @@ mod monitor;
 mod profile;
 pub mod sequential;
 pub mod statistics;
-mod windows;
+pub mod windows;
 
 pub use monitor::drift_monitor::DriftMonitor;
 pub use monitor::report::{
@@ -53,4 +53,3 @@ pub use profile::edges::{EdgesState, FindEdges, FoundEdges};
 pub use profile::family::Family;
 pub use profile::fit::ProfileOptions;
 pub use profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
-pub use windows::over_time::{DriftOverTime, Window, WindowDrift, over_time};

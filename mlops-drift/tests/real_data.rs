@@ -16,9 +16,8 @@ use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Schema};
 use mlops_core::{MemorySource, Verdict};
-use mlops_drift::{
-    DriftMonitor, Kind, ProfileOptions, ReferenceProfile, Statistic, Window, over_time,
-};
+use mlops_drift::windows::{Calendar, Windowing, over_time};
+use mlops_drift::{DriftMonitor, Kind, ProfileOptions, ReferenceProfile, Statistic};
 
 fn read(name: &str) -> Option<RecordBatch> {
     let Some(directory) = std::env::var_os("MLOPS_DATA") else {
@@ -93,14 +92,13 @@ fn by_quarter_the_label_of_compas_shifts_first_in_2014_q2() {
     let found = over_time(
         &DriftMonitor::new(profile),
         &MemorySource::from(all),
-        "screening_date",
-        Window::Quarter,
+        &Windowing::by_time("screening_date", Calendar::Quarter).expect("quarters"),
     )
     .expect("quarters");
     println!("{found}");
-    let names: Vec<_> = found.windows.iter().map(|w| w.window.as_str()).collect();
+    let names: Vec<_> = found.windows.iter().map(|w| w.window.name.as_str()).collect();
     assert_eq!(&names[..6], ["2013-Q1", "2013-Q2", "2013-Q3", "2013-Q4", "2014-Q1", "2014-Q2"]);
     assert_eq!(found.windows.iter().map(|w| w.report.current_rows).sum::<u64>(), 7214);
-    let first = found.first_failure("two_year_recid").map(|w| w.window.as_str());
+    let first = found.first_failure("two_year_recid").map(|w| w.window.name.as_str());
     assert_eq!(first, Some("2014-Q2"));
 }

@@ -1,92 +1,30 @@
-//! Drift over time: one scan, one comparison for every window of a time column.
+//! Drift over time: one scan, or a stream, and one comparison for every window.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Date32Type};
-use mlops_core::bytes::{bad, put_i32, put_len, take_i32, take_len};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use mlops_core::report::{Cell, Figure, Line, Section, Table};
-use mlops_core::{
-    Analyzer, DataSource, Description, Error, Plan, PlanState, Result, Rows, Scan, State, Verdict,
-};
+use mlops_core::{Analyzer, DataSource, Judge, Plan, PlanState, Result, Scan, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::by_window::ByWindow;
+use super::panes::ClosedWindow;
+use super::ring::{LateRows, Windows};
+use super::windowing::{Window, Windowing};
 use crate::monitor::drift_monitor::DriftMonitor;
 use crate::monitor::report::DriftReport;
-
-/// How long a window is, in the proleptic Gregorian calendar and in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Window {
-    /// A day.
-    Day,
-    /// Seven days from a Monday.
-    Week,
-    /// A month.
-    Month,
-    /// Three months from January, April, July or October.
-    Quarter,
-    /// A year.
-    Year,
-}
-
-/// More windows than this are refused: somebody took an identifier for a time.
-const MOST_WINDOWS: usize = 10_000;
-
-impl Window {
-    /// The number of the window that a day (since 1970-01-01) lies in.
-    fn of_day(self, day: i32) -> i32 {
-        let (year, month, _) = civil(day);
-        match self {
-            Self::Day => day,
-            // 1970-01-01 was a Thursday.
-            Self::Week => (day + 3).div_euclid(7),
-            Self::Month => year * 12 + month - 1,
-            Self::Quarter => (year * 12 + month - 1).div_euclid(3),
-            Self::Year => year,
-        }
-    }
-
-    /// The window's name: `2014-04-01`, `2014-04`, `2014-Q2`, `2014`; of a week its Monday.
-    fn name(self, number: i32) -> String {
-        let date = |day: i32| {
-            let (year, month, day) = civil(day);
-            format!("{year:04}-{month:02}-{day:02}")
-        };
-        match self {
-            Self::Day => date(number),
-            Self::Week => date(number * 7 - 3),
-            Self::Month => format!("{:04}-{:02}", number.div_euclid(12), number.rem_euclid(12) + 1),
-            Self::Quarter => format!("{:04}-Q{}", number.div_euclid(4), number.rem_euclid(4) + 1),
-            Self::Year => format!("{number:04}"),
-        }
-    }
-}
-
-/// Year, month and day of a day since 1970-01-01, in whole numbers (Hinnant, "chrono-compatible
-/// low-level date algorithms").
-fn civil(day: i32) -> (i32, i32, i32) {
-    let z = i64::from(day) + 719_468;
-    let era = z.div_euclid(146_097);
-    let of_era = z.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    (year as i32, month as i32, day as i32)
-}
 
 /// A window and what was found in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WindowDrift {
-    /// The window: `2014-04`, say.
-    pub window: String,
+    /// The window.
+    pub window: Window,
+    /// How many times it was judged before: rows came late.
+    pub revision: u32,
+    /// Whether the stream had gone past its end.
+    pub complete: bool,
     /// What was found.
     pub report: DriftReport,
 }
@@ -114,7 +52,7 @@ impl DriftOverTime {
         for w in &self.windows {
             let drifted: Vec<_> = w.report.drifted().map(|c| c.column.as_str()).collect();
             table = table.row(vec![
-                w.window.as_str().into(),
+                w.window.name.as_str().into(),
                 w.report.verdict.into(),
                 Cell::from(w.report.current_rows),
                 drifted.join(", ").into(),
@@ -129,7 +67,7 @@ impl DriftOverTime {
             .collect();
         columns.sort_unstable();
         columns.dedup();
-        let names = || self.windows.iter().map(|w| w.window.clone());
+        let names = || self.windows.iter().map(|w| w.window.name.clone());
         let figures = columns.into_iter().map(|column| {
             let of = |w: &WindowDrift| w.report.column(column)?.effect().map(|s| s.value);
             let values: Vec<f64> = self.windows.iter().map(|w| of(w).unwrap_or(f64::NAN)).collect();
@@ -154,7 +92,7 @@ impl fmt::Display for DriftOverTime {
             write!(
                 f,
                 "\n  {:<10}  {verdict:<12}  {rows:>8} rows  {}",
-                w.window,
+                w.window.name,
                 drifted.join(", ")
             )?;
         }
@@ -163,209 +101,143 @@ impl fmt::Display for DriftOverTime {
 }
 
 /// Compares every window of a source with the monitor's reference, in one scan: a state of the
-/// monitor's plan for each window. Windows without rows don't appear.
+/// monitor's plan for each pane, merged to windows. Windows without rows don't appear.
 ///
-/// The time column is a date, a timestamp, or text that begins with an ISO date. The correction
-/// for many tests is within each window, not over all of them: of many windows without drift each
-/// has the monitor's error rate.
+/// The correction for many tests is within each window, not over all of them: of many windows
+/// without drift each has the monitor's error rate. Windows that overlap share rows, and so their
+/// verdicts.
 ///
 /// # Errors
 /// Those of the source; a time column that is missing or of another type, or that makes more than
-/// 10,000 windows.
+/// [10,000](ByWindow::MOST) panes.
 pub fn over_time(
     monitor: &DriftMonitor,
     source: &dyn DataSource,
-    time_column: &str,
-    window: Window,
+    windowing: &Windowing,
 ) -> Result<DriftOverTime> {
     let mut plan = Plan::new();
     let judge = monitor.plan_report(&source.schema(), &mut plan);
-    let windowed = Windowed { column: time_column.to_owned(), window, plan };
-    let state = Scan::new(source).state(&windowed)?;
-    let windows = state
+    let by_window = ByWindow::of_source(plan, windowing.clone(), source)?;
+    let found = Scan::new(source).run(&by_window)?;
+    let windows = found
         .windows
         .into_iter()
-        .map(|(number, state)| {
-            let report = judge.judge(&windowed.plan.finish(state)?)?;
-            Ok(WindowDrift { window: window.name(number), report })
-        })
+        .map(|closed| judged(&judge, by_window.analyzer(), closed))
         .collect::<Result<_>>()?;
-    Ok(DriftOverTime { windows, without_time: state.without_time })
+    Ok(DriftOverTime { windows, without_time: found.without_time })
 }
 
-/// A plan for each window.
+fn judged(
+    judge: &Judge<DriftReport>,
+    plan: &Plan,
+    closed: ClosedWindow<PlanState>,
+) -> Result<WindowDrift> {
+    let report = judge.judge(&plan.finish(closed.state)?)?;
+    let ClosedWindow { window, revision, complete, .. } = closed;
+    Ok(WindowDrift { window, revision, complete, report })
+}
+
+/// A stream of batches against a reference, window by window: [`Windows`] of a [`DriftMonitor`].
+///
+/// ```
+/// use std::time::Duration;
+/// use mlops_core::arrow::array::{Float64Array, TimestampSecondArray};
+/// use mlops_core::{MemorySource, batch};
+/// use mlops_drift::windows::{DriftWindows, Windowing};
+/// use mlops_drift::{DriftMonitor, ProfileOptions, ReferenceProfile};
+///
+/// let hour = |h: i64, shift: f64| batch! {
+///     "at" => TimestampSecondArray::from_iter_values((0..1000).map(|i| h * 3600 + i * 3)),
+///     "income" => Float64Array::from_iter_values((0..1000).map(|i| f64::from(i * 7919 % 1009) + shift)),
+/// };
+/// let reference = MemorySource::from(hour(0, 0.0)?);
+/// let options = ProfileOptions::default().columns(["income"]);
+/// let monitor = DriftMonitor::new(ReferenceProfile::fit(&reference, &options)?);
+///
+/// let hourly = Windowing::by_time("at", Duration::from_secs(3600))?;
+/// let mut stream = DriftWindows::new(&monitor, &hour(0, 0.0)?.schema(), hourly)?;
+/// assert!(stream.push(&hour(1, 0.0)?)?.is_empty()); // that hour is not over
+/// let closed = stream.push(&hour(2, 300.0)?)?;
+/// assert!(!closed[0].report.verdict.is_fail());
+/// assert!(stream.finish()?[0].report.verdict.is_fail());
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
 #[derive(Debug)]
-struct Windowed {
-    column: String,
-    window: Window,
-    plan: Plan,
+pub struct DriftWindows {
+    windows: Windows<Plan>,
+    judge: Judge<DriftReport>,
 }
 
-#[derive(Clone, Debug)]
-struct WindowedState {
-    windows: BTreeMap<i32, PlanState>,
-    without_time: u64,
-}
-
-impl Analyzer for Windowed {
-    type State = WindowedState;
-    type Output = WindowedState;
-
-    fn columns(&self) -> Vec<String> {
-        let mut columns = self.plan.columns();
-        columns.push(self.column.clone());
-        columns.sort();
-        columns.dedup();
-        columns
+impl DriftWindows {
+    /// A stream of batches of this schema; rows that come late are dropped and counted.
+    ///
+    /// # Errors
+    /// As [`Windows::new`].
+    pub fn new(monitor: &DriftMonitor, schema: &Schema, windowing: Windowing) -> Result<Self> {
+        Self::with_late_rows(monitor, schema, windowing, LateRows::default())
     }
 
-    fn start(&self) -> WindowedState {
-        WindowedState { windows: BTreeMap::new(), without_time: 0 }
+    /// The same with this treatment of late rows.
+    ///
+    /// # Errors
+    /// As [`Windows::with_late_rows`].
+    pub fn with_late_rows(
+        monitor: &DriftMonitor,
+        schema: &Schema,
+        windowing: Windowing,
+        late: LateRows,
+    ) -> Result<Self> {
+        let mut plan = Plan::new();
+        let judge = monitor.plan_report(schema, &mut plan);
+        Ok(Self { windows: Windows::new(plan, windowing)?.with_late_rows(late)?, judge })
     }
 
-    fn update(&self, state: &mut WindowedState, rows: &Rows<'_>) -> Result<()> {
-        let days = days_of(&self.column, rows.column(&self.column)?)?;
-        let days = days.as_primitive::<Date32Type>();
-        let numbers: Vec<Option<i32>> =
-            days.iter().map(|day| day.map(|day| self.window.of_day(day))).collect();
-        state.without_time += numbers.iter().filter(|n| n.is_none()).count() as u64;
-        let mut seen: Vec<i32> = numbers.iter().flatten().copied().collect();
-        seen.sort_unstable();
-        seen.dedup();
-        // Before any work: a window costs a look at every row of the batch.
-        if seen.len() > MOST_WINDOWS {
-            return Err(self.too_many(seen.len()));
-        }
-        for number in seen {
-            let mask: BooleanArray = numbers.iter().map(|n| Some(*n == Some(number))).collect();
-            let batch: RecordBatch = filter_record_batch(rows.batch()?, &mask)?;
-            let one = state.windows.entry(number).or_insert_with(|| self.plan.start());
-            self.plan.update(one, &Rows::new(&batch))?;
-        }
-        self.check(state)
+    /// Takes in a batch, and judges the windows that it closed.
+    ///
+    /// # Errors
+    /// As [`Windows::push`].
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<Vec<WindowDrift>> {
+        let closed = self.windows.push(batch)?;
+        self.judge_all(closed)
     }
 
-    fn finish(&self, state: WindowedState) -> Result<WindowedState> {
-        self.check(&state)?;
-        Ok(state)
+    /// Judges the windows that are still open.
+    ///
+    /// # Errors
+    /// As [`Windows::finish`].
+    pub fn finish(&mut self) -> Result<Vec<WindowDrift>> {
+        let closed = self.windows.finish()?;
+        self.judge_all(closed)
     }
 
-    fn decode(&self, bytes: &mut &[u8]) -> Result<WindowedState> {
-        let without_time = mlops_core::bytes::take_count(bytes)?;
-        let n = take_len(bytes, 12)?;
-        let mut windows: BTreeMap<i32, PlanState> = BTreeMap::new();
-        for _ in 0..n {
-            let number = take_i32(bytes)?;
-            if windows.last_key_value().is_some_and(|(last, _)| *last >= number) {
-                return Err(bad(bytes, "windows in order", number));
-            }
-            windows.insert(number, self.plan.decode(bytes)?);
-        }
-        Ok(WindowedState { windows, without_time })
+    /// The windows: their counts of late rows, and [`save`](Windows::save).
+    pub fn windows(&self) -> &Windows<Plan> {
+        &self.windows
     }
 
-    fn description(&self) -> Option<Description> {
-        let parameters = (&self.column, self.window, self.plan.description()?);
-        Some(Description::new("drift_windows", 1, &parameters))
-    }
-}
-
-impl Windowed {
-    fn check(&self, state: &WindowedState) -> Result<()> {
-        if state.windows.len() > MOST_WINDOWS {
-            return Err(self.too_many(state.windows.len()));
-        }
-        Ok(())
+    /// Goes on from what [`Windows::save`] wrote.
+    ///
+    /// # Errors
+    /// As [`Windows::resume`].
+    pub fn resume(&mut self, bytes: &[u8]) -> Result<()> {
+        self.windows.resume(bytes)
     }
 
-    fn too_many(&self, windows: usize) -> Error {
-        let what = format!("windows of `{}`", self.column);
-        Error::invalid(what, format!("at most {MOST_WINDOWS}"), windows)
-    }
-}
-
-impl State for WindowedState {
-    fn merge(&mut self, other: Self) -> Result<()> {
-        mlops_core::bytes::add_count(&mut self.without_time, other.without_time);
-        for (number, state) in other.windows {
-            match self.windows.entry(number) {
-                std::collections::btree_map::Entry::Occupied(mut mine) => {
-                    mine.get_mut().merge(state)?;
-                }
-                std::collections::btree_map::Entry::Vacant(slot) => {
-                    slot.insert(state);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        mlops_core::bytes::put_u64(out, self.without_time);
-        put_len(out, self.windows.len());
-        for (number, state) in &self.windows {
-            put_i32(out, *number);
-            state.encode(out);
-        }
-    }
-
-    fn size(&self) -> usize {
-        self.windows.values().map(|s| s.size() + 16).sum()
-    }
-}
-
-/// The days of a column of dates, timestamps or text, null where there is none.
-fn days_of(name: &str, array: &ArrayRef) -> Result<ArrayRef> {
-    let wrong = || {
-        Error::column_type(
-            name,
-            "a date, a timestamp, or text that begins with an ISO date",
-            array.data_type(),
-        )
-    };
-    match array.data_type() {
-        DataType::Date32 => Ok(array.clone()),
-        DataType::Date64 | DataType::Timestamp(_, _) => {
-            cast(array, &DataType::Date32).map_err(|_| wrong())
-        }
-        DataType::Dictionary(_, value) => days_of(name, &cast(array, value).map_err(|_| wrong())?),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            let text = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
-            let heads: arrow::array::StringArray = text
-                .as_string::<i32>()
-                .iter()
-                .map(|t| t.map(|t| t.get(..10).unwrap_or("")))
-                .collect();
-            cast(&heads, &DataType::Date32).map_err(|_| wrong())
-        }
-        _ => Err(wrong()),
+    fn judge_all(&self, closed: Vec<ClosedWindow<PlanState>>) -> Result<Vec<WindowDrift>> {
+        let plan = self.windows.analyzer();
+        closed.into_iter().map(|closed| judged(&self.judge, plan, closed)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::array::{Date32Array, Float64Array, StringArray, TimestampMillisecondArray};
-    use mlops_core::{MemorySource, batch, conformance};
+    use mlops_core::{MemorySource, batch};
 
     use super::*;
+    use crate::windows::Calendar;
+    use crate::windows::calendar::date;
     use crate::{ProfileOptions, ReferenceProfile};
-
-    #[test]
-    fn days_have_their_windows() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(-1), (1969, 12, 31));
-        assert_eq!(civil(19_782), (2024, 2, 29));
-        assert_eq!(civil(-719_468), (0, 3, 1));
-        for (window, name) in [
-            (Window::Day, "2024-02-29"),
-            (Window::Week, "2024-02-26"),
-            (Window::Month, "2024-02"),
-            (Window::Quarter, "2024-Q1"),
-            (Window::Year, "2024"),
-        ] {
-            assert_eq!(window.name(window.of_day(19_782)), name);
-        }
-    }
 
     #[test]
     fn a_shift_is_found_in_its_month_whatever_holds_the_time() {
@@ -379,8 +251,7 @@ mod tests {
             "x" => Float64Array::from_iter_values((0..n).map(x)),
             "day" => Date32Array::from((0..n).map(|i| (i % 100 != 99).then(|| day(i))).collect::<Vec<_>>()),
             "text" => StringArray::from_iter_values((0..n).map(|i| {
-                let (y, m, d) = civil(day(i));
-                format!("{y:04}-{m:02}-{d:02} 10:00")
+                format!("{} 10:00", date(day(i).into()))
             })),
             "stamp" => TimestampMillisecondArray::from_iter_values(
                 (0..n).map(|i| i64::from(day(i)) * 86_400_000 + 1)
@@ -392,22 +263,37 @@ mod tests {
         let reference = MemorySource::from(batch.slice(0, 2300));
         let monitor =
             DriftMonitor::new(ReferenceProfile::fit(&reference, &options).expect("a fit"));
+        let monthly = |column: &str| Windowing::by_time(column, Calendar::Month).expect("months");
         for column in ["day", "text", "stamp"] {
-            let found = over_time(&monitor, &source, column, Window::Month).expect("windows");
+            let found = over_time(&monitor, &source, &monthly(column)).expect("windows");
             assert_eq!(found.without_time, if column == "day" { 48 } else { 0 });
-            let names: Vec<_> = found.windows.iter().map(|w| w.window.as_str()).collect();
+            let names: Vec<_> = found.windows.iter().map(|w| w.window.name.as_str()).collect();
             assert_eq!(names, ["2020-01", "2020-02", "2020-03", "2020-04"]);
             let failed: Vec<_> = found.windows.iter().map(|w| w.report.verdict.is_fail()).collect();
             assert_eq!(failed, [false, false, true, false], "{found}");
-            assert_eq!(found.first_failure("x").map(|w| w.window.as_str()), Some("2020-03"));
+            assert_eq!(found.first_failure("x").map(|w| w.window.name.as_str()), Some("2020-03"));
             assert!(found.section().blocks.len() > 1);
-        }
-        assert!(over_time(&monitor, &source, "x", Window::Month).is_err());
-        assert!(over_time(&monitor, &source, "nope", Window::Month).is_err());
 
-        let mut plan = Plan::new();
-        let _ = monitor.plan_report(&batch.schema(), &mut plan);
-        let windowed = Windowed { column: "day".into(), window: Window::Week, plan };
-        conformance::analyzer(&windowed, &batch.slice(100, 60));
+            // The stream of the same rows.
+            let schema = batch.schema();
+            let mut stream =
+                DriftWindows::new(&monitor, &schema, monthly(column)).expect("a stream");
+            let mut streamed = Vec::new();
+            for at in (0..batch.num_rows()).step_by(700) {
+                let part = batch.slice(at, 700.min(batch.num_rows() - at));
+                streamed.extend(stream.push(&part).expect("a batch"));
+            }
+            streamed.extend(stream.finish().expect("the end"));
+            let reports = |windows: &[WindowDrift]| -> Vec<DriftReport> {
+                windows.iter().map(|w| w.report.clone()).collect()
+            };
+            assert_eq!(reports(&streamed), reports(&found.windows));
+        }
+        let by_rows = Windowing::by_rows(1200).and_then(|w| w.every_rows(600)).expect("rows");
+        let found = over_time(&monitor, &source, &by_rows).expect("windows");
+        let whole: Vec<_> = found.windows.iter().map(|w| w.complete).collect();
+        assert_eq!(whole, [true, true, true, true, true, true, true, false]);
+        assert!(over_time(&monitor, &source, &monthly("x")).is_err());
+        assert!(over_time(&monitor, &source, &monthly("nope")).is_err());
     }
 }
