@@ -41,6 +41,7 @@ mod monitor;
 mod profile;
 pub mod sequential;
 pub mod statistics;
+pub mod stream;
 pub mod windows;
 
 pub use monitor::drift_monitor::DriftMonitor;
