@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array as _, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
-    Float64Array, Int32Array, Int64Array, NullArray, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    Array as _, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
+    DictionaryArray, DurationSecondArray, Float32Array, Float64Array, Int8Array, Int32Array,
+    Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
+    Time64MicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
 };
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{Int32Type, i256};
 use mlops_core::{DriftDetectorExt, MemorySource, Verdict, batch};
 use mlops_drift::statistics::{ks_from_cells, ks_two_sample};
 use mlops_drift::{
@@ -39,6 +40,17 @@ fn every_type(n: i32) -> RecordBatch {
         "text" => StringArray::from(texts),
         "dictionary" => dictionary,
         "nothing" => NullArray::new(n as usize),
+        "tiny" => Int8Array::from_iter_values((0..n).map(|i| (i % 100) as i8)),
+        "unsigned" => UInt64Array::from_iter_values((0..n).map(|i| (1 << 53) + i as u64)),
+        "single" => Float32Array::from_iter_values((0..n).map(|i| i as f32 / 4.0)),
+        "wide decimal" => Decimal256Array::from_iter_values((0..n).map(i256::from))
+            .with_precision_and_scale(50, 1).expect("a decimal"),
+        "zoned" => TimestampNanosecondArray::from_iter_values((0..n).map(|i| 1_700_000_000_000_000_000 + i64::from(i) * 1_000_000_000))
+            .with_timezone("Europe/Oslo"),
+        "time of day" => Time64MicrosecondArray::from_iter_values((0..n).map(i64::from)),
+        "duration" => DurationSecondArray::from_iter_values((0..n).map(i64::from)),
+        "large text" => LargeStringArray::from_iter_values((0..n).map(|i| format!("t{}", i % 5))),
+        "text view" => StringViewArray::from_iter_values((0..n).map(|i| format!("a longer text {}", i % 5))),
         "bytes" => BinaryArray::from_iter_values((0..n).map(i32::to_le_bytes)),
     }
     .expect("a batch")
@@ -67,6 +79,15 @@ fn every_type_has_its_cells() {
             ("text", Family::Text, Kind::Categorical),
             ("dictionary", Family::Text, Kind::Categorical),
             ("nothing", Family::Null, Kind::Categorical),
+            ("tiny", Family::Integer, Kind::Numeric),
+            ("unsigned", Family::Integer, Kind::Numeric),
+            ("single", Family::Float, Kind::Numeric),
+            ("wide decimal", Family::Float, Kind::Numeric),
+            ("zoned", Family::Nanos, Kind::Numeric),
+            ("time of day", Family::Micros, Kind::Numeric),
+            ("duration", Family::Seconds, Kind::Numeric),
+            ("large text", Family::Text, Kind::Categorical),
+            ("text view", Family::Text, Kind::Categorical),
         ]
     );
     let few = profile.column("few").expect("the column");
@@ -86,6 +107,14 @@ fn every_type_has_its_cells() {
     );
     assert_eq!((summary("date").min, summary("date").max), (Some(18_000.0), Some(18_039.0)));
     assert_eq!(summary("time").max, Some(399.0 * 60_000.0));
+    assert_eq!(summary("single").max, Some(99.75));
+    assert_eq!(summary("wide decimal").max, Some(39.9));
+    assert_eq!(summary("zoned").min, Some(1.7e18));
+    assert_eq!((summary("time of day").max, summary("duration").max), (Some(399.0), Some(399.0)));
+    // Beyond 2⁵³ integers are read as the nearest even ones: 400 of them are 201 values.
+    let unsigned = profile.column("unsigned").expect("a column");
+    assert_eq!(unsigned.cells().len(), 2 * 201 + 1);
+    assert_eq!(unsigned.counts().values(), 400);
     assert_eq!(profile.column("text").expect("text").counts().summary(), None);
     let (text, dictionary) = (profile.column("text"), profile.column("dictionary"));
     assert_eq!(text.map(ColumnProfile::counts), dictionary.map(ColumnProfile::counts));
@@ -362,6 +391,21 @@ fn tied() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(value, 1..120)
 }
 
+/// Magic, version, digest and length.
+const HEAD: usize = 4 + 2 + 32 + 8;
+
+thread_local! {
+    static STORED: Vec<u8> = fit(&every_type(60)).to_bytes();
+}
+
+fn with_head(payload: &[u8]) -> Vec<u8> {
+    let mut whole = b"MLDP\x01\x00".to_vec();
+    whole.extend_from_slice(mlops_core::Digest::of(payload).as_bytes());
+    whole.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    whole.extend_from_slice(payload);
+    whole
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -385,15 +429,30 @@ proptest! {
     }
 
     #[test]
+    fn damaged_columns_are_errors_or_profiles(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        // Under a digest of their own, so that the columns are read.
+        let mut payload = STORED.with(|stored| stored[HEAD..].to_vec());
+        for (at, byte) in damage {
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        if let Ok(mut profile) = ReferenceProfile::from_bytes(&with_head(&payload)) {
+            prop_assert_eq!(&ReferenceProfile::from_bytes(&profile.to_bytes()).expect("itself"), &profile);
+            drop(profile.to_string());
+            drop(profile.merge(profile.clone()));
+            drop(profile.count(&MemorySource::from(every_type(30))));
+            drop(DriftMonitor::new(profile).compare(&MemorySource::from(every_type(60))));
+        }
+    }
+
+    #[test]
     fn hostile_bytes_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(ReferenceProfile::from_bytes(&bytes).is_err());
         // With a good head, so that the columns are read: whatever they are, no panic.
         let mut payload = bytes;
         payload.splice(0..0, [5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        let mut whole = b"MLDP\x01\x00".to_vec();
-        whole.extend_from_slice(mlops_core::Digest::of(&payload).as_bytes());
-        whole.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        whole.extend_from_slice(&payload);
-        drop(ReferenceProfile::from_bytes(&whole));
+        drop(ReferenceProfile::from_bytes(&with_head(&payload)));
     }
 }

@@ -1,7 +1,7 @@
 //! Counting a column in given cells: the one analyzer of this crate.
 
 use arrow::array::Array;
-use mlops_core::bytes::{add_count, bad, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
+use mlops_core::bytes::{add_count, bad, put_len, put_u8, take_len, take_u8};
 use mlops_core::states::{Histogram, HistogramState, NumericSummary, Summary};
 use mlops_core::{Analyzer, Categories, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,7 @@ impl ColumnCounts {
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_len(out, self.cells.len());
-        self.all().for_each(|count| put_u64(out, count));
+        self.all().for_each(|count| put_varint(out, count));
         put_u8(out, u8::from(self.summary.is_some()));
         if let Some(summary) = &self.summary {
             summary.encode(out);
@@ -155,16 +155,16 @@ impl ColumnCounts {
     }
 
     pub(crate) fn decode(bytes: &mut &[u8], cells: &Cells) -> Result<Self> {
-        let n = take_len(bytes, 8)?;
+        let n = take_len(bytes, 1)?;
         if n != cells.len() {
             return Err(bad(bytes, format!("{} cells", cells.len()), n));
         }
         let counts = Self {
-            nulls: take_u64(bytes)?,
-            nan: take_u64(bytes)?,
-            negative_infinite: take_u64(bytes)?,
-            positive_infinite: take_u64(bytes)?,
-            cells: (0..n).map(|_| take_u64(bytes)).collect::<Result<_>>()?,
+            nulls: take_varint(bytes)?,
+            nan: take_varint(bytes)?,
+            negative_infinite: take_varint(bytes)?,
+            positive_infinite: take_varint(bytes)?,
+            cells: (0..n).map(|_| take_varint(bytes)).collect::<Result<_>>()?,
             summary: match take_u8(bytes)? {
                 0 => None,
                 1 => Some(Box::new(NumericSummary::new("").decode(bytes)?)),
@@ -174,6 +174,32 @@ impl ColumnCounts {
         counts.check(cells).map_err(|expected| bad(bytes, expected, "others"))?;
         Ok(counts)
     }
+}
+
+/// Appends seven bits a byte, the lowest first: most cells have few rows, and half of them none.
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        put_u8(out, value as u8 | 0x80);
+        value >>= 7;
+    }
+    put_u8(out, value as u8);
+}
+
+/// Takes a number in as few bytes as it needs.
+fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = take_u8(bytes)?;
+        let bits = u64::from(byte & 0x7f);
+        if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+            break;
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(bad(bytes, "a number below 2^64 in as few bytes as it needs", "others"))
 }
 
 /// The cell of a finite value among edges.
@@ -382,6 +408,19 @@ mod tests {
     use mlops_core::{batch, conformance};
 
     use super::*;
+
+    #[test]
+    fn numbers_take_as_few_bytes_as_they_need() {
+        for (value, bytes) in [(0, 1), (127, 1), (128, 2), (1 << 56, 9), (u64::MAX, 10)] {
+            let mut written = Vec::new();
+            put_varint(&mut written, value);
+            assert_eq!(written.len(), bytes);
+            assert_eq!(take_varint(&mut written.as_slice()).expect("a number"), value);
+            assert!(take_varint(&mut &written[..bytes - 1]).is_err());
+        }
+        assert!(take_varint(&mut &[0x80, 0][..]).is_err(), "one byte too many");
+        assert!(take_varint(&mut &[[0xff; 9].as_slice(), &[2]].concat()[..]).is_err(), "2^64");
+    }
 
     #[test]
     fn the_contract_holds_on_nasty_data() {

@@ -14,8 +14,8 @@ use crate::profile::pages::Pages;
 const PAGES_PER_EDGE: usize = 2;
 /// Fewer edges don't make fewer pages.
 const LEAST_PAGES: usize = 64;
-/// Values whose keys are made at once.
-const BLOCK: usize = 1024;
+/// Values whose keys are made and counted at once: the more, the sooner the shift is right.
+const BLOCK: usize = 1 << 14;
 /// The key of 0.
 const ZERO: u64 = 1 << 63;
 
@@ -76,7 +76,7 @@ struct Within {
 
 type Buckets = HashSet<u64, BuildHasherDefault<Spread>>;
 
-/// Buckets differ in their low bits, and a table looks at the high and the low ones.
+/// Buckets may differ in any bits, and a table looks at the highest and the lowest.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spread(u64);
 
@@ -93,7 +93,8 @@ impl Hasher for Spread {
 
     fn write_u64(&mut self, bucket: u64) {
         // 2⁶⁴ over the golden ratio.
-        self.0 = (self.0 ^ bucket).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+        let product = u128::from(self.0 ^ bucket) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = product as u64 ^ (product >> 64) as u64;
     }
 }
 
@@ -164,14 +165,18 @@ impl FindEdges {
         (self.edges * PAGES_PER_EDGE).max(LEAST_PAGES)
     }
 
-    /// The most bytes of memory that a state takes: 680 KiB for 4,096 edges.
+    /// The most bytes of memory that a state takes: 704 KiB for 4,096 edges.
     pub fn state_bytes(&self) -> usize {
         size_of::<EdgesState>() + Pages::most_bytes(self.pages())
     }
 
-    /// Counts at most [`BLOCK`] values.
-    fn add_block(&self, state: &mut EdgesState, values: impl Iterator<Item = f64>) {
-        let mut keys = [0; BLOCK];
+    /// Counts values, no more than there is room for their keys.
+    fn add_block(
+        &self,
+        state: &mut EdgesState,
+        values: impl Iterator<Item = f64>,
+        keys: &mut [u64],
+    ) {
         let mut n = 0;
         for x in values {
             keys[n] = key_of(x);
@@ -224,16 +229,17 @@ impl Analyzer for FindEdges {
     fn update(&self, state: &mut EdgesState, rows: &Rows<'_>) -> Result<()> {
         let array: &Float64Array = rows.numbers(&self.column)?;
         let values = array.values();
+        let mut keys = vec![0; values.len().min(BLOCK)];
         match array.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => {
                 for block in values.chunks(BLOCK) {
-                    self.add_block(state, block.iter().copied());
+                    self.add_block(state, block.iter().copied(), &mut keys);
                 }
             }
             Some(nulls) => {
                 let mut valid = nulls.valid_indices().map(|row| values[row]).peekable();
                 while valid.peek().is_some() {
-                    self.add_block(state, valid.by_ref().take(BLOCK));
+                    self.add_block(state, valid.by_ref().take(BLOCK), &mut keys);
                 }
             }
         }

@@ -40,9 +40,15 @@ impl Pages {
         self.shift
     }
 
+    /// Where in the table to look first.
+    fn slot(&self, id: u64) -> usize {
+        // The top bits are those that depend on all bits. There are at least 4 slots.
+        (id.wrapping_mul(GOLDEN) >> (64 - self.slots.len().trailing_zeros())) as usize
+    }
+
     fn find(&self, id: u64) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
-        let mut at = (id.wrapping_mul(GOLDEN) >> 32) as usize & mask;
+        let mut at = self.slot(id);
         // A table is never more than half full.
         loop {
             let page = (self.slots[at] as usize).checked_sub(1)?;
@@ -56,7 +62,7 @@ impl Pages {
     /// Gives a new page its place in the table.
     fn place(&mut self, id: u64, page: usize) {
         let mask = self.slots.len() - 1;
-        let mut at = (id.wrapping_mul(GOLDEN) >> 32) as usize & mask;
+        let mut at = self.slot(id);
         while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }
@@ -79,28 +85,32 @@ impl Pages {
         page
     }
 
-    /// The page of a key, made if there is none; the shift may be larger afterwards.
-    fn page_of(&mut self, key: u64) -> usize {
+    /// The page of the first of these keys, made if there is none; the shift may be larger
+    /// afterwards, as all of the keys want it.
+    fn page_of(&mut self, keys: &[u64]) -> Option<usize> {
+        let key = *keys.first()?;
         loop {
             let id = key >> (self.shift + PAGE_BITS);
             if let Some(page) = self.find(id) {
-                return page;
+                return Some(page);
             }
             if self.ids.len() < self.most || self.shift == WIDEST {
-                return self.insert(id);
+                return Some(self.insert(id));
             }
-            self.widen(self.least_step(id));
+            let step = self.least_step(keys);
+            self.widen(step);
         }
     }
 
-    /// The smallest step of the shift after which the pages and this new one are no more than
-    /// allowed.
-    fn least_step(&self, new: u64) -> u32 {
+    /// The smallest step of the shift after which the pages and those of new keys are no more than
+    /// allowed, or a smaller one.
+    fn least_step(&self, keys: &[u64]) -> u32 {
         // Beyond the first step, which is large, one bit most often does.
         if self.shift > 0 {
             return 1;
         }
-        let mut ids: Vec<_> = self.ids.iter().copied().chain([new]).collect();
+        let new = keys.iter().map(|key| key >> PAGE_BITS);
+        let mut ids: Vec<_> = self.ids.iter().copied().chain(new).collect();
         ids.sort_unstable();
         // Two neighbours meet at the step that leaves out all bits in which they differ.
         let mut meet = [0usize; 65];
@@ -118,20 +128,31 @@ impl Pages {
     }
 
     fn widen(&mut self, step: u32) {
-        let before = std::mem::replace(self, Self::new(self.most));
-        self.shift = (before.shift + step).min(WIDEST);
-        let step = self.shift - before.shift;
-        for (id, counts) in before.ids.into_iter().zip(before.counts) {
-            let first = id << PAGE_BITS;
-            let page = self.page_of(first << before.shift);
-            for (bucket, count) in (first..).zip(counts) {
+        let step = step.min(WIDEST - self.shift);
+        self.shift += step;
+        self.slots.fill(0);
+        // In place: what was put together never overtakes what is still to come.
+        let mut kept = 0;
+        for at in 0..self.ids.len() {
+            let (before, counts) = (self.ids[at], self.counts[at]);
+            let id = before >> step;
+            let page = self.find(id).unwrap_or_else(|| {
+                self.ids[kept] = id;
+                self.counts[kept] = [0; PAGE];
+                self.place(id, kept);
+                kept += 1;
+                kept - 1
+            });
+            for (bucket, count) in (before << PAGE_BITS..).zip(counts) {
                 add_count(&mut self.counts[page][(bucket >> step) as usize % PAGE], count);
             }
         }
+        self.ids.truncate(kept);
+        self.counts.truncate(kept);
     }
 
     fn merge_count(&mut self, key: u64, count: u64) {
-        let page = self.page_of(key);
+        let Some(page) = self.page_of(&[key]) else { return };
         add_count(&mut self.counts[page][(key >> self.shift) as usize % PAGE], count);
     }
 
@@ -139,11 +160,11 @@ impl Pages {
     pub(crate) fn add(&mut self, keys: &[u64]) {
         // Where neighbours in a column are alike, the page is at hand.
         let (mut known, mut page) = (None, 0);
-        for &key in keys {
+        for (at, &key) in keys.iter().enumerate() {
             let id = key >> (self.shift + PAGE_BITS);
             if known != Some(id) {
-                page = self.page_of(key);
-                known = Some(key >> (self.shift + PAGE_BITS));
+                let Some(found) = self.page_of(&keys[at..]) else { return };
+                (page, known) = (found, Some(key >> (self.shift + PAGE_BITS)));
             }
             self.counts[page][(key >> self.shift) as usize % PAGE] += 1;
         }

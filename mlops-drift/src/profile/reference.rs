@@ -429,8 +429,8 @@ impl ReferenceProfile {
             return Err(bad(bytes, "bytes of the stored digest", "others"));
         }
         let rows = take_u64(bytes)?;
-        // A column takes 59 bytes at the very least.
-        let n = take_len(bytes, 59)?;
+        // A column takes 32 bytes at the very least.
+        let n = take_len(bytes, 32)?;
         let columns = (0..n).map(|_| ColumnProfile::decode(bytes)).collect::<Result<_>>()?;
         if !bytes.is_empty() {
             return Err(bad(bytes, "the end", format!("{} more bytes", bytes.len())));
