@@ -1,174 +1,494 @@
-//! Where among sorted edges a value stands: a table of first guesses, then few comparisons.
+//! Counting values in the cells of sorted edges: below, at, between.
 //!
-//! A monotone function takes values to the cells of a table; edges of a lower cell are below the
-//! value, those of a higher cell above it, and only those of its own cell are compared. The
-//! function is linear in the value, or in its logarithm where that spreads the edges better.
+//! A [`Dyadic`] grid finds the bucket of a value without a search, and is cut so that hardly a
+//! bucket holds more than one edge: then one comparison tells the cell. Where every edge is the
+//! first number of its bucket not even that is needed. The few values whose bucket holds more edges
+//! are searched for.
 
 use multiversion::multiversion;
 
-use super::kernel::key;
+use super::dyadic::{ASIDE, Cut, Dyadic, NotFinite, Valid, WINDOW};
+use super::kernel::BLOCK;
 
-/// Cells for an edge: with them, edges at quantiles rarely share one.
-const CELLS_PER_EDGE: usize = 4;
-const MOST_CELLS: usize = 1 << 15;
-/// 2⁵²: added to a number from 0 to 2³² it leaves the whole part in the lowest bits.
-const TO_INTEGER: f64 = 4_503_599_627_370_496.0;
-
-#[derive(Clone, Copy, Debug)]
-enum Spread {
-    /// (x − lo) · inv
-    Linear { lo: f64, inv: f64 },
-    /// (key(x) − lo) >> shift
-    Log { lo: i64, shift: u32 },
+/// The name of a number's sign and exponent.
+fn octave_of(y: f64) -> u16 {
+    (y.to_bits() >> 52) as u16
 }
 
-impl Spread {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
-    fn cell(self, x: f64, last: u32) -> usize {
-        match self {
-            // 0 · ∞ is NaN, which `max` makes 0; rounding is monotone.
-            Self::Linear { lo, inv } => {
-                let at = ((x - lo) * inv).max(0.0).min(f64::from(last));
-                (at + TO_INTEGER).to_bits() as u32 as usize
-            }
-            Self::Log { lo, shift } => {
-                let at = key(x).saturating_sub(lo).max(0) >> shift;
-                at.min(i64::from(last)) as usize
-            }
-        }
-    }
-}
+/// Numbers of this size and larger could overflow when others of their kind are added.
+const MOST_OFFSET: f64 = 1e270;
+const MANTISSA: u64 = (1 << 52) - 1;
 
-/// Sorted edges, ready to be searched.
+/// Sorted edges, ready to be counted at.
 #[derive(Clone, Debug)]
 pub(super) struct Grid {
-    spread: Spread,
-    /// The number of edges in the cells below each.
-    starts: Vec<u32>,
-    /// The edges, and +∞ so often that any window fits.
+    dyadic: Dyadic,
+    /// The edges, then NaN for all that has no edge to be compared with.
     edges: Vec<f64>,
-    /// The most edges in one cell.
-    window: usize,
+    k: usize,
+    of: Of,
 }
+
+/// What there is in a bucket.
+#[derive(Clone, Debug)]
+enum Of {
+    /// By bucket: the one edge in it or next to it, or the name of a cell aside.
+    Edge(Vec<u16>),
+    ManyEdges(Vec<u32>),
+    /// By code: the cell.
+    Cell(Vec<u16>),
+    ManyCells(Vec<u32>),
+}
+
+/// Behind the edges stand this many places of values that are in no cell: those of rows without a
+/// value, and of buckets with several edges.
+const PLACES: usize = ASIDE + 1;
 
 impl Grid {
     /// For finite edges, strictly increasing, without −0.
     pub(super) fn new(edges: &[f64]) -> Self {
-        let (Some(&lo), Some(&hi)) = (edges.first(), edges.last()) else {
-            let spread = Spread::Linear { lo: 0.0, inv: 0.0 };
-            return Self { spread, starts: vec![0], edges: vec![f64::INFINITY], window: 0 };
+        let k = edges.len();
+        let mut padded = edges.to_vec();
+        padded.resize(k + 1 + PLACES, f64::NAN);
+        let place = |layout: &Layout| {
+            let dyadic = layout.dyadic();
+            let buckets: Vec<_> = edges.iter().map(|&e| dyadic.bucket(e)).collect();
+            (dyadic, buckets)
         };
-        let cells = (CELLS_PER_EDGE * edges.len()).next_power_of_two().min(MOST_CELLS);
-        let inv = cells as f64 / (hi - lo);
-        let linear = Spread::Linear { lo, inv: if inv.is_nan() { 0.0 } else { inv } };
-        let range = key(hi).abs_diff(key(lo));
-        let shift = (64 - range.leading_zeros()).saturating_sub(cells.trailing_zeros());
-        let log = Spread::Log { lo: key(lo), shift };
-        let [linear, log] = [linear, log].map(|spread| Self::spread(edges, spread, cells));
-        if linear.window <= log.window { linear } else { log }
+        let snapped = Layout::snapped(edges).map(|layout| place(&layout)).filter(|(_, buckets)| {
+            buckets.iter().all(|b| !b.1) && buckets.windows(2).all(|b| b[0] != b[1])
+        });
+        let (dyadic, of) = if let Some((dyadic, buckets)) = snapped {
+            let of = cells(&dyadic, &buckets);
+            (dyadic, of)
+        } else {
+            let (dyadic, buckets) = place(&Layout::best(edges));
+            let of = neighbours(&dyadic, &buckets);
+            (dyadic, of)
+        };
+        Self { dyadic, edges: padded, k, of }
     }
 
-    fn spread(edges: &[f64], spread: Spread, cells: usize) -> Self {
-        let mut counts = vec![0u32; cells];
-        for &edge in edges {
-            counts[spread.cell(edge, cells as u32 - 1)] += 1;
+    /// How many counters [`count`](Self::count) needs besides those of the cells; they are 0 again
+    /// when it is done.
+    pub(super) const BESIDES: usize = 2 * PLACES + 1;
+
+    /// Whether it counts without comparing.
+    pub(super) fn is_snapped(&self) -> bool {
+        matches!(self.of, Of::Cell(_) | Of::ManyCells(_))
+    }
+
+    /// The edges moved, by a small part of their distances, to where this is so. Some may meet.
+    pub(super) fn snap(edges: &[f64]) -> Vec<f64> {
+        let mut edges = edges.to_vec();
+        // Where edges have met, the rest may be cut less finely.
+        while !Self::new(&edges).is_snapped() {
+            let groups = groups(&edges, 0.0);
+            let (low, _) = window(&groups);
+            let bits = |octave: u16| {
+                let group = groups.iter().find(|group| group.octave == octave);
+                let edges = group.map_or(1, |group| group.edges);
+                edges.next_power_of_two().ilog2() + Layout::SPARE_BITS as u32
+            };
+            let before = edges.clone();
+            for edge in &mut edges {
+                let sign = edge.to_bits() & !(u64::MAX >> 1);
+                *edge = f64::from_bits(
+                    sign | nearest(edge.abs(), low, |e| bits(e | (sign >> 52) as u16)),
+                ) + 0.0;
+            }
+            edges.sort_unstable_by(f64::total_cmp);
+            edges.dedup();
+            if edges == before {
+                break;
+            }
         }
-        let window = counts.iter().max().map_or(0, |&n| n as usize);
-        let mut below = 0;
-        let starts = counts
-            .into_iter()
-            .map(|n| {
-                below += n;
-                below - n
+        edges
+    }
+
+    /// Counts the finite values of up to [`BLOCK`] rows in their cells: cell 2i + 1 is that of edge
+    /// i, the even ones are between. Tells how many are not finite.
+    pub(super) fn count(&self, values: &[f64], valid: &Valid, counters: &mut [u64]) -> NotFinite {
+        let mut at = [0; BLOCK];
+        match &self.of {
+            Of::Edge(of) => self.compare(of, values, valid, &mut at, counters),
+            Of::ManyEdges(of) => self.compare(of, values, valid, &mut at, counters),
+            Of::Cell(of) => self.look_up(of, values, valid, &mut at, counters),
+            Of::ManyCells(of) => self.look_up(of, values, valid, &mut at, counters),
+        }
+    }
+
+    fn compare<T: Copy + Into<u32>>(
+        &self,
+        of: &[T],
+        values: &[f64],
+        valid: &Valid,
+        at: &mut [u32; BLOCK],
+        counters: &mut [u64],
+    ) -> NotFinite {
+        let found = self.dyadic.locate::<false>(values, valid, at);
+        compared(of, &self.edges, values, at, counters);
+        self.clear_aside(counters);
+        let crowded = self.k + 1 + ASIDE;
+        if std::mem::take(&mut counters[2 * crowded]) > 0 {
+            let (mut crowd, mut n) = ([0.0; BLOCK], 0);
+            for (&x, &at) in values.iter().zip(&*at) {
+                crowd[n] = x;
+                n += usize::from(of[at as usize].into() as usize == crowded);
+            }
+            at.fill(0);
+            search(&self.edges[..self.k], &crowd[..n], at);
+            for (&x, &below) in crowd[..n].iter().zip(&*at) {
+                let below = below as usize;
+                counters[2 * below + usize::from(self.edges[below] == x)] += 1;
+            }
+        }
+        found
+    }
+
+    fn look_up<T: Copy + Into<u32>>(
+        &self,
+        of: &[T],
+        values: &[f64],
+        valid: &Valid,
+        at: &mut [u32; BLOCK],
+        counters: &mut [u64],
+    ) -> NotFinite {
+        let found = self.dyadic.locate::<true>(values, valid, at);
+        for &at in &at[..values.len()] {
+            counters[of[at as usize].into() as usize] += 1;
+        }
+        self.clear_aside(counters);
+        found
+    }
+
+    fn clear_aside(&self, counters: &mut [u64]) {
+        for i in 0..ASIDE {
+            counters[2 * (self.k + 1 + i)] = 0;
+        }
+    }
+}
+
+/// The bits of the grid point next to a magnitude, where octaves are cut by these bits.
+fn nearest(magnitude: f64, low: u16, bits: impl Fn(u16) -> u32) -> u64 {
+    let exponent = octave_of(magnitude);
+    if exponent <= low {
+        return 0;
+    }
+    let last = low + WINDOW - 2;
+    if exponent > last {
+        // The last one.
+        return ((u64::from(last) + 1) << 52) - (1 << (52 - bits(last)));
+    }
+    let unit = 1 << (52 - bits(exponent));
+    let up = (magnitude.to_bits() + unit / 2) & !(unit - 1);
+    if octave_of(f64::from_bits(up)) > last { up - unit } else { up }
+}
+
+/// Counts each value in the cell that one comparison tells; below an edge that is NaN.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512dq+avx512vl+avx512bw+bmi2",
+    "x86_64+avx2+bmi2",
+    "aarch64+neon"
+))]
+fn compared<T: Copy + Into<u32>>(
+    of: &[T],
+    edges: &[f64],
+    values: &[f64],
+    at: &[u32; BLOCK],
+    counters: &mut [u64],
+) {
+    for (&x, &at) in values.iter().zip(at) {
+        let i = of[at as usize].into() as usize;
+        let edge = edges[i];
+        counters[2 * i + usize::from(x >= edge) + usize::from(x > edge)] += 1;
+    }
+}
+
+/// The number of edges below each value, by halving; all values take each step together.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512dq+avx512vl+avx512bw+bmi2",
+    "x86_64+avx2+bmi2",
+    "aarch64+neon"
+))]
+fn search(edges: &[f64], values: &[f64], below: &mut [u32; BLOCK]) {
+    let mut size = edges.len();
+    while size > 0 {
+        let half = size.div_ceil(2);
+        for (&x, below) in values.iter().zip(below.iter_mut()) {
+            let next = *below as usize + half;
+            *below = if edges[next - 1] < x { next as u32 } else { *below };
+        }
+        size -= half;
+    }
+}
+
+/// By bucket: the only edge in it; the name of the crowded, where there are several; else any edge
+/// next to it.
+fn neighbours(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> Of {
+    let k = buckets.len();
+    let mut of = vec![0u32; dyadic.buckets()];
+    for (i, of) in of.iter_mut().take(ASIDE).enumerate() {
+        *of = (k + 1 + i) as u32;
+    }
+    let mut below = 0;
+    for (bucket, _) in dyadic.ascending() {
+        let inside = buckets[below..].iter().take_while(|b| b.0 == bucket).count();
+        of[bucket] = match inside {
+            0 => below.min(k.saturating_sub(1)) as u32,
+            1 => below as u32,
+            _ => (k + 1 + ASIDE) as u32,
+        };
+        below += inside;
+    }
+    match of.iter().map(|&c| u16::try_from(c)).collect() {
+        Ok(short) => Of::Edge(short),
+        Err(_) => Of::ManyEdges(of),
+    }
+}
+
+/// By code: the cell, where each edge is the first number of a bucket of its own.
+fn cells(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> Of {
+    let k = buckets.len();
+    let mut of = vec![0u32; 2 * dyadic.buckets()];
+    for (i, of) in of.iter_mut().take(2 * ASIDE).enumerate() {
+        *of = 2 * (k + 1 + i / 2) as u32;
+    }
+    let mut below = 0;
+    for (bucket, negative) in dyadic.ascending() {
+        let inside = buckets.get(below).is_some_and(|b| b.0 == bucket);
+        let cell = 2 * below as u32;
+        // Below 0 the first number, the smallest in magnitude, is the largest.
+        (of[2 * bucket], of[2 * bucket + 1]) = match (inside, negative) {
+            (false, _) => (cell, cell),
+            (true, false) => (cell + 1, cell + 2),
+            (true, true) => (cell + 1, cell),
+        };
+        below += usize::from(inside);
+    }
+    match of.iter().map(|&c| u16::try_from(c)).collect() {
+        Ok(short) => Of::Cell(short),
+        Err(_) => Of::ManyCells(of),
+    }
+}
+
+/// The edges of one sign and exponent, counted from an offset.
+#[derive(Clone, Debug)]
+struct Group {
+    octave: u16,
+    edges: usize,
+    /// How many leading bits of the mantissa tell how many of the neighbours apart.
+    apart: [u32; 53],
+    /// How many leading bits of the mantissa hold all of the edges.
+    exact: u32,
+}
+
+impl Group {
+    /// How many neighbours so many bits leave together.
+    fn together(&self, bits: u32) -> usize {
+        self.edges - 1 - self.apart[..=bits as usize].iter().sum::<u32>() as usize
+    }
+
+    /// The fewest bits that tell as many edges apart as this many do.
+    fn bits(&self, most: u32) -> u32 {
+        let best = self.together(most);
+        (0..most).find(|&bits| self.together(bits) == best).unwrap_or(most)
+    }
+
+    fn exponent(&self) -> u16 {
+        self.octave % 2048
+    }
+}
+
+/// Edges by octave, ascending.
+fn groups(edges: &[f64], offset: f64) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last = 0;
+    for edge in edges {
+        let y = edge + offset;
+        let bits = y.to_bits();
+        let exact = 52 - (bits & MANTISSA).trailing_zeros().min(52);
+        match groups.last_mut().filter(|group| group.octave == octave_of(y)) {
+            Some(group) => {
+                group.edges += 1;
+                group.exact = group.exact.max(exact);
+                if let Some(n) =
+                    group.apart.get_mut(((bits ^ last) << 12).leading_zeros() as usize + 1)
+                {
+                    *n += 1;
+                }
+            }
+            None => {
+                groups.push(Group { octave: octave_of(y), edges: 1, apart: [0; 53], exact });
+            }
+        }
+        last = bits;
+    }
+    groups.sort_by_key(|group| group.octave);
+    groups
+}
+
+/// How the octaves are cut, and how many edges are then left in crowded buckets.
+#[derive(Debug)]
+struct Layout {
+    offset: f64,
+    cuts: Vec<Cut>,
+    window: Option<u16>,
+    crowded: usize,
+}
+
+impl Layout {
+    /// Buckets for each edge, at least, where there are no more edges than that.
+    const SPARE_BITS: i32 = 2;
+    const MOST_BUCKETS: usize = 1 << 19;
+    /// Of so many edges one may be in a crowded bucket, where that spares a table.
+    const TOLERANCE: usize = 512;
+
+    /// The layout that leaves the fewest edges crowded: numbers may lie close around 0, or far away
+    /// from it (times are).
+    fn best(edges: &[f64]) -> Self {
+        let plain = Self::new(edges, 0.0);
+        if plain.crowded * 64 <= edges.len() {
+            return plain;
+        }
+        let others = [edges.first(), edges.last(), edges.get(edges.len() / 2)];
+        let offsets = others.into_iter().flatten().filter(|e| e.abs() < MOST_OFFSET);
+        offsets
+            .map(|e| Self::new(edges, -e))
+            .fold(plain, |best, other| if other.crowded < best.crowded { other } else { best })
+    }
+
+    fn new(edges: &[f64], offset: f64) -> Self {
+        let groups = groups(edges, offset);
+        let (window, outside) = window(&groups);
+        let window = Some(window).filter(|_| outside * Self::TOLERANCE <= edges.len());
+        let mut cuts = Vec::new();
+        for spare in (-40..=Self::SPARE_BITS).rev() {
+            cuts = groups.iter().map(|group| cut(group, spare)).collect();
+            if cuts.iter().map(|cut| 1usize << cut.bits).sum::<usize>() <= Self::MOST_BUCKETS {
+                break;
+            }
+        }
+        let left = groups.iter().zip(&cuts).map(|(group, cut)| {
+            if window.is_some_and(|low| !fits(low, group.exponent())) {
+                0
+            } else {
+                group.together(cut.bits)
+            }
+        });
+        let crowded = left.sum::<usize>() + if window.is_some() { outside } else { 0 };
+        Self { offset, cuts, window, crowded }
+    }
+
+    /// The layout in which every edge is the first number of a bucket, if that does not take too
+    /// many.
+    fn snapped(edges: &[f64]) -> Option<Self> {
+        let groups = groups(edges, 0.0);
+        let (window, outside) = window(&groups);
+        let cuts: Vec<_> = groups
+            .iter()
+            // 0 alone is the first number as it is.
+            .map(|group| Cut {
+                octave: group.octave,
+                bits: if group.octave == 0 { group.exact } else { group.exact.max(1) },
             })
             .collect();
-        let edges =
-            edges.iter().copied().chain(std::iter::repeat_n(f64::INFINITY, window + 1)).collect();
-        Self { spread, starts, edges, window }
+        let buckets = cuts.iter().map(|cut| 1usize << cut.bits.max(4)).sum::<usize>();
+        let most = (16 * edges.len()).clamp(4096, Self::MOST_BUCKETS);
+        (buckets <= most).then_some(())?;
+        let window = Some(window).filter(|_| outside == 0);
+        Some(Self { offset: 0.0, cuts, window, crowded: 0 })
     }
 
-    /// For each finite value twice the number of edges below it, and one more where an edge is
-    /// equal to it.
-    pub(super) fn locate(&self, values: &[f64], out: &mut [u32]) {
-        match (self.spread, self.window) {
-            (Spread::Linear { lo, inv }, 0..=1) => linear::<1>(self, lo, inv, values, out),
-            (Spread::Linear { lo, inv }, 2) => linear::<2>(self, lo, inv, values, out),
-            (Spread::Linear { lo, inv }, 3..=4) => linear::<4>(self, lo, inv, values, out),
-            (spread, _) => by_halving(self, spread, values, out),
+    fn dyadic(&self) -> Dyadic {
+        Dyadic::new(self.offset, &self.cuts, self.window)
+    }
+}
+
+/// The cut of an octave with so many more bits than its number of edges has.
+fn cut(group: &Group, spare: i32) -> Cut {
+    let most = (group.edges.next_power_of_two().ilog2() as i32 + spare).clamp(0, 52);
+    let bits = if group.edges == 1 { 0 } else { group.bits(most as u32) };
+    Cut { octave: group.octave, bits }
+}
+
+/// Whether octaves of this exponent are cut in the window.
+fn fits(low: u16, exponent: u16) -> bool {
+    (low + 1..low + WINDOW - 1).contains(&exponent)
+}
+
+/// The window that holds the most edges, and how many are crowded outside of it.
+fn window(groups: &[Group]) -> (u16, usize) {
+    let mut edges = vec![0usize; 2048];
+    for group in groups.iter().filter(|group| group.exponent() > 0) {
+        edges[usize::from(group.exponent())] += group.edges;
+    }
+    let inside = usize::from(WINDOW) - 2;
+    let mut sum: usize = edges[1..=inside].iter().sum();
+    let (mut most, mut low) = (sum, 0);
+    for next in 1..=2047 - usize::from(WINDOW) {
+        sum = sum + edges[next + inside] - edges[next];
+        if sum > most {
+            (most, low) = (sum, next as u16);
         }
     }
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
-fn place(edges: &[f64], at: usize, x: f64) -> u32 {
-    2 * at as u32 + u32::from(edges[at] == x)
-}
-
-#[multiversion(targets(
-    "x86_64+avx512f+avx512dq+avx512vl+avx512bw",
-    "x86_64+avx2",
-    "aarch64+neon"
-))]
-fn linear<const WINDOW: usize>(grid: &Grid, lo: f64, inv: f64, values: &[f64], out: &mut [u32]) {
-    let last = grid.starts.len() as u32 - 1;
-    // A window of 4 may look one past what a cell of 3 needs.
-    let most = grid.edges.len().saturating_sub(WINDOW + 1);
-    for (&x, out) in values.iter().zip(out) {
-        let start = grid.starts[Spread::Linear { lo, inv }.cell(x, last)] as usize;
-        let from = start.min(most);
-        let below: usize =
-            grid.edges[from..from + WINDOW].iter().map(|&e| usize::from(e < x)).sum();
-        *out = place(&grid.edges, from + below, x);
-    }
-}
-
-#[multiversion(targets(
-    "x86_64+avx512f+avx512dq+avx512vl+avx512bw",
-    "x86_64+avx2",
-    "aarch64+neon"
-))]
-fn by_halving(grid: &Grid, spread: Spread, values: &[f64], out: &mut [u32]) {
-    let last = grid.starts.len() as u32 - 1;
-    for (&x, out) in values.iter().zip(out) {
-        let mut at = grid.starts[spread.cell(x, last)] as usize;
-        let mut size = grid.window;
-        // The steps don't depend on the value.
-        while size > 0 {
-            let half = size.div_ceil(2);
-            at += if grid.edges[at + half - 1] < x { half } else { 0 };
-            size -= half;
-        }
-        *out = place(&grid.edges, at, x);
-    }
+    let ends = [(0, false), (0, true), (1 << 11, false), (1 << 11, true)];
+    let crowded = ends.map(|(sign, above)| {
+        let there = groups.iter().filter(|group| {
+            let exponent = group.exponent();
+            group.octave & 1 << 11 == sign && !fits(low, exponent) && (exponent > low) == above
+        });
+        let n = there.map(|group| group.edges).sum::<usize>();
+        if n > 1 { n } else { 0 }
+    });
+    (low, crowded.iter().sum())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::dyadic::ALL_VALID;
     use super::*;
     use proptest::prelude::*;
 
-    fn check(mut edges: Vec<f64>, mut values: Vec<f64>) {
+    fn tidy(mut edges: Vec<f64>) -> Vec<f64> {
         edges.retain(|e| e.is_finite());
         for edge in &mut edges {
             *edge += 0.0;
         }
         edges.sort_by(f64::total_cmp);
         edges.dedup();
+        edges
+    }
+
+    fn check(edges: Vec<f64>, mut values: Vec<f64>) -> Grid {
+        let edges = tidy(edges);
         for &e in &edges {
             values.extend([e, -e, e.next_up(), e.next_down(), e * 1.1]);
         }
-        values.extend([0.0, -0.0, f64::MAX, f64::MIN, 5e-324]);
-        values.retain(|x| x.is_finite());
-        let mut out = vec![0; values.len()];
+        values.extend([0.0, -0.0, f64::MAX, f64::MIN, 5e-324, f64::NAN, f64::INFINITY]);
         let grid = Grid::new(&edges);
-        grid.locate(&values, &mut out);
-        for (x, at) in values.into_iter().zip(out) {
-            let below = edges.partition_point(|&e| e < x);
-            let want = 2 * below as u32 + u32::from(edges.get(below) == Some(&x));
-            assert_eq!(at, want, "{x} among {edges:?} by {:?}", grid.spread);
+        let mut counters = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
+        let mut want = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
+        for block in values.chunks(BLOCK) {
+            let words: [u64; BLOCK / 64] = std::array::from_fn(|i| 0xdead_beef_1234_5677 << i);
+            for valid in [ALL_VALID, words] {
+                let found = grid.count(block, &valid, &mut counters);
+                let mut odd = NotFinite::default();
+                let rows = block.iter().enumerate();
+                for (_, x) in rows.filter(|(i, _)| valid[i / 64] >> (i % 64) & 1 == 1) {
+                    odd.nans += u32::from(x.is_nan());
+                    odd.positive += u32::from(*x == f64::INFINITY);
+                    odd.negative += u32::from(*x == f64::NEG_INFINITY);
+                    if x.is_finite() {
+                        let below = edges.partition_point(|e| e < x);
+                        want[2 * below + usize::from(edges.get(below) == Some(x))] += 1;
+                    }
+                }
+                assert_eq!(found, odd);
+            }
         }
+        assert_eq!(counters, want, "{} edges {edges:?}", edges.len());
+        grid
     }
 
     proptest! {
@@ -181,8 +501,26 @@ mod tests {
             values in prop::collection::vec(prop_oneof![any::<f64>(), -200.0..200.0f64], 0..60),
         ) {
             check(even.into_iter().map(|e| f64::from(e) / 4.0).collect(), values.clone());
+            check(bell.iter().map(|(x, _)| 1.7e18 + x * 1e12).collect(), values.clone());
             check(wild, values.clone());
             check(bell.into_iter().map(|(x, s)| (x * s).exp()).collect(), values);
+        }
+
+        #[test]
+        fn what_is_snapped_stays_near_and_is_counted_without_comparing(
+            wild in prop::collection::vec(any::<f64>(), 0..40),
+            bell in prop::collection::vec(-3.0..3.0f64, 2..200),
+        ) {
+            let near = Grid::snap(&tidy(bell.clone()));
+            for x in &bell {
+                let moved = near.iter().map(|e| (e - x).abs()).fold(f64::INFINITY, f64::min);
+                prop_assert!(moved <= x.abs() / 8.0 + 1e-8, "{x}: {moved}");
+            }
+            for edges in [near, Grid::snap(&tidy(wild))] {
+                prop_assert!(edges.is_sorted_by(|a, b| a < b));
+                prop_assert_eq!(&Grid::snap(&edges), &edges);
+                prop_assert!(check(edges, bell.clone()).is_snapped());
+            }
         }
     }
 
@@ -192,9 +530,22 @@ mod tests {
         check(vec![0.0], vec![-1.0]);
         check(vec![f64::MIN, 0.0, f64::MAX], vec![1e300]);
         check(vec![0.0, 5e-324, 1e-323], vec![1.0]);
-        check(
-            (0..300).map(|i| 1.0 + f64::from(i) * f64::EPSILON).chain([1e9]).collect(),
-            vec![2.0],
-        );
+        let close = (0..300).map(|i| 1.0 + f64::from(i) * f64::EPSILON).chain([1e9]);
+        check(close.collect(), vec![2.0]);
+        let two_heaps = (0..300).flat_map(|i| [f64::from(i) * 1e-9, 1e9 + f64::from(i) * 1e-6]);
+        check(two_heaps.collect(), vec![2.0]);
+        let wide = (-1000..1000).map(|e| 1.3 * f64::from(e).exp2());
+        check(wide.collect(), vec![0.5; 3000]);
+        // More edges than 16 bits can name.
+        let many = (0..70_000).map(|i| f64::from(i) * 0.37 - 9000.0);
+        check(many.collect(), vec![4.25; 10]);
+    }
+
+    #[test]
+    fn integers_are_counted_without_comparing() {
+        let whole: Vec<_> = (-50..5000).map(f64::from).collect();
+        assert!(check(whole.clone(), vec![0.5]).is_snapped());
+        assert_eq!(Grid::snap(&whole), whole);
+        assert!(!check(vec![0.1, 0.2, 0.3], vec![0.5]).is_snapped());
     }
 }

@@ -5,6 +5,7 @@ mod category_counts;
 mod central_moments;
 mod confusion_counts;
 mod distinct;
+mod dyadic;
 mod grid;
 mod histogram;
 mod kernel;

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, Float64Array};
 
+use super::dyadic::{ALL_VALID, Valid};
 use super::kernel::BLOCK;
 
 /// More rows than anyone has, and few enough that counts read back can be added without care.
@@ -46,6 +47,23 @@ pub(super) fn for_each_block(array: &Float64Array, mut each: impl FnMut(&[f64]))
     }
 }
 
+/// Shows all rows in blocks, with which of them are valid.
+pub(super) fn for_each_masked_block(array: &Float64Array, mut each: impl FnMut(&[f64], &Valid)) {
+    let blocks = array.values().chunks(BLOCK);
+    let Some(nulls) = array.nulls().filter(|n| n.null_count() > 0) else {
+        for block in blocks {
+            each(block, &ALL_VALID);
+        }
+        return;
+    };
+    let chunks = nulls.inner().bit_chunks();
+    let mut words = chunks.iter().chain([chunks.remainder_bits()]);
+    for block in blocks {
+        let valid = std::array::from_fn(|_| words.next().unwrap_or_default());
+        each(block, &valid);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,7 +83,14 @@ mod tests {
                 assert!(block.len() <= BLOCK);
                 seen.extend_from_slice(block);
             });
-            prop_assert_eq!(seen, array.iter().flatten().collect::<Vec<_>>());
+            let valid: Vec<_> = array.iter().flatten().collect();
+            prop_assert_eq!(&seen, &valid);
+            seen.clear();
+            for_each_masked_block(&array, |block, valid| {
+                let rows = block.iter().enumerate();
+                seen.extend(rows.filter(|(i, _)| valid[i / 64] >> (i % 64) & 1 == 1).map(|r| r.1));
+            });
+            prop_assert_eq!(seen, valid);
         }
     }
 }
