@@ -88,7 +88,7 @@ impl Grid {
             let bits = |octave: u16| {
                 let group = groups.iter().find(|group| group.octave == octave);
                 let edges = group.map_or(1, |group| group.edges);
-                edges.next_power_of_two().ilog2() + Layout::SPARE_BITS as u32
+                (edges.next_power_of_two().ilog2() + Layout::SPARE_BITS as u32).max(6)
             };
             let before = edges.clone();
             for edge in &mut edges {
@@ -216,8 +216,9 @@ fn search(edges: &[f64], values: &[f64], below: &mut [u32; BLOCK]) {
     while size > 0 {
         let half = size.div_ceil(2);
         for (&x, below) in values.iter().zip(below.iter_mut()) {
-            let next = *below as usize + half;
-            *below = if edges[next - 1] < x { next as u32 } else { *below };
+            let past = edges[*below as usize + half - 1] < x;
+            // A branch would be wrong half of the time.
+            *below += std::hint::select_unpredictable(past, half as u32, 0);
         }
         size -= half;
     }
@@ -394,7 +395,7 @@ impl Layout {
             })
             .collect();
         let buckets = cuts.iter().map(|cut| 1usize << cut.bits.max(4)).sum::<usize>();
-        let most = (16 * edges.len()).clamp(4096, Self::MOST_BUCKETS);
+        let most = (16 * edges.len()).clamp(8192, Self::MOST_BUCKETS);
         (buckets <= most).then_some(())?;
         let window = Some(window).filter(|_| outside == 0);
         Some(Self { offset: 0.0, cuts, window, crowded: 0 })
@@ -514,7 +515,7 @@ mod tests {
             let near = Grid::snap(&tidy(bell.clone()));
             for x in &bell {
                 let moved = near.iter().map(|e| (e - x).abs()).fold(f64::INFINITY, f64::min);
-                prop_assert!(moved <= x.abs() / 8.0 + 1e-8, "{x}: {moved}");
+                prop_assert!(moved <= x.abs() / 128.0 + 1e-8, "{x}: {moved}");
             }
             for edges in [near, Grid::snap(&tidy(wild))] {
                 prop_assert!(edges.is_sorted_by(|a, b| a < b));

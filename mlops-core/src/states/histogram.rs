@@ -110,15 +110,15 @@ impl Histogram {
     /// be counted without comparing them with it, in half the time. For data without atoms, where
     /// an edge is as good as its neighbour: an edge that was at an atom may end up beside it.
     ///
-    /// Of k edges in an octave (from a power of two to the next) each moves by less than 1/8 k of
-    /// the octave; below 2⁻³⁰ times the largest they become 0. Those that meet are one edge. Edges
+    /// Of k edges in an octave (from a power of two to the next) each moves by at most 1/128 and
+    /// 1/8k of the octave; far beyond most of the others, to 0 or to the largest that is left. Those that meet are one edge. Edges
     /// that are simple binary fractions already (integers up to some thousands) stay where they
     /// are.
     ///
     /// ```
     /// use mlops_core::states::Histogram;
     /// let near = Histogram::snap(&[-0.7001, 0.1, 1.7, 3.14159])?;
-    /// assert_eq!(near, [-0.6875, 0.1015625, 1.6875, 3.125]);
+    /// assert_eq!(near, [-0.703125, 0.099609375, 1.703125, 3.15625]);
     /// assert_eq!(Histogram::snap(&near)?, near);
     /// # Ok::<(), mlops_core::Error>(())
     /// ```
