@@ -118,6 +118,68 @@ impl Grid {
         }
     }
 
+    /// Appends the finite values that lie in the cells that are wanted: one for each cell, then
+    /// [`BESIDES`](Self::BESIDES) times not.
+    pub(super) fn select(
+        &self,
+        wanted: &[bool],
+        values: &[f64],
+        valid: &Valid,
+        found: &mut Vec<f64>,
+    ) {
+        let mut at = [0; BLOCK];
+        match &self.of {
+            Of::Edge(of) => self.selected(of, wanted, values, valid, &mut at, found),
+            Of::ManyEdges(of) => self.selected(of, wanted, values, valid, &mut at, found),
+            Of::Cell(of) => self.looked_up(of, wanted, values, valid, &mut at, found),
+            Of::ManyCells(of) => self.looked_up(of, wanted, values, valid, &mut at, found),
+        }
+    }
+
+    fn selected<T: Copy + Into<u32>>(
+        &self,
+        of: &[T],
+        wanted: &[bool],
+        values: &[f64],
+        valid: &Valid,
+        at: &mut [u32; BLOCK],
+        found: &mut Vec<f64>,
+    ) {
+        self.dyadic.locate::<false>(values, valid, at);
+        let crowded = 2 * (self.k + 1 + ASIDE);
+        let (mut some, mut n) = ([0.0; BLOCK], 0);
+        for (&x, &at) in values.iter().zip(&*at) {
+            let i = of[at as usize].into() as usize;
+            let edge = self.edges[i];
+            let cell = 2 * i + usize::from(x >= edge) + usize::from(x > edge);
+            some[n] = x;
+            n += usize::from(wanted[cell] || cell == crowded);
+        }
+        // Whoever comes from a crowd may be one of its other cells.
+        found.extend(some[..n].iter().filter(|&&x| {
+            let below = self.edges[..self.k].partition_point(|&edge| edge < x);
+            wanted[2 * below + usize::from(self.edges[below] == x)]
+        }));
+    }
+
+    fn looked_up<T: Copy + Into<u32>>(
+        &self,
+        of: &[T],
+        wanted: &[bool],
+        values: &[f64],
+        valid: &Valid,
+        at: &mut [u32; BLOCK],
+        found: &mut Vec<f64>,
+    ) {
+        self.dyadic.locate::<true>(values, valid, at);
+        let (mut some, mut n) = ([0.0; BLOCK], 0);
+        for (&x, &at) in values.iter().zip(&*at) {
+            some[n] = x;
+            n += usize::from(wanted[of[at as usize].into() as usize]);
+        }
+        found.extend_from_slice(&some[..n]);
+    }
+
     fn compare<T: Copy + Into<u32>>(
         &self,
         of: &[T],
@@ -470,6 +532,10 @@ mod tests {
         let grid = Grid::new(&edges);
         let mut counters = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
         let mut want = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
+        let cells = 2 * edges.len() + 1;
+        let wanted: Vec<_> =
+            (0..cells + Grid::BESIDES).map(|cell| cell < cells && cell % 5 < 2).collect();
+        let mut some = Vec::new();
         for block in values.chunks(BLOCK) {
             let words: [u64; BLOCK / 64] = std::array::from_fn(|i| 0xdead_beef_1234_5677 << i);
             for valid in [ALL_VALID, words] {
@@ -482,10 +548,17 @@ mod tests {
                     odd.negative += u32::from(*x == f64::NEG_INFINITY);
                     if x.is_finite() {
                         let below = edges.partition_point(|e| e < x);
-                        want[2 * below + usize::from(edges.get(below) == Some(x))] += 1;
+                        let cell = 2 * below + usize::from(edges.get(below) == Some(x));
+                        want[cell] += 1;
+                        if wanted[cell] {
+                            some.push(*x);
+                        }
                     }
                 }
                 assert_eq!(found, odd);
+                let mut selected = Vec::new();
+                grid.select(&wanted, block, &valid, &mut selected);
+                assert_eq!(selected, std::mem::take(&mut some));
             }
         }
         assert_eq!(counters, want, "{} edges {edges:?}", edges.len());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arrow::array::Array;
+use arrow::array::{Array, Float64Array};
 use serde::{Deserialize, Serialize};
 
 use super::dyadic::{ALL_VALID, Valid};
@@ -137,12 +137,56 @@ impl Histogram {
     pub fn count(&self, values: &[f64]) -> HistogramCounts {
         let mut state = self.start();
         for block in values.chunks(BLOCK) {
-            self.add(&mut state, block, &ALL_VALID);
+            self.add_block(&mut state, block, &ALL_VALID);
         }
         self.named(state)
     }
 
-    fn add(&self, state: &mut HistogramState, block: &[f64], valid: &Valid) {
+    /// Takes in an array, as [`update`](Analyzer::update) does a column.
+    pub fn add(&self, state: &mut HistogramState, array: &Float64Array) {
+        state.apart[NULLS] += array.null_count() as u64;
+        values::for_each_masked_block(array, |block, valid| self.add_block(state, block, valid));
+    }
+
+    /// Appends the finite values of an array that lie in the cells that are wanted, as many as
+    /// there are cells: a second look at a few of them.
+    ///
+    /// ```
+    /// use arrow::array::Float64Array;
+    /// use mlops_core::states::Histogram;
+    /// let h = Histogram::new("x", vec![2.0, 4.0])?;
+    /// let x = Float64Array::from(vec![Some(1.0), Some(3.5), None, Some(2.0), Some(2.5)]);
+    /// let mut between = Vec::new();
+    /// h.select(&x, &[false, false, true, false, false], &mut between)?;
+    /// assert_eq!(between, [3.5, 2.5]);
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Length`] if not every cell is wanted or not.
+    pub fn select(
+        &self,
+        array: &Float64Array,
+        wanted: &[bool],
+        found: &mut Vec<f64>,
+    ) -> Result<()> {
+        if wanted.len() != self.cells() {
+            return Err(Error::Length {
+                left: "cells".into(),
+                left_len: self.cells(),
+                right: "the choice of them".into(),
+                right_len: wanted.len(),
+            });
+        }
+        let mut padded = wanted.to_vec();
+        padded.resize(wanted.len() + Grid::BESIDES, false);
+        values::for_each_masked_block(array, |block, valid| {
+            self.grid.select(&padded, block, valid, found);
+        });
+        Ok(())
+    }
+
+    fn add_block(&self, state: &mut HistogramState, block: &[f64], valid: &Valid) {
         let odd = self.grid.count(block, valid, &mut state.cells);
         state.apart[NANS] += u64::from(odd.nans);
         state.apart[POSITIVE] += u64::from(odd.positive);
@@ -316,9 +360,7 @@ impl Analyzer for Histogram {
     }
 
     fn update(&self, state: &mut HistogramState, rows: &Rows<'_>) -> Result<()> {
-        let array = rows.numbers(&self.column)?;
-        state.apart[NULLS] += array.null_count() as u64;
-        values::for_each_masked_block(array, |block, valid| self.add(state, block, valid));
+        self.add(state, rows.numbers(&self.column)?);
         Ok(())
     }
 

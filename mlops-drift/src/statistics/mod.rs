@@ -16,6 +16,7 @@ pub(crate) mod hellinger;
 pub(crate) mod hypergeometric;
 pub(crate) mod jensen_shannon;
 pub(crate) mod ks;
+pub(crate) mod ks_buckets;
 pub(crate) mod kullback_leibler;
 pub(crate) mod l_infinity;
 pub(crate) mod monte_carlo;

@@ -1,0 +1,311 @@
+//! The extremes of F − G of two large samples, exactly, without sorting them.
+//!
+//! Both are counted once at some tens of thousands of edges, values of a sample of theirs, where F
+//! and G are then known. Inside an open cell `(a, b)` F − G is at most `F(b−) − G(a)`: only cells
+//! whose bound is beyond the largest difference at edges are looked into, and only their values
+//! are sorted. An atom that the sample has seen is an edge, so that its many copies need no second
+//! look.
+
+use arrow::array::{Array, Float64Array};
+use mlops_core::states::{Histogram, HistogramCounts, HistogramState};
+use mlops_core::stats::Draws;
+use mlops_core::{Analyzer, Error, Result, State};
+use rayon::prelude::*;
+
+/// With fewer values than this sorting is quicker.
+pub(crate) const WORTHWHILE: usize = 1 << 17;
+/// Values of each side that edges are made of.
+const SAMPLE: usize = 1 << 12;
+/// As many edges as can be counted at speed.
+const EDGES: usize = 1 << 15;
+/// Edges to a gap of the sample, at most.
+const FINEST: usize = 8;
+
+/// The largest differences of two empirical distribution functions either way, times `n m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extremes {
+    pub(crate) n: u64,
+    pub(crate) m: u64,
+    /// `n m · max (F − G)`.
+    pub(crate) plus: u128,
+    /// `n m · max (G − F)`.
+    pub(crate) minus: u128,
+}
+
+impl Extremes {
+    /// The extremes of two sorted samples.
+    pub(crate) fn of_sorted(reference: &[f64], current: &[f64]) -> Self {
+        let (n, m) = (reference.len() as u64, current.len() as u64);
+        let mut found = Self { n, m, plus: 0, minus: 0 };
+        found.walk(reference, current, (0, 0));
+        found
+    }
+
+    /// Takes in F − G at these sorted values, with so many values below them.
+    fn walk(&mut self, reference: &[f64], current: &[f64], below: (u64, u64)) {
+        let (mut i, mut j) = (0, 0);
+        while let (Some(&a), Some(&b)) = (reference.get(i), current.get(j)) {
+            let x = a.min(b);
+            i += reference[i..].iter().take_while(|&&a| a == x).count();
+            j += current[j..].iter().take_while(|&&b| b == x).count();
+            self.take_in((below.0 + i as u64, below.1 + j as u64));
+        }
+        // Where one side ends the difference is the largest before the other goes on.
+        self.take_in((below.0 + i as u64, below.1 + j as u64));
+        self.take_in((below.0 + reference.len() as u64, below.1 + current.len() as u64));
+    }
+
+    /// Takes in F − G where so many values of each side are below or at a point.
+    fn take_in(&mut self, (f, g): (u64, u64)) {
+        let f = u128::from(f) * u128::from(self.m);
+        let g = u128::from(g) * u128::from(self.n);
+        self.plus = self.plus.max(f.saturating_sub(g));
+        self.minus = self.minus.max(g.saturating_sub(f));
+    }
+}
+
+/// F and G of two samples at edges, and the open cells that may hold larger differences.
+#[derive(Clone, Debug)]
+pub(crate) struct Enclosed {
+    found: Extremes,
+    open: Vec<Open>,
+}
+
+/// A cell between two edges, and what lies below it.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    cell: usize,
+    below: (u64, u64),
+    inside: (u64, u64),
+}
+
+impl Enclosed {
+    /// From counts at the same edges.
+    pub(crate) fn of(reference: &HistogramCounts, current: &HistogramCounts) -> Result<Self> {
+        let total = |side: &str, counts: &HistogramCounts| {
+            if counts.nans > 0 {
+                return Err(Error::undefined("ks", format!("the {side} holds NaN")));
+            }
+            match counts.rows().saturating_sub(counts.nulls) {
+                0 => Err(Error::undefined("ks", format!("the {side} has no values"))),
+                n => Ok(n),
+            }
+        };
+        let (n, m) = (total("reference", reference)?, total("current data", current)?);
+        let mut found = Extremes { n, m, plus: 0, minus: 0 };
+        let start = (reference.negative_infinities, current.negative_infinities);
+        let cells = || reference.cells.iter().zip(&current.cells).enumerate();
+        let mut at = start;
+        found.take_in(at);
+        for (_, (r, c)) in cells() {
+            at = (at.0 + r, at.1 + c);
+            found.take_in(at);
+        }
+        let cross = |f: u64, g: u64| (u128::from(f) * u128::from(m), u128::from(g) * u128::from(n));
+        let mut open = Vec::new();
+        at = start;
+        for (cell, (&r, &c)) in cells() {
+            let (below, inside) = (at, (r, c));
+            at = (at.0 + r, at.1 + c);
+            // With values of one side only the extremes are at the ends.
+            if cell % 2 == 1 || r == 0 || c == 0 {
+                continue;
+            }
+            let (low_f, low_g) = cross(below.0, below.1);
+            let (high_f, high_g) = cross(at.0, at.1);
+            if high_f.saturating_sub(low_g) > found.plus
+                || high_g.saturating_sub(low_f) > found.minus
+            {
+                open.push(Open { cell, below, inside });
+            }
+        }
+        Ok(Self { found, open })
+    }
+
+    /// For each cell whether it must be looked into.
+    pub(crate) fn wanted(&self, cells: usize) -> Vec<bool> {
+        let mut wanted = vec![false; cells];
+        for open in &self.open {
+            wanted[open.cell] = true;
+        }
+        wanted
+    }
+
+    /// The extremes, given all values of the wanted cells.
+    pub(crate) fn refine(self, mut reference: Vec<f64>, mut current: Vec<f64>) -> Extremes {
+        rayon::join(
+            || reference.par_sort_unstable_by(f64::total_cmp),
+            || current.par_sort_unstable_by(f64::total_cmp),
+        );
+        let (mut x, mut y) = (reference.as_slice(), current.as_slice());
+        let mut found = self.found;
+        for open in &self.open {
+            // Cells ascend, and so do their values.
+            let (a, b);
+            (a, x) = x.split_at(x.len().min(open.inside.0 as usize));
+            (b, y) = y.split_at(y.len().min(open.inside.1 as usize));
+            found.walk(a, b, open.below);
+        }
+        found
+    }
+}
+
+/// The extremes of two arrays that have enough values for this; nulls are left out.
+pub(crate) fn of_arrays(reference: &Float64Array, current: &Float64Array) -> Result<Extremes> {
+    let whole = reference.null_count() + current.null_count() == 0 && !reference.is_empty();
+    if whole && reference.values()[..] == current.values()[..] {
+        // Nothing parts equal data, and all of it would be looked into. NaN is not equal to NaN.
+        let n = reference.len() as u64;
+        return Ok(Extremes { n, m: n, plus: 0, minus: 0 });
+    }
+    let edges = edges(reference, current);
+    let histogram = Histogram::new("values", edges)?;
+    let (r, c) = rayon::join(|| count(&histogram, reference), || count(&histogram, current));
+    let enclosed = Enclosed::of(&histogram.finish(r?)?, &histogram.finish(c?)?)?;
+    if enclosed.open.is_empty() {
+        return Ok(enclosed.found);
+    }
+    let wanted = enclosed.wanted(2 * histogram.edges().len() + 1);
+    let (r, c) = rayon::join(
+        || select(&histogram, reference, &wanted),
+        || select(&histogram, current, &wanted),
+    );
+    Ok(enclosed.refine(r?, c?))
+}
+
+/// Edges that part the values of both sides into small shares: a sample, and equal steps between
+/// its neighbours.
+fn edges(reference: &Float64Array, current: &Float64Array) -> Vec<f64> {
+    let mut sample: Vec<f64> = Vec::with_capacity(2 * SAMPLE);
+    for array in [reference, current] {
+        let rows = array.len() as u64;
+        // Not at equal steps: data have periods.
+        // Of nothing there is no sample.
+        let sampled = if rows == 0 { 0 } else { SAMPLE as u64 };
+        let places = (0..sampled).map(|i| Draws::new(0, 0, i).below(rows) as usize);
+        let values = places.filter(|&row| array.is_valid(row)).map(|row| array.value(row) + 0.0);
+        sample.extend(values.filter(|x| x.is_finite()));
+    }
+    sample.sort_unstable_by(f64::total_cmp);
+    sample.dedup();
+    let steps = (EDGES / sample.len().max(1)).clamp(1, FINEST);
+    let mut edges: Vec<f64> = Vec::with_capacity(steps * sample.len());
+    for (i, &edge) in sample.iter().enumerate() {
+        edges.push(edge);
+        let next = sample.get(i + 1).copied().unwrap_or(edge);
+        for step in 1..steps {
+            let share = step as f64 / steps as f64;
+            let between = edge * (1.0 - share) + next * share + 0.0;
+            if edges.last().is_some_and(|&last| last < between) && between < next {
+                edges.push(between);
+            }
+        }
+    }
+    edges
+}
+
+/// The array in as many pieces as there are threads, and some more for balance.
+fn pieces(array: &Float64Array) -> impl IndexedParallelIterator<Item = Float64Array> {
+    let step = array.len().div_ceil(4 * rayon::current_num_threads()).max(1);
+    let n = array.len().div_ceil(step);
+    (0..n).into_par_iter().map(move |i| {
+        let from = i * step;
+        array.slice(from, step.min(array.len() - from))
+    })
+}
+
+fn count(histogram: &Histogram, array: &Float64Array) -> Result<HistogramState> {
+    pieces(array)
+        .map(|piece| {
+            let mut state = histogram.start();
+            histogram.add(&mut state, &piece);
+            Ok(state)
+        })
+        .try_reduce(
+            || histogram.start(),
+            |mut a, b| {
+                a.merge(b)?;
+                Ok(a)
+            },
+        )
+}
+
+fn select(histogram: &Histogram, array: &Float64Array, wanted: &[bool]) -> Result<Vec<f64>> {
+    pieces(array)
+        .map(|piece| {
+            let mut found = Vec::new();
+            histogram.select(&piece, wanted, &mut found).map(|()| found)
+        })
+        .try_reduce(Vec::new, |mut a, b| {
+            a.extend_from_slice(&b);
+            Ok(a)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sorted(array: &Float64Array) -> Vec<f64> {
+        let mut values: Vec<f64> = array.iter().flatten().collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    fn values(n: usize) -> impl Strategy<Value = Float64Array> {
+        let wild = prop_oneof![Just(-0.0), Just(f64::INFINITY), Just(f64::NEG_INFINITY), -1e9..1e9];
+        let one = prop_oneof![
+            8 => (-20i32..20).prop_map(|i| f64::from(i) / 10.0),
+            8 => -2.0..2.0f64,
+            1 => wild,
+        ];
+        prop::collection::vec(prop::option::weighted(0.9, one), 1..n).prop_map(Float64Array::from)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn as_sorting_says(a in values(2000), b in values(2000), from in 0usize..50) {
+            let a = a.slice(from.min(a.len() - 1), a.len() - from.min(a.len() - 1));
+            let (x, y) = (sorted(&a), sorted(&b));
+            prop_assume!(!x.is_empty() && !y.is_empty());
+            let want = Extremes::of_sorted(&x, &y);
+            prop_assert_eq!(of_arrays(&a, &b).unwrap(), want);
+            // Against the definition.
+            let (n, m) = (x.len() as i128, y.len() as i128);
+            let at = |p: f64| {
+                let count = |of: &[f64]| of.iter().filter(|&&x| x <= p).count() as i128;
+                count(&x) * m - count(&y) * n
+            };
+            let all: Vec<_> = x.iter().chain(&y).step_by(7).map(|&p| at(p)).collect();
+            prop_assert!(all.iter().all(|&d| d <= want.plus as i128 && -d <= want.minus as i128));
+            // Few edges leave much to be looked into.
+            for edges in [vec![], vec![0.0], vec![-1.05, 0.1, 0.3]] {
+                let h = Histogram::new("x", edges).unwrap();
+                let counts = |array: &Float64Array| h.finish(count(&h, array).unwrap()).unwrap();
+                let enclosed = Enclosed::of(&counts(&a), &counts(&b)).unwrap();
+                let wanted = enclosed.wanted(2 * h.edges().len() + 1);
+                let select = |array: &Float64Array| select(&h, array, &wanted).unwrap();
+                prop_assert_eq!(enclosed.refine(select(&a), select(&b)), want);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_order_is_an_error() {
+        let of = |values: Vec<Option<f64>>| Float64Array::from(values);
+        let one = of(vec![Some(1.0)]);
+        for bad in [of(vec![]), of(vec![None]), of(vec![Some(1.0), Some(f64::NAN)])] {
+            assert!(matches!(of_arrays(&one, &bad), Err(Error::Undefined { .. })));
+            assert!(matches!(of_arrays(&bad, &one), Err(Error::Undefined { .. })));
+        }
+        // What stands under a null is not looked at.
+        let masked = Float64Array::new(
+            vec![f64::NAN, 3.0].into(),
+            Some(arrow::buffer::NullBuffer::from(vec![false, true])),
+        );
+        let found = of_arrays(&one, &masked).unwrap();
+        assert_eq!(found, Extremes { n: 1, m: 1, plus: 1, minus: 0 });
+    }
+}
