@@ -4,7 +4,7 @@
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take;
 use mlops_core::stats::Draws;
-use mlops_core::{MemorySource, batch};
+use mlops_core::{Cancel, Error, MemorySource, Scan, batch};
 use mlops_drift::statistics::{ks_from_cells, ks_two_sample};
 use mlops_drift::{Cells, ColumnProfile, Kind, ProfileOptions, ReferenceProfile};
 
@@ -56,6 +56,7 @@ fn the_interval_of_d_is_narrow_whatever_the_data() {
             };
             let profile = ReferenceProfile::fit(&source(reference), &ProfileOptions::default())
                 .expect("a profile");
+            assert!(profile.to_bytes().len() <= 48 << 10, "{} bytes", profile.to_bytes().len());
             let counted = profile.count(&source(current)).expect("counts");
             let cells = |p: &ReferenceProfile| p.columns()[0].counts().cells().to_vec();
             let bounds = ks_from_cells(&cells(&profile), &cells(&counted), 0.95).expect("bounds");
@@ -95,8 +96,8 @@ fn the_same_bits_for_any_order_threads_batches_and_trees_of_merging() {
     let draws = &mut Draws::new(3, 0, 0);
     let batch = nasty(4000, draws);
     let options = ProfileOptions::default().edges(64).labels(40);
-    let fit = |source: &MemorySource| ReferenceProfile::fit(source, &options).expect("a profile");
-    let whole = fit(&MemorySource::from(batch.clone()));
+    let whole = ReferenceProfile::fit(&MemorySource::from(batch.clone()), &options);
+    let whole = whole.expect("a profile");
     let expected = whole.to_bytes();
     let x = whole.column("x").expect("x");
     let Cells::Edges(edges) = x.cells() else { panic!("numbers have edges") };
@@ -115,7 +116,9 @@ fn the_same_bits_for_any_order_threads_batches_and_trees_of_merging() {
             at.map(|at| shuffled.slice(at, step.min(shuffled.num_rows() - at))).collect();
         let source = MemorySource::new(batch.schema(), parts.clone()).expect("a source");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        let profile = pool.install(|| fit(&source));
+        let scan = Scan::new(&source).batch_size(4000 / threads);
+        let profile = pool.install(|| ReferenceProfile::fit_by(scan, &options));
+        let profile = profile.expect("a profile");
         assert!(profile.to_bytes() == expected, "{threads} threads, {pieces} pieces");
 
         // Two parts at random become one, until there is one.
@@ -188,4 +191,14 @@ fn of_more_labels_than_are_counted_a_sample_is() {
     assert_eq!((column.kind(), column.cells().len()), (Kind::SampledLabels, 1001));
     assert!(column.counts().cells()[..1000].iter().all(|count| *count == 2));
     assert_eq!(column.counts().cells()[1000], 138_000);
+}
+
+#[test]
+fn a_fit_can_be_stopped() {
+    let source = labels(100, |i| format!("{i}"));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let scan = Scan::new(&source).cancel(&cancel);
+    let stopped = ReferenceProfile::fit_by(scan, &ProfileOptions::default());
+    assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use mlops_core::stats::Draws;
 use mlops_core::{Batches, DataSource, Partition, Result};
 use mlops_drift::{ProfileOptions, ReferenceProfile};
 
@@ -75,13 +74,13 @@ impl DataSource for Made {
             let n = batch_size.min(rows - at);
             let column = |column: &usize| {
                 // Every third has an atom amid a continuum, for which there is a third scan.
-                let mut draws = Draws::new(*column as u64, part as u32, at as u64);
+                let mut state = ((*column << 20) + part * rows + at) as u64;
                 let draw = |i| {
-                    if column.is_multiple_of(3) && i % 4 < 1 {
-                        0.3
-                    } else {
-                        (3.0 * draws.uniform()).exp()
-                    }
+                    // Knuth's generator, MMIX.
+                    state = state.wrapping_mul(6_364_136_223_846_793_005);
+                    state = state.wrapping_add(1_442_695_040_888_963_407);
+                    let u = (state >> 11) as f64;
+                    if column.is_multiple_of(3) && i % 4 < 1 { 0.3 } else { u * u }
                 };
                 Arc::new(Float64Array::from_iter_values((0..n).map(draw))) as ArrayRef
             };

@@ -324,6 +324,8 @@ impl Run {
 /// the number of values in each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundEdges {
+    /// How many values are in all runs.
+    n: u64,
     /// Of the runs that were counted last.
     shift: u32,
     runs: Vec<Run>,
@@ -356,12 +358,12 @@ impl FoundEdges {
                 push(Run { low: low.max(state.ends.0), high: high.min(state.ends.1), count });
             }
         }
-        Self { shift, runs }
+        Self { n, shift, runs }
     }
 
     /// How many finite values there are.
     pub fn n(&self) -> u64 {
-        self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.count))
+        self.n
     }
 
     /// How many distinct values there are, where that is known: always where they are no more than
@@ -377,7 +379,7 @@ impl FoundEdges {
 
     /// A run with more than two shares of the values, which may hide a value with as many.
     fn is_unresolved(&self, run: &Run, edges: usize) -> bool {
-        !run.is_value() && u128::from(run.count) * edges as u128 > 2 * u128::from(self.n())
+        !run.is_value() && u128::from(run.count) * edges as u128 > 2 * u128::from(self.n)
     }
 
     /// Puts what was found by [`FindEdges::again`] in the place of the runs that were unresolved.
@@ -413,7 +415,7 @@ impl FoundEdges {
         if finer.next().is_some() {
             return Err(changed());
         }
-        *self = Self { shift: found.shift, runs };
+        *self = Self { n: self.n, shift: found.shift, runs };
         Ok(())
     }
 
@@ -428,7 +430,7 @@ impl FoundEdges {
             return Vec::new();
         };
         let most = most.max(2);
-        let n = self.n();
+        let n = self.n;
         let mut edges = Vec::with_capacity(most.min(self.runs.len() + 1));
         if self.runs.len() <= most && self.runs.iter().all(Run::is_value) {
             edges.extend(self.values());
@@ -539,7 +541,7 @@ mod tests {
             find.finish(state).expect("runs")
         };
         let run = Run { low: key_of(1e9), high: key_of(2e9), count: 20_000 };
-        let mut found = FoundEdges { shift: 48, runs: vec![run] };
+        let mut found = FoundEdges { n: 20_000, shift: 48, runs: vec![run] };
         let again = find.again(&found).expect("one run with all values");
         assert!(found.clone().refine(&again, look(&again, 19_999)).is_err());
         assert!(found.clone().refine(&find, look(&find, 20_000)).is_err());

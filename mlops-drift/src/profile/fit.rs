@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
-use mlops_core::{DataSource, Digest, Error, Handle, Plan, Result, Scan};
+use mlops_core::{Digest, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::counts::CountAtCells;
@@ -16,8 +16,9 @@ use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
 const LABEL_CAP: usize = 1 << 16;
 /// What a label takes in memory while labels are counted, at the most but for long ones.
 const LABEL_BYTES: usize = 128;
-/// What a source holds of a column while it is read: a batch, and what it decodes it from.
-const READ_BYTES: usize = 512 << 10;
+/// What a source holds of a column while it is read: a batch and what it is decoded from, as a
+/// dictionary and a page of Parquet.
+const READ_BYTES: usize = 5 << 18;
 
 /// How a reference is profiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,22 +135,22 @@ pub(crate) struct Described {
     pub(crate) cells: Cells,
 }
 
-pub(crate) fn fit(source: &dyn DataSource, options: &ProfileOptions) -> Result<ReferenceProfile> {
-    let columns = wanted(source, options)?;
+pub(crate) fn fit(scan: Scan<'_>, options: &ProfileOptions) -> Result<ReferenceProfile> {
+    let columns = wanted(scan, options)?;
     let mut described = Vec::with_capacity(columns.len());
-    for group in groups(columns.iter().map(|c| c.by.bytes()), options.memory) {
-        described.extend(describe(source, &columns[group], options)?);
+    for group in groups(scan, columns.iter().map(|c| c.by.bytes()), options.memory)? {
+        described.extend(describe(scan, &columns[group], options)?);
     }
-    count(source, described, options.memory)
+    count(scan, described, options.memory)
 }
 
-fn wanted(source: &dyn DataSource, options: &ProfileOptions) -> Result<Vec<Wanted>> {
+fn wanted(scan: Scan<'_>, options: &ProfileOptions) -> Result<Vec<Wanted>> {
     if !(1..=LABEL_CAP).contains(&options.labels) {
         return Err(Error::invalid("labels", "1 to 65,536", options.labels));
     }
     // Without a column of numbers they must make sense, too.
     FindEdges::new("", options.edges)?;
-    let schema = source.schema();
+    let schema = scan.source().schema();
     let asked = options.columns.iter().flatten().chain(&options.exclude);
     if let Some(column) = asked.into_iter().find(|c| schema.field_with_name(c).is_err()) {
         return Err(Error::ColumnNotFound {
@@ -187,9 +188,13 @@ fn wanted(source: &dyn DataSource, options: &ProfileOptions) -> Result<Vec<Wante
 
 /// Columns one after the other, by what a state takes of each, in groups that take no more than
 /// the memory, on all threads together.
-fn groups(bytes: impl Iterator<Item = usize>, memory: usize) -> Vec<Range<usize>> {
-    // A thread works on one state, and one or two wait to be merged.
-    let threads = rayon::current_num_threads();
+fn groups(
+    scan: Scan<'_>,
+    bytes: impl Iterator<Item = usize>,
+    memory: usize,
+) -> Result<Vec<Range<usize>>> {
+    // Each thread works on one state, and as many wait to be merged.
+    let threads = rayon::current_num_threads().min(scan.source().partitions()?.len());
     let most = memory / threads.max(1);
     let mut groups: Vec<Range<usize>> = Vec::new();
     let mut taken = 0;
@@ -206,13 +211,13 @@ fn groups(bytes: impl Iterator<Item = usize>, memory: usize) -> Vec<Range<usize>
             }
         }
     }
-    groups
+    Ok(groups)
 }
 
 /// Finds the cells of a group of columns: a scan, and one more of those columns in which it left
 /// something unresolved, until nothing is.
 fn describe(
-    source: &dyn DataSource,
+    scan: Scan<'_>,
     columns: &[Wanted],
     options: &ProfileOptions,
 ) -> Result<Vec<Described>> {
@@ -228,7 +233,7 @@ fn describe(
             By::Labels(count) => Found::Labels(plan.add(count.clone())),
         })
         .collect();
-    let measured = Scan::new(source).run(&plan)?;
+    let measured = scan.run(&plan)?;
     let mut described = Vec::with_capacity(columns.len());
     let mut left: Vec<(usize, FindEdges, FoundEdges)> = Vec::new();
     for (i, (column, handle)) in columns.iter().zip(handles).enumerate() {
@@ -250,7 +255,7 @@ fn describe(
     while !left.is_empty() {
         let mut plan = Plan::new();
         let handles: Vec<_> = left.iter().map(|(_, again, _)| plan.add(again.clone())).collect();
-        let measured = Scan::new(source).run(&plan)?;
+        let measured = scan.run(&plan)?;
         let mut next = Vec::new();
         for ((i, again, mut found), handle) in left.into_iter().zip(handles) {
             found.refine(&again, measured.get(&handle)?.clone())?;
@@ -306,11 +311,11 @@ fn cells_of(found: &FoundEdges, family: Family, options: &ProfileOptions) -> (Ki
 
 /// Counts a source in given cells.
 pub(crate) fn count(
-    source: &dyn DataSource,
+    scan: Scan<'_>,
     columns: Vec<Described>,
     memory: usize,
 ) -> Result<ReferenceProfile> {
-    let schema = source.schema();
+    let schema = scan.source().schema();
     for Described { name, family, cells, .. } in &columns {
         if let Ok(field) = schema.field_with_name(name)
             && !Family::of(field.data_type())
@@ -319,7 +324,7 @@ pub(crate) fn count(
             return Err(Error::column_type(name, family.to_string(), field.data_type()));
         }
     }
-    let mut groups = groups(columns.iter().map(|c| 8 * c.cells.len()), memory);
+    let mut groups = groups(scan, columns.iter().map(|c| 8 * c.cells.len()), memory)?;
     if groups.is_empty() {
         // Without columns there are still rows.
         groups.push(0..0);
@@ -333,7 +338,7 @@ pub(crate) fn count(
             .iter()
             .map(|c| Ok(plan.add(CountAtCells::new(&c.name, c.cells.clone())?)))
             .collect::<Result<_>>()?;
-        let measured = Scan::new(source).run(&plan)?;
+        let measured = scan.run(&plan)?;
         rows = *measured.get(&all)?;
         for handle in handles {
             counted.push(measured.get(&handle)?.clone());
