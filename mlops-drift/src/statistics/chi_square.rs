@@ -120,7 +120,8 @@ pub fn chi_square_goodness_of_fit(
     current: &[u64],
 ) -> Result<ChiSquare> {
     const WHAT: &str = "chi-square's goodness of fit";
-    let (shares, m, inflation): (Vec<f64>, u64, f64) = match reference {
+    // What each category expects, and what it has beyond that.
+    let (cells, inflation): (Vec<(f64, f64)>, f64) = match reference {
         ReferenceShares::Known(shares) => {
             let (_, m) = check(WHAT, &vec![1; shares.len()], current)?;
             let sum: f64 = shares.iter().sum();
@@ -132,25 +133,29 @@ pub fn chi_square_goodness_of_fit(
                     format_args!("{shares:?}"),
                 ));
             }
-            (shares.iter().map(|share| share / sum).collect(), m, 1.0)
+            let expected = shares.iter().map(|share| share / sum * m as f64);
+            (expected.zip(current).map(|(e, &c)| (e, c as f64 - e)).collect(), 1.0)
         }
         ReferenceShares::Sampled(counts) => {
             let (n, m) = check(WHAT, counts, current)?;
-            let shares = counts.iter().map(|count| *count as f64 / n as f64).collect();
-            (shares, m, 1.0 + m as f64 / n as f64)
+            let over = |product: i128| product as f64 / n as f64;
+            let cell = |(&r, &c): (&u64, &u64)| {
+                let expected = i128::from(r) * i128::from(m);
+                (over(expected), over(i128::from(c) * i128::from(n) - expected))
+            };
+            (counts.iter().zip(current).map(cell).collect(), 1.0 + m as f64 / n as f64)
         }
     };
-    let (mut statistic, mut cells, mut min_expected) = (0.0, 0usize, f64::INFINITY);
-    for (cell, (share, &count)) in shares.into_iter().zip(current).enumerate() {
-        let expected = share * m as f64;
+    let (mut statistic, mut used, mut min_expected) = (0.0, 0, f64::INFINITY);
+    for (cell, ((expected, residual), count)) in cells.into_iter().zip(current).enumerate() {
         if expected > 0.0 {
-            cells += 1;
+            used += 1;
             min_expected = min_expected.min(expected);
-            statistic += (count as f64 - expected) * ((count as f64 - expected) / expected);
-        } else if count > 0 {
+            statistic += residual * (residual / expected);
+        } else if *count > 0 {
             let reason = format!("category {cell} has {count} current rows and a share of 0");
             return Err(Error::undefined(WHAT, reason));
         }
     }
-    ChiSquare::of(statistic / inflation, cells, min_expected)
+    ChiSquare::of(statistic / inflation, used, min_expected)
 }

@@ -1,0 +1,442 @@
+//! Statistics of count tables and moments against mpmath, scipy and statsmodels; made by
+//! `tests/golden/make_tables.py`.
+
+use arrow::array::Float64Array;
+use mlops_core::stats::{Proportion, ProportionPair};
+use mlops_drift::statistics::{
+    Alternative, Centre, ChiSquare, DirichletMultinomial, LogBase, MonteCarlo, Outside,
+    ProportionVariance, ReferenceShares, SampleMoments, UnseenMass, ZeroCells, bartlett,
+    chi_square, chi_square_goodness_of_fit, f_test, fisher_exact, g_test, hellinger,
+    jensen_shannon, kullback_leibler, l_infinity, levene, out_of_range, permutation_p, pooled_t,
+    psi, total_variation, two_proportion_z, welch_t,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    tables: Vec<Table>,
+    fisher: Vec<Fisher>,
+    z: Vec<Z>,
+    t: Vec<T>,
+    variances: Vec<Variance>,
+    arrays: Vec<Arrays>,
+    unseen: Vec<Unseen>,
+    out_of_range: Vec<Range>,
+    simulated: Vec<Simulated>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    name: String,
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    js_divergence_nats: f64,
+    js_distance_bits: f64,
+    kl_forth_plain: Option<f64>,
+    kl_back_plain: Option<f64>,
+    kl_forth_add_half: f64,
+    kl_back_add_half: f64,
+    psi_add_half: f64,
+    kl_forth_add_one: f64,
+    kl_back_add_one: f64,
+    psi_add_one: f64,
+    kl_forth_clip: f64,
+    kl_back_clip: f64,
+    hellinger: f64,
+    l_infinity: f64,
+    total_variation: f64,
+    degrees_of_freedom: u64,
+    chi_square: f64,
+    chi_square_p: f64,
+    g: f64,
+    g_p: f64,
+    fit: Option<f64>,
+    fit_p: Option<f64>,
+    fit_sampled: Option<f64>,
+    fit_sampled_p: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Fisher {
+    reference: [u64; 2],
+    current: [u64; 2],
+    less: f64,
+    greater: f64,
+    two_sided: f64,
+    odds_ratio: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Z {
+    reference: [u64; 2],
+    current: [u64; 2],
+    pooled: [f64; 4],
+    unpooled: [f64; 4],
+}
+
+#[derive(Deserialize)]
+struct T {
+    reference: (u64, f64, f64),
+    current: (u64, f64, f64),
+    welch_df: f64,
+    welch: [f64; 4],
+    pooled: [f64; 4],
+}
+
+#[derive(Deserialize)]
+struct Variance {
+    reference: (u64, f64),
+    current: (u64, f64),
+    f: f64,
+    f_two_sided: f64,
+    f_less: f64,
+    f_greater: f64,
+    bartlett: f64,
+    bartlett_p: f64,
+}
+
+#[derive(Deserialize)]
+struct Arrays {
+    name: String,
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    levene_median: (f64, f64, Option<f64>),
+    levene_mean: (f64, f64, Option<f64>),
+    welch: [f64; 2],
+    bartlett: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Unseen {
+    singletons: u64,
+    doubletons: u64,
+    n: u64,
+    m: u64,
+    unseen: u64,
+    p_value: f64,
+    upper_limit: f64,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    n: u64,
+    m: u64,
+    below: u64,
+    above: u64,
+    p_more: f64,
+    p_fewer: f64,
+    p_below: f64,
+    p_above: f64,
+}
+
+#[derive(Deserialize)]
+struct Simulated {
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    quantile_bins_p: f64,
+    permutation_p: f64,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("golden/tables.json")).expect("golden values")
+}
+
+/// Statistics.
+const EXACT: f64 = 1e-12;
+/// p-values.
+const TAIL: f64 = 1e-9;
+
+fn close(name: &str, found: f64, expected: f64, relative: f64) {
+    // Beyond 1e-300 floats lose digits of their own.
+    let far = (found - expected).abs() > relative * expected.abs() + 1e-307;
+    assert!(!far, "{name}: {found:e}, not {expected:e}, {:e} off", found / expected - 1.0);
+}
+
+fn maybe(name: &str, found: Option<f64>, expected: Option<f64>) {
+    match (found, expected) {
+        (Some(found), Some(expected)) => close(name, found, expected, EXACT),
+        (found, expected) => assert_eq!(found, expected, "{name}"),
+    }
+}
+
+#[test]
+fn divergences() {
+    for case in golden().tables {
+        let name = &case.name;
+        let (r, c) = (&case.reference[..], &case.current[..]);
+        let nats = jensen_shannon(r, c, LogBase::E).expect("js");
+        close(name, nats.divergence, case.js_divergence_nats, EXACT);
+        let bits = jensen_shannon(r, c, LogBase::Two).expect("js");
+        close(name, bits.distance, case.js_distance_bits, EXACT);
+        assert_eq!(jensen_shannon(c, r, LogBase::Two).expect("js"), bits, "{name}");
+        close(name, hellinger(r, c).expect("hellinger"), case.hellinger, EXACT);
+        close(name, l_infinity(r, c).expect("l∞"), case.l_infinity, EXACT);
+        let distance = total_variation(r, c, 0.95).expect("total variation");
+        close(name, distance.value, case.total_variation, EXACT);
+
+        let kl = |rule| kullback_leibler(r, c, rule, LogBase::E).expect("kl");
+        let plain = kl(ZeroCells::Refuse);
+        maybe(name, plain.current_from_reference, case.kl_forth_plain);
+        maybe(name, plain.reference_from_current, case.kl_back_plain);
+        for (rule, forth, back, index) in [
+            (ZeroCells::AddHalf, case.kl_forth_add_half, case.kl_back_add_half, case.psi_add_half),
+            (ZeroCells::Add(1.0), case.kl_forth_add_one, case.kl_back_add_one, case.psi_add_one),
+        ] {
+            let added = kl(rule);
+            maybe(name, added.current_from_reference, Some(forth));
+            maybe(name, added.reference_from_current, Some(back));
+            close(name, psi(r, c, rule).expect("psi"), index, EXACT);
+        }
+        // Raised shares don't sum to 1, so that the logarithms' first order remains and cancels.
+        let clipped = kl(ZeroCells::Clip(1e-4));
+        for (found, expected) in [
+            (clipped.current_from_reference, case.kl_forth_clip),
+            (clipped.reference_from_current, case.kl_back_clip),
+        ] {
+            let found = found.expect("finite");
+            assert!(
+                (found - expected).abs() <= EXACT * expected.abs().max(1e-3),
+                "{name}: {found}"
+            );
+        }
+    }
+}
+
+#[test]
+fn tests_of_categories() {
+    fn same(name: &str, found: &ChiSquare, statistic: f64, p: f64) {
+        close(name, found.statistic, statistic, EXACT);
+        close(name, found.p_value, p, TAIL);
+    }
+    for case in golden().tables {
+        let name = &case.name;
+        let (r, c) = (&case.reference[..], &case.current[..]);
+        let test = chi_square(r, c).expect("chi-square");
+        same(name, &test, case.chi_square, case.chi_square_p);
+        assert_eq!(test.degrees_of_freedom, case.degrees_of_freedom, "{name}");
+        same(name, &g_test(r, c).expect("G"), case.g, case.g_p);
+        let shares: Vec<f64> = r.iter().map(|count| *count as f64).collect();
+        let known = chi_square_goodness_of_fit(ReferenceShares::Known(&shares), c);
+        let sampled = chi_square_goodness_of_fit(ReferenceShares::Sampled(r), c);
+        match case.fit.zip(case.fit_p).zip(case.fit_sampled).zip(case.fit_sampled_p) {
+            Some((((statistic, p), sampled_statistic), sampled_p)) => {
+                same(name, &sampled.expect("a fit"), sampled_statistic, sampled_p);
+                // Shares that are floats round the expectations: billions of rows show it.
+                let known = known.expect("a fit");
+                if c.iter().all(|count| *count < 1 << 30) {
+                    same(name, &known, statistic, p);
+                } else {
+                    assert!((known.statistic - statistic).abs() < 1e-9, "{name}: {known}");
+                }
+            }
+            None => assert!(known.is_err() && sampled.is_err(), "{name}"),
+        }
+    }
+}
+
+fn pair(reference: [u64; 2], current: [u64; 2]) -> ProportionPair {
+    let side = |[successes, n]: [u64; 2]| Proportion { successes, n };
+    ProportionPair { current: side(current), reference: side(reference) }
+}
+
+const SIDES: [Alternative; 3] = [Alternative::TwoSided, Alternative::Less, Alternative::Greater];
+
+#[test]
+fn tests_of_two_shares() {
+    for case in golden().fisher {
+        let name = format!("{:?} {:?}", case.reference, case.current);
+        let mirrored = |[hits, n]: [u64; 2]| [n - hits, n];
+        for (side, expected) in SIDES.into_iter().zip([case.two_sided, case.less, case.greater]) {
+            let test = fisher_exact(pair(case.reference, case.current), side).expect("a test");
+            close(&name, test.p_value, expected, TAIL);
+            maybe(&name, test.odds_ratio, case.odds_ratio);
+            // Failures for successes and reference for current: twice the other way round.
+            let other = pair(mirrored(case.current), mirrored(case.reference));
+            close(&name, fisher_exact(other, side).expect("a test").p_value, expected, TAIL);
+        }
+    }
+    for case in golden().z {
+        let name = format!("{:?} {:?}", case.reference, case.current);
+        for (variance, [statistic, tails @ ..]) in [
+            (ProportionVariance::Pooled, case.pooled),
+            (ProportionVariance::Unpooled, case.unpooled),
+        ] {
+            for (side, p) in SIDES.into_iter().zip(tails) {
+                let test = two_proportion_z(pair(case.reference, case.current), variance, side)
+                    .expect("a test");
+                close(&name, test.statistic, statistic, EXACT);
+                close(&name, test.p_value, p, TAIL);
+            }
+        }
+    }
+}
+
+#[test]
+fn tests_of_means_and_variances() {
+    for case in golden().t {
+        let of = |(n, mean, variance)| SampleMoments { n, mean, variance };
+        let (r, c) = (of(case.reference), of(case.current));
+        let name = format!("{r:?} {c:?}");
+        for (side, at) in SIDES.into_iter().zip(1..) {
+            let welch = welch_t(r, c, side).expect("a test");
+            close(&name, welch.statistic, case.welch[0], EXACT);
+            close(&name, welch.degrees_of_freedom, case.welch_df, EXACT);
+            close(&name, welch.p_value, case.welch[at], TAIL);
+            let pooled = pooled_t(r, c, side).expect("a test");
+            close(&name, pooled.statistic, case.pooled[0], EXACT);
+            close(&name, pooled.p_value, case.pooled[at], TAIL);
+        }
+    }
+    for case in golden().variances {
+        let of = |(n, variance)| SampleMoments { n, mean: 0.0, variance };
+        let (r, c) = (of(case.reference), of(case.current));
+        let name = format!("{r:?} {c:?}");
+        for (side, p) in SIDES.into_iter().zip([case.f_two_sided, case.f_less, case.f_greater]) {
+            let test = f_test(r, c, side).expect("a test");
+            close(&name, test.statistic, case.f, EXACT);
+            close(&name, test.p_value, p, TAIL);
+        }
+        let test = bartlett(r, c).expect("a test");
+        close(&name, test.statistic, case.bartlett, EXACT);
+        close(&name, test.p_value, case.bartlett_p, TAIL);
+    }
+}
+
+#[test]
+fn tests_of_arrays() {
+    for case in golden().arrays {
+        let numbers = |bits: &[u64]| bits.iter().map(|b| f64::from_bits(*b)).collect::<Vec<_>>();
+        let (x, y) = (numbers(&case.reference), numbers(&case.current));
+        let (reference, current) = (Float64Array::from(x.clone()), Float64Array::from(y));
+        for (centre, (statistic, p, ratio)) in
+            [(Centre::Median, case.levene_median), (Centre::Mean, case.levene_mean)]
+        {
+            let test = levene(&reference, &current, centre).expect("a test");
+            // A mean far from 0 rounds all deviations from it.
+            let rounding = if case.name == "far from 0" { 1e-9 } else { EXACT };
+            close(&case.name, test.statistic, statistic, rounding);
+            close(&case.name, test.p_value, p, TAIL.max(rounding));
+            match (test.ratio, ratio) {
+                (Some(found), Some(expected)) => close(&case.name, found, expected, rounding),
+                (found, expected) => assert_eq!(found, expected),
+            }
+            // With nulls in between, as a slice of something longer, and in another order.
+            let mut padded = vec![Some(99.0), None];
+            padded.extend(x.iter().rev().flat_map(|v| [Some(*v), None]));
+            padded.push(Some(-99.0));
+            let padded = Float64Array::from(padded);
+            let sliced = padded.slice(1, padded.len() - 2);
+            assert_eq!(levene(&sliced, &current, centre).expect("a test"), test);
+        }
+        let (r, c) = (SampleMoments::of(&reference), SampleMoments::of(&current));
+        let (r, c) = (r.expect("moments"), c.expect("moments"));
+        let welch = welch_t(r, c, Alternative::TwoSided).expect("a test");
+        // Here scipy's own moments are the reference.
+        close(&case.name, welch.statistic, case.welch[0], 1e-9);
+        close(&case.name, welch.p_value, case.welch[1], TAIL);
+        match case.bartlett {
+            Some(expected) => {
+                close(&case.name, bartlett(r, c).expect("a test").statistic, expected, 1e-9);
+            }
+            None => assert!(bartlett(r, c).is_err()),
+        }
+    }
+}
+
+#[test]
+fn tests_of_what_the_reference_never_saw() {
+    for case in golden().unseen {
+        let Unseen { singletons, doubletons, n, m, unseen, p_value, upper_limit } = case;
+        let rest = n - singletons - 2 * doubletons;
+        let mut counts = vec![1; singletons as usize];
+        counts.extend(vec![2; doubletons as usize]);
+        counts.push(rest);
+        let mass = UnseenMass::of(&counts).expect("a mass");
+        let name = format!("{mass:?} {unseen} of {m}");
+        let counted = (mass.singletons, mass.doubletons) == (singletons, doubletons);
+        if !counted {
+            // The rest was alone itself.
+            assert_eq!(rest, 1, "{name}");
+            continue;
+        }
+        close(&name, mass.p_value(unseen, m).expect("a p-value"), p_value, TAIL);
+        close(&name, mass.upper_limit(0.95).expect("a limit"), upper_limit, TAIL);
+    }
+    for case in golden().out_of_range {
+        let Range { n, m, below, above, .. } = case;
+        let name = format!("{below} and {above} of {m} outside {n}");
+        let test = out_of_range(n, Outside { below, above }, m).expect("a test");
+        close(&name, test.p_more, case.p_more, TAIL);
+        close(&name, test.p_fewer, case.p_fewer, TAIL);
+        close(&name, test.p_below, case.p_below, TAIL);
+        close(&name, test.p_above, case.p_above, TAIL);
+    }
+}
+
+#[test]
+fn simulated_p_values_meet_those_of_all_outcomes() {
+    let how = MonteCarlo { replicates: 9_999, stop_after: None, ..MonteCarlo::new(1) };
+    let index = |r: &[u64], c: &[u64]| psi(r, c, ZeroCells::AddHalf);
+    for case in golden().simulated {
+        let law = DirichletMultinomial::of_quantile_bins(&case.reference).expect("a law");
+        let quantile = law.p_value(&case.current, index, how).expect("a p-value");
+        let exchanged =
+            permutation_p(&case.reference, &case.current, index, how).expect("a p-value");
+        for (found, exact) in
+            [(quantile.p_value, case.quantile_bins_p), (exchanged.p_value, case.permutation_p)]
+        {
+            let error = (exact * (1.0 - exact) / f64::from(how.replicates)).sqrt();
+            println!("{found:.4} by simulation, {exact:.4} by all outcomes");
+            assert!((found - exact).abs() < 4.0 * error + 1e-4, "{found} not {exact}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_value_is_an_error() {
+    let both = Alternative::TwoSided;
+    assert!(jensen_shannon(&[1], &[1, 2], LogBase::E).is_err());
+    assert!(jensen_shannon(&[0], &[1], LogBase::E).is_err());
+    assert!(hellinger(&[], &[]).is_err() && l_infinity(&[0, 0], &[1, 1]).is_err());
+    assert!(kullback_leibler(&[1, 1], &[0, 0], ZeroCells::AddHalf, LogBase::E).is_err());
+    assert!(kullback_leibler(&[1], &[1], ZeroCells::Clip(2.0), LogBase::E).is_err());
+    assert!(g_test(&[u64::MAX, 2], &[1, 1]).is_err());
+    for shares in [&[0.5, -0.5][..], &[0.0, 0.0], &[f64::NAN, 1.0], &[1.0]] {
+        let fit = chi_square_goodness_of_fit(ReferenceShares::Known(shares), &[1, 1]);
+        assert!(fit.is_err(), "{shares:?}");
+    }
+    assert!(fisher_exact(pair([0, 0], [1, 2]), both).is_err());
+    assert!(fisher_exact(pair([3, 2], [1, 2]), both).is_err());
+    assert!(fisher_exact(pair([3, 1 << 62], [1, 1 << 62]), both).is_err());
+    for variance in [ProportionVariance::Pooled, ProportionVariance::Unpooled] {
+        assert!(two_proportion_z(pair([0, 10], [0, 20]), variance, both).is_err());
+        assert!(two_proportion_z(pair([0, 0], [0, 20]), variance, both).is_err());
+    }
+    assert!(two_proportion_z(pair([0, 9], [9, 9]), ProportionVariance::Unpooled, both).is_err());
+    assert!(two_proportion_z(pair([0, 9], [9, 9]), ProportionVariance::Pooled, both).is_ok());
+    let of = |n, mean, variance| SampleMoments { n, mean, variance };
+    let fine = of(5, 0.0, 1.0);
+    for bad in [of(1, 0.0, 1.0), of(5, f64::NAN, 1.0), of(5, 0.0, -1.0), of(5, 0.0, f64::INFINITY)]
+    {
+        assert!(welch_t(fine, bad, both).is_err() && pooled_t(bad, fine, both).is_err());
+        assert!(f_test(fine, bad, both).is_err() && bartlett(bad, fine).is_err());
+    }
+    let constant = of(5, 1.0, 0.0);
+    assert!(welch_t(constant, constant, both).is_err() && welch_t(fine, constant, both).is_ok());
+    assert!(f_test(fine, constant, both).is_err() && bartlett(constant, fine).is_err());
+    let numbers = |x: &[f64]| Float64Array::from(x.to_vec());
+    let some = numbers(&[1.0, 2.0, 4.0]);
+    for bad in
+        [numbers(&[]), numbers(&[1.0]), numbers(&[1.0, f64::NAN]), numbers(&[1.0, f64::INFINITY])]
+    {
+        assert!(levene(&some, &bad, Centre::Median).is_err(), "{bad:?}");
+        assert!(SampleMoments::of(&bad).is_err());
+    }
+    assert!(levene(&numbers(&[1.0, 1.0]), &numbers(&[2.0, 2.0]), Centre::Median).is_err());
+    let how = MonteCarlo::new(1);
+    let undefined = |r: &[u64], c: &[u64]| psi(r, c, ZeroCells::Refuse);
+    assert!(permutation_p(&[1, 0], &[1, 1], undefined, how).is_err());
+    assert!(permutation_p(&[0, 0], &[1, 1], undefined, how).is_err());
+    let nan = |_: &[u64], _: &[u64]| Ok(f64::NAN);
+    assert!(permutation_p(&[1, 1], &[1, 1], nan, how).is_err());
+}
