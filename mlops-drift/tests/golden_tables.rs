@@ -10,6 +10,7 @@ use mlops_drift::statistics::{
     jensen_shannon, kullback_leibler, l_infinity, levene, out_of_range, permutation_p, pooled_t,
     psi, total_variation, two_proportion_z, welch_t,
 };
+use proptest::prelude::*;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -112,7 +113,8 @@ struct Unseen {
     doubletons: u64,
     n: u64,
     m: u64,
-    unseen: u64,
+    #[serde(rename = "unseen")]
+    rows: u64,
     p_value: f64,
     upper_limit: f64,
 }
@@ -346,20 +348,20 @@ fn tests_of_arrays() {
 #[test]
 fn tests_of_what_the_reference_never_saw() {
     for case in golden().unseen {
-        let Unseen { singletons, doubletons, n, m, unseen, p_value, upper_limit } = case;
+        let Unseen { singletons, doubletons, n, m, rows, p_value, upper_limit } = case;
         let rest = n - singletons - 2 * doubletons;
         let mut counts = vec![1; singletons as usize];
         counts.extend(vec![2; doubletons as usize]);
         counts.push(rest);
         let mass = UnseenMass::of(&counts).expect("a mass");
-        let name = format!("{mass:?} {unseen} of {m}");
+        let name = format!("{mass:?} {rows} of {m}");
         let counted = (mass.singletons, mass.doubletons) == (singletons, doubletons);
         if !counted {
             // The rest was alone itself.
             assert_eq!(rest, 1, "{name}");
             continue;
         }
-        close(&name, mass.p_value(unseen, m).expect("a p-value"), p_value, TAIL);
+        close(&name, mass.p_value(rows, m).expect("a p-value"), p_value, TAIL);
         close(&name, mass.upper_limit(0.95).expect("a limit"), upper_limit, TAIL);
     }
     for case in golden().out_of_range {
@@ -439,4 +441,63 @@ fn what_has_no_value_is_an_error() {
     assert!(permutation_p(&[0, 0], &[1, 1], undefined, how).is_err());
     let nan = |_: &[u64], _: &[u64]| Ok(f64::NAN);
     assert!(permutation_p(&[1, 1], &[1, 1], nan, how).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn distances_keep_their_bounds_and_relations(
+        pairs in prop::collection::vec((0u64..300, 0u64..300), 1..12),
+        scale in 1u64..1_000_000,
+    ) {
+        let (r, c): (Vec<u64>, Vec<u64>) = pairs.iter().map(|(r, c)| (r * scale + 1, *c)).unzip();
+        prop_assume!(c.iter().any(|count| *count > 0));
+        let nats = jensen_shannon(&r, &c, LogBase::E).unwrap();
+        let bits = jensen_shannon(&r, &c, LogBase::Two).unwrap();
+        let tv = total_variation(&r, &c, 0.95).unwrap().value;
+        let (h, most) = (hellinger(&r, &c).unwrap(), l_infinity(&r, &c).unwrap());
+        let slack = 1e-12;
+        prop_assert!((0.0..=1.0).contains(&bits.divergence) && (0.0..=1.0).contains(&h));
+        prop_assert!((nats.divergence / 2f64.ln() - bits.divergence).abs() < slack);
+        // Le Cam; Lin; and the largest part is at most half of the sum of parts.
+        prop_assert!(h * h <= tv + slack && tv <= h * (2.0 - h * h).sqrt() + slack);
+        prop_assert!(bits.divergence <= tv + slack && most <= tv + slack);
+        for (one, other) in [(&r, &c), (&c, &r)] {
+            prop_assert_eq!(jensen_shannon(one, other, LogBase::E).unwrap(), nats);
+            prop_assert_eq!(hellinger(one, other).unwrap(), h);
+        }
+        for rule in [ZeroCells::AddHalf, ZeroCells::Add(0.01), ZeroCells::Clip(1e-4)] {
+            let kl = kullback_leibler(&r, &c, rule, LogBase::E).unwrap();
+            let both = kl.current_from_reference.unwrap() + kl.reference_from_current.unwrap();
+            let index = psi(&r, &c, rule).unwrap();
+            prop_assert!((both - index).abs() <= slack * index.max(1.0), "{both} {index}");
+            prop_assert_eq!(psi(&r, &r, rule).unwrap(), 0.0);
+        }
+        // The same shares twice over are no distance, whatever the sizes.
+        let thrice: Vec<u64> = r.iter().map(|count| count * 3).collect();
+        prop_assert_eq!(hellinger(&r, &thrice).unwrap(), 0.0);
+        prop_assert_eq!(jensen_shannon(&r, &thrice, LogBase::E).unwrap().divergence, 0.0);
+        prop_assert_eq!(chi_square(&r, &thrice).unwrap().statistic, 0.0);
+        prop_assert_eq!(g_test(&r, &thrice).unwrap().statistic, 0.0);
+    }
+
+    #[test]
+    fn tests_of_two_shares_agree_where_they_must(
+        (r, n) in (1u64..4000).prop_flat_map(|n| (0..=n, Just(n))),
+        (c, m) in (1u64..4000).prop_flat_map(|n| (0..=n, Just(n))),
+    ) {
+        let pair = pair([r, n], [c, m]);
+        let p = |side| fisher_exact(pair, side).unwrap().p_value;
+        let (both, less, greater) =
+            (p(Alternative::TwoSided), p(Alternative::Less), p(Alternative::Greater));
+        prop_assert!([both, less, greater].iter().all(|p| (0.0..=1.0).contains(p)));
+        // Both tails hold the table itself.
+        prop_assert!(less + greater >= 1.0 - 1e-12 && both >= less.min(greater) * (1.0 - 1e-9));
+        let z = two_proportion_z(pair, ProportionVariance::Pooled, Alternative::TwoSided);
+        if let Ok(z) = z {
+            let square = chi_square(&[r, n - r], &[c, m - c]).unwrap().statistic;
+            prop_assert!((z.statistic.powi(2) - square).abs() <= 1e-11 * square.max(1e-3));
+        }
+    }
 }

@@ -94,8 +94,7 @@ impl Unimodal for BetaBinomial {
 
     fn up(&self, k: u64) -> f64 {
         let left = (self.rows - k) as f64;
-        let (from, to) = (left / (k + 1) as f64, (self.a + k as f64) / (self.b + (left - 1.0)));
-        from * to
+        left * (self.a + k as f64) / ((k + 1) as f64 * (self.b + (left - 1.0)))
     }
 
     fn spread(&self) -> f64 {

@@ -30,7 +30,7 @@ pub(crate) trait Unimodal {
 /// Up to so many rows logarithms of factorials are exact enough to draw by.
 const QUICK_ROWS: u64 = 1 << 20;
 /// Beyond this spread rejection is quicker than walking.
-const WALK: f64 = 250.0;
+const WALK: f64 = 200.0;
 
 /// Draws a count.
 pub(crate) fn draw(law: &impl Unimodal, draws: &mut Draws) -> u64 {

@@ -158,8 +158,8 @@ impl Unimodal for Hypergeometric {
     }
 
     fn up(&self, k: u64) -> f64 {
-        let odds = (self.good - k) as f64 / (k + 1) as f64;
-        odds * ((self.drawn - k) as f64 / ((self.bad + k + 1) - self.drawn) as f64)
+        let from = (self.good - k) as f64 * (self.drawn - k) as f64;
+        from / ((k + 1) as f64 * ((self.bad + k + 1) - self.drawn) as f64)
     }
 
     fn spread(&self) -> f64 {

@@ -6,6 +6,7 @@
 
 pub(crate) mod alternative;
 pub(crate) mod beta_binomial;
+pub(crate) mod bins;
 pub(crate) mod chi_square;
 pub(crate) mod density;
 pub(crate) mod dirichlet_multinomial;
@@ -33,6 +34,7 @@ pub(crate) mod unseen;
 pub(crate) mod variance_tests;
 
 pub use alternative::Alternative;
+pub use bins::{BinCounts, Bins, bin_counts, equal_width_runs};
 pub use chi_square::{ChiSquare, ReferenceShares, chi_square, chi_square_goodness_of_fit};
 pub use dirichlet_multinomial::{DirichletMultinomial, Threshold};
 pub use fisher_exact::{FisherExact, fisher_exact};

@@ -77,7 +77,8 @@ pub fn welch_t(
 /// `t = (x̄ − ȳ) / √(v (1/m + 1/n))` with the pooled variance `v` of `n + m − 2` degrees of freedom.
 ///
 /// `scipy.stats.ttest_ind(current, reference, alternative=…)`. Where the variances differ and the
-/// sizes too, it does not hold its level: [`welch_t`] does, and gives little away.
+/// sizes too, it does not hold its level: 20 % are rejected at 5 % where a fifth of the rows is
+/// twice as wide. [`welch_t`] holds it, and gives little away.
 ///
 /// # Errors
 /// As [`welch_t`].

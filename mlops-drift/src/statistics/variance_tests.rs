@@ -58,8 +58,8 @@ fn bounded(freedom: f64) -> f64 {
 ///
 /// Two-sided: twice the smaller tail, as R's `var.test`; one-sided `scipy.stats.f.sf(F, m − 1,
 /// n − 1)` and `.cdf`. It takes the samples to be normal and does not forgive if they are not, at
-/// any sample size. Prefer
-/// [`levene`] where the rows are at hand.
+/// any sample size: of undrifted exponential data 30 % are rejected at 5 %. Prefer [`levene`] where
+/// the rows are at hand.
 ///
 /// ```
 /// use mlops_drift::statistics::{Alternative, SampleMoments, f_test};
@@ -142,7 +142,8 @@ pub enum Centre {
     /// default.
     #[default]
     Median,
-    /// The mean: Levene's own, for symmetric data.
+    /// The mean: Levene's own, for symmetric data. Of undrifted exponential data it rejects 15 %
+    /// at 5 %.
     Mean,
 }
 
