@@ -99,7 +99,7 @@ fn number(name: &str, default: usize) -> usize {
 fn memory_is_bounded_whatever_the_columns_and_rows() {
     let (columns, rows) = (number("MLOPS_COLUMNS", 12), number("MLOPS_ROWS", 18_000));
     let memory = number("MLOPS_MEMORY", 8) << 20;
-    let source = Made::new(columns, 2, rows / 2);
+    let source = Made::new(columns, (rows / 9000).max(1), 9000);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
     let options = ProfileOptions::default().memory(memory);
     let peak = |of: &dyn Fn() -> ReferenceProfile| {

@@ -15,15 +15,17 @@ pub enum Family {
     Null,
     /// Booleans.
     Boolean,
-    /// Signed and unsigned integers of any width.
+    /// Signed and unsigned integers of any width. Beyond 2⁵³ they are read as the nearest `f64`,
+    /// and neighbours that fall on the same one are one value.
     Integer,
-    /// Floating-point numbers and decimals.
+    /// Floating-point numbers, and decimals as the nearest `f64`.
     Float,
     /// Text: `Utf8`, `LargeUtf8`, `Utf8View`, and dictionaries of them.
     Text,
     /// Dates in days.
     Days,
-    /// Dates, times, timestamps or durations in seconds.
+    /// Dates, times, timestamps or durations in seconds. A timestamp is an instant, whatever its
+    /// time zone.
     Seconds,
     /// The same in milliseconds.
     Millis,

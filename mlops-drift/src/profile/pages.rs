@@ -40,29 +40,14 @@ impl Pages {
         self.shift
     }
 
-    /// Where in the table to look first.
-    fn slot(&self, id: u64) -> usize {
-        // The top bits are those that depend on all bits. There are at least 4 slots.
-        (id.wrapping_mul(GOLDEN) >> (64 - self.slots.len().trailing_zeros())) as usize
-    }
-
     fn find(&self, id: u64) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = self.slot(id);
-        // A table is never more than half full.
-        loop {
-            let page = (self.slots[at] as usize).checked_sub(1)?;
-            if self.ids[page] == id {
-                return Some(page);
-            }
-            at = (at + 1) & mask;
-        }
+        if self.slots.is_empty() { None } else { find(&self.slots, &self.ids, id) }
     }
 
     /// Gives a new page its place in the table.
     fn place(&mut self, id: u64, page: usize) {
         let mask = self.slots.len() - 1;
-        let mut at = self.slot(id);
+        let mut at = slot(&self.slots, id);
         while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }
@@ -158,15 +143,22 @@ impl Pages {
 
     /// Counts keys.
     pub(crate) fn add(&mut self, keys: &[u64]) {
-        // Where neighbours in a column are alike, the page is at hand.
-        let (mut known, mut page) = (None, 0);
-        for (at, &key) in keys.iter().enumerate() {
-            let id = key >> (self.shift + PAGE_BITS);
-            if known != Some(id) {
-                let Some(found) = self.page_of(&keys[at..]) else { return };
-                (page, known) = (found, Some(key >> (self.shift + PAGE_BITS)));
-            }
-            self.counts[page][(key >> self.shift) as usize % PAGE] += 1;
+        let mut left = keys;
+        while let Some(page) = self.page_of(left) {
+            // This page is there now; those of the keys after it may be.
+            let shift = self.shift;
+            self.counts[page][(left[0] >> shift) as usize % PAGE] += 1;
+            left = &left[1..];
+            let (slots, ids, counts) = (&self.slots[..], &self.ids[..], &mut self.counts[..]);
+            let known = left.iter().take_while(|key| {
+                let bucket = **key >> shift;
+                let page = find(slots, ids, bucket >> PAGE_BITS);
+                if let Some(page) = page {
+                    counts[page][bucket as usize % PAGE] += 1;
+                }
+                page.is_some()
+            });
+            left = &left[known.count()..];
         }
     }
 
@@ -238,6 +230,25 @@ impl Pages {
     pub(crate) fn most_bytes(most: usize) -> usize {
         let pages = most.next_power_of_two().max(4);
         (8 + 8 * PAGE) * pages + 4 * 4 * pages
+    }
+}
+
+/// Where in a table of at least two slots to look first: the top bits of the product are those that
+/// depend on all bits of the other.
+fn slot(slots: &[u32], id: u64) -> usize {
+    (id.wrapping_mul(GOLDEN) >> (64 - slots.len().trailing_zeros())) as usize
+}
+
+#[inline]
+fn find(slots: &[u32], ids: &[u64], id: u64) -> Option<usize> {
+    let mut at = slot(slots, id);
+    // A table is never more than half full.
+    loop {
+        let page = (slots[at] as usize).checked_sub(1)?;
+        if ids[page] == id {
+            return Some(page);
+        }
+        at = (at + 1) & (slots.len() - 1);
     }
 }
 
