@@ -108,10 +108,10 @@ fn categories_that_did_not_drift() {
                     let p = chi_square(&r, &c).expect("a test").p_value;
                     rates.note("chi-square", Some(p));
                 }
-                if least >= 10.0 {
+                if least >= 20.0 {
                     rates.note("G", Some(g_test(&r, &c).expect("a test").p_value));
                 }
-                if least >= 50.0 {
+                if least >= 20.0 && least / n.min(m) as f64 * n as f64 >= 200.0 {
                     let fit = chi_square_goodness_of_fit(ReferenceShares::Sampled(&r), &c);
                     rates.note("fit", Some(fit.expect("a test").p_value));
                 }
@@ -398,6 +398,8 @@ fn what_drifted_is_found() {
             rates.note("JS exchanged", p);
             let value = index(&r, &c).expect("an index");
             rates.note("(PSI ≥ 0.1)", Some(if value >= 0.1 { 0.0 } else { 1.0 }));
+            let p = chi_square_sf(value * m as f64, r.len() as f64 - 1.0).expect("a tail");
+            rates.note("(χ² law, scouter)", Some(p));
             let distance = js(&r, &c).expect("a divergence").sqrt();
             rates.note("(JS distance ≥ 0.1)", Some(if distance >= 0.1 { 0.0 } else { 1.0 }));
             let pair = pair((r[4], n), (c[4], m));

@@ -409,7 +409,12 @@ fn what_has_no_value_is_an_error() {
     }
     assert!(fisher_exact(pair([0, 0], [1, 2]), both).is_err());
     assert!(fisher_exact(pair([3, 2], [1, 2]), both).is_err());
-    assert!(fisher_exact(pair([3, 1 << 62], [1, 1 << 62]), both).is_err());
+    let vast = [u64::MAX, u64::MAX];
+    for vast in [pair([3, 1 << 62], [1, 1 << 62]), pair(vast, vast), pair([3, 9], vast)] {
+        assert!(fisher_exact(vast, both).is_err());
+    }
+    let too_many = pair(vast, [0, u64::MAX]);
+    assert!(two_proportion_z(too_many, ProportionVariance::Pooled, both).is_err());
     for variance in [ProportionVariance::Pooled, ProportionVariance::Unpooled] {
         assert!(two_proportion_z(pair([0, 10], [0, 20]), variance, both).is_err());
         assert!(two_proportion_z(pair([0, 0], [0, 20]), variance, both).is_err());

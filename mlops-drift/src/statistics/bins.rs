@@ -1,5 +1,6 @@
 //! Bins of numbers, for the statistics that compare counts.
 
+use std::fmt;
 use std::ops::Range;
 
 use arrow::array::Float64Array;
@@ -30,6 +31,18 @@ pub struct BinCounts {
     pub reference: Vec<u64>,
     /// Current values in each bin.
     pub current: Vec<u64>,
+}
+
+impl fmt::Display for BinCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut low = f64::NEG_INFINITY;
+        let ends = self.edges.iter().copied().chain(std::iter::once(f64::INFINITY));
+        for ((end, reference), current) in ends.zip(&self.reference).zip(&self.current) {
+            writeln!(f, "({low}, {end}]: {reference} and {current}")?;
+            low = end;
+        }
+        Ok(())
+    }
 }
 
 /// Counts of two arrays in bins that the reference sets; nulls are left out.

@@ -94,7 +94,7 @@ pub enum ReferenceShares<'a> {
 /// reject where ten cells did not drift), which is what Evidently's and whylogs' χ² tests do.
 /// [Sampled](ReferenceShares::Sampled) shares take the factor off, and the test is then nearly
 /// [`chi_square`], which pools both samples for its expected counts and is the better of the two:
-/// this one wants 50 reference rows in every category, and rejects 6 % at 5 % there. Categories with neither share nor rows are left out; one category alone is a
+/// this one wants 200 reference rows in every category, and with 50 rejects 7 % at 5 %. Categories with neither share nor rows are left out; one category alone is a
 /// statistic of 0 and a p-value of 1.
 ///
 /// ```

@@ -69,7 +69,7 @@ pub fn fisher_exact(pair: ProportionPair, alternative: Alternative) -> Result<Fi
     current.estimate()?;
     reference.estimate()?;
     let all = current.n.saturating_add(reference.n);
-    let successes = current.successes + reference.successes;
+    let successes = current.successes.saturating_add(reference.successes);
     let bad = all - successes;
     let law = Hypergeometric::new("Fisher's exact test", successes, bad, current.n)?;
     let k = current.successes;

@@ -11,9 +11,9 @@ use crate::statistics::tables::Table;
 ///
 /// `scipy.stats.chi2_contingency(table, lambda_="log-likelihood", correction=False)`, with the
 /// categories that are empty on both sides left out; samples of different size are no matter. Its
-/// χ² law needs larger expected counts than that of [`chi_square`](crate::statistics::chi_square):
-/// where some are below 5 prefer that, or a p-value of
-/// permuted counts. `G / 2(n + m)` is the Jensen–Shannon
+/// χ² law wants 20 rows expected in every category on either side (with 10 it rejects 6 % at 5 %),
+/// that of [`chi_square`](crate::statistics::chi_square) only 5; below, a p-value of
+/// [`permutation_p`](crate::statistics::permutation_p) is exact. `G / 2(n + m)` is the Jensen–Shannon
 /// divergence in nats with the samples weighed by their sizes. One category alone is a statistic of
 /// 0 and a p-value of 1.
 ///

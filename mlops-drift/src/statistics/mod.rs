@@ -3,6 +3,27 @@
 //! Each is a pure function that works without a profile or a monitor. What counts at edges only
 //! enclose comes as an interval that certainly holds the exact number, and has a function of two
 //! arrays beside it that gives the number.
+//!
+//! **Tables of counts** (`(reference, current)`, the same cells in the same order) have distances
+//! ([`psi`], [`jensen_shannon`], [`kullback_leibler`], [`hellinger`], [`total_variation`],
+//! [`l_infinity`]) and tests ([`chi_square`], [`chi_square_goodness_of_fit`], [`g_test`], and of two
+//! shares [`fisher_exact`] and [`two_proportion_z`]); [`bin_counts`] makes them of numbers. Any of
+//! these distances has a p-value and a threshold for both sample sizes: exactly, by exchanging rows
+//! ([`permutation_p`]), or by the law of bins between reference quantiles
+//! ([`DirichletMultinomial`]). What the reference never saw is judged by [`UnseenMass`] and
+//! [`out_of_range`]. **Moments** ([`SampleMoments`]) have [`welch_t`], [`pooled_t`], [`f_test`] and
+//! [`bartlett`]; [`levene`] takes the values.
+//!
+//! ```
+//! use mlops_drift::statistics::{MonteCarlo, ZeroCells, chi_square, permutation_p, psi};
+//! let (reference, current) = ([700, 200, 90, 10], [50, 30, 15, 5]);
+//! let index = |r: &[u64], c: &[u64]| psi(r, c, ZeroCells::AddHalf);
+//! // 0.22 is "moderate" by folklore. By chance alone it comes about less than once in 200 times.
+//! assert!((0.21..0.23).contains(&index(&reference, &current)?));
+//! assert!(permutation_p(&reference, &current, index, MonteCarlo::new(1))?.p_value < 0.005);
+//! assert!(chi_square(&reference, &current)?.p_value < 0.001);
+//! # Ok::<(), mlops_core::Error>(())
+//! ```
 
 pub(crate) mod alternative;
 pub(crate) mod beta_binomial;

@@ -79,7 +79,7 @@ pub fn out_of_range(n: u64, outside: Outside, m: u64) -> Result<OutOfRange> {
     }
     // Fewer than `ends` reference values are among the k + ends − 1 outermost of the pooled ones.
     let at_least = |ends: u64, k: u64| -> Result<f64> {
-        Ok(Hypergeometric::new(WHAT, n, m, k + ends - 1)?.cdf(ends - 1))
+        Ok(Hypergeometric::new(WHAT, n, m, k.saturating_add(ends - 1))?.cdf(ends - 1))
     };
     let p_more = at_least(2, both)?;
     let p_fewer =
@@ -119,5 +119,6 @@ mod tests {
         assert!(out_of_range(5, Outside { below: 3, above: 3 }, 5).is_err());
         assert!(out_of_range(5, Outside { below: u64::MAX, above: 3 }, 5).is_err());
         assert!(out_of_range(u64::MAX, none, 5).is_err());
+        assert!(out_of_range(5, Outside { below: u64::MAX, above: 0 }, u64::MAX).is_err());
     }
 }

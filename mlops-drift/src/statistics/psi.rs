@@ -1,5 +1,7 @@
 //! The population stability index of two tables of counts.
 
+use std::fmt;
+
 use mlops_core::stats::{Interval, chi_square_sf, normal_quantile};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -57,11 +59,23 @@ pub struct PsiTest {
     /// `(cells − 1)(1/n + 1/m)`.
     pub expected_from_noise: f64,
     /// P of an index this large or larger where nothing drifted; `None` where a cell expects fewer
-    /// than [`PsiTest::MIN_EXPECTED`] rows and the law below does not hold.
+    /// than [`PsiTest::MIN_EXPECTED`] rows and the law below does not hold: then
+    /// [`DirichletMultinomial`](crate::statistics::DirichletMultinomial) has one for bins between
+    /// reference quantiles, [`permutation_p`](crate::statistics::permutation_p) for categories.
     pub p_value: Option<f64>,
     /// Confidence limits of the index of the two populations: bias taken off, variance by the
     /// delta method to second order.
     pub interval: Interval,
+}
+
+impl fmt::Display for PsiTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PSI {:.4} {}, {} cells", self.value, self.interval, self.cells)?;
+        match self.p_value {
+            Some(p) => write!(f, ", p = {p:.4e}"),
+            None => f.write_str(", too few rows for the χ² law"),
+        }
+    }
 }
 
 impl PsiTest {

@@ -1,5 +1,7 @@
 //! The total variation distance of two tables of counts, with limits that hold at any size.
 
+use std::fmt;
+
 use mlops_core::Result;
 use mlops_core::stats::Interval;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,12 @@ pub struct TotalVariation {
     pub value: f64,
     /// Confidence limits of the distance of the two populations.
     pub interval: Interval,
+}
+
+impl fmt::Display for TotalVariation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "total variation {:.4} {}", self.value, self.interval)
+    }
 }
 
 /// The total variation distance `½ Σ |pᵢ − qᵢ|` of two samples of categories, with limits of the

@@ -7,6 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::alternative::Alternative;
+use crate::statistics::tables::MOST_ROWS;
 
 /// How the variance of the difference of two shares is estimated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl fmt::Display for TwoProportionZ {
 /// # Errors
 /// [`Error::Undefined`] for a side with no rows, and where the variance is estimated as 0: all or
 /// none succeed, on both sides alike ([pooled](ProportionVariance::Pooled)) or on each.
-/// [`Error::Invalid`] for more successes than rows.
+/// [`Error::Invalid`] for more successes than rows, and for more than 2⁶² rows.
 pub fn two_proportion_z(
     pair: ProportionPair,
     variance: ProportionVariance,
@@ -74,6 +75,10 @@ pub fn two_proportion_z(
 ) -> Result<TwoProportionZ> {
     let ProportionPair { current, reference } = pair;
     let (p, q) = (current.estimate()?, reference.estimate()?);
+    if current.n.max(reference.n) > MOST_ROWS {
+        let found = format_args!("{} and {}", reference.n, current.n);
+        return Err(Error::invalid("the rows of two shares", "at most 2^62 a side", found));
+    }
     let (n, m) = (reference.n as f64, current.n as f64);
     // From integers: shares that nearly agree lose no digit.
     let cross = i128::from(current.successes) * i128::from(reference.n)

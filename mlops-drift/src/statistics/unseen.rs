@@ -7,6 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::beta_binomial::BetaBinomial;
+use crate::statistics::hypergeometric::MOST_DRAWN_FROM;
 use crate::statistics::psi::checked_confidence;
 use crate::statistics::tables::MOST_ROWS;
 
@@ -59,14 +60,14 @@ impl UnseenMass {
     /// Good and Turing's estimate, in [0, 1]: the share of rows that are alone in their category,
     /// `N₁ / n`. Its mean is that of the unseen mass of `n − 1` rows, whatever the distribution.
     pub fn estimate(&self) -> f64 {
-        self.singletons as f64 / self.n as f64
+        self.singletons as f64 / self.n.max(1) as f64
     }
 
     /// The Beta law that stands for what is known of the unseen mass: mean `(N₁ + 1) / (n + 1)`,
     /// and the variance of Good's estimate, `(N₁ (1 − N₁/n) + 2 N₂ + 1) / n²`, as a sample of so
     /// many rows. `None` where every row is alone: all may be unseen.
     fn law(&self) -> Option<(f64, f64)> {
-        let (a, b) = (self.singletons as f64 + 1.0, (self.n - self.singletons) as f64);
+        let (a, b) = (self.singletons as f64 + 1.0, self.n.saturating_sub(self.singletons) as f64);
         if b == 0.0 {
             return None;
         }
@@ -96,15 +97,16 @@ impl UnseenMass {
     /// [`permutation_p`](crate::statistics::permutation_p) is exact.
     ///
     /// # Errors
-    /// [`Error::Undefined`] for no current rows, [`Error::Invalid`] for more unseen rows than rows.
+    /// [`Error::Undefined`] for no current rows, [`Error::Invalid`] for more unseen rows than rows and
+    /// for more than 2⁴⁰ of them.
     pub fn p_value(&self, unseen: u64, m: u64) -> Result<f64> {
         const WHAT: &str = "the test of unseen categories";
         if m == 0 {
             return Err(Error::undefined(WHAT, "there are no current rows"));
         }
-        if unseen > m {
-            let found = format!("{unseen} of {m}");
-            return Err(Error::invalid(WHAT, "at most as many unseen rows as rows", found));
+        if unseen > m || m > MOST_DRAWN_FROM {
+            let expected = "at most 2^40 rows, and no more unseen ones than there are";
+            return Err(Error::invalid(WHAT, expected, format!("{unseen} of {m}")));
         }
         Ok(self.law().map_or(1.0, |(a, b)| BetaBinomial { rows: m, a, b }.at_least(unseen)))
     }
@@ -141,7 +143,8 @@ mod tests {
         let p = none_alone.p_value(1, 100).unwrap();
         assert!((0.04..0.11).contains(&p), "one new row in a hundred: {p}");
         assert!(none_alone.p_value(100, 100).unwrap() < 1e-50);
-        assert!(none_alone.p_value(2, 1).is_err() && none_alone.p_value(0, 0).is_err());
+        assert!(none_alone.p_value(2, 1).is_err() && none_alone.p_value(0, 1 << 41).is_err());
+        assert!(none_alone.p_value(1, 0).is_err() && none_alone.p_value(0, 0).is_err());
         assert!(UnseenMass::of(&[]).is_err() && UnseenMass::of(&[0]).is_err());
         assert!(UnseenMass::of(&[u64::MAX, 2]).is_err());
         assert!(none_alone.upper_limit(1.0).is_err());
