@@ -45,10 +45,10 @@ pub mod stream;
 pub mod windows;
 
 pub use monitor::drift_monitor::DriftMonitor;
-pub use monitor::report::{
-    ColumnDrift, DriftReport, Missing, MissingChange, Statistic, StatisticResult, Status,
-};
+pub use monitor::report::{ColumnDrift, DriftReport, Status};
 pub use monitor::rule::{DatasetRule, DriftRule, Effect};
+pub use monitor::shares::{Share, ShareChange};
+pub use monitor::statistic::{DecidingTest, Statistic, StatisticResult};
 pub use profile::counts::{ColumnCounts, CountAtCells, CountState};
 pub use profile::edges::{EdgesState, FindEdges, FoundEdges};
 pub use profile::family::Family;

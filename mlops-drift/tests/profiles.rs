@@ -14,7 +14,7 @@ use mlops_core::{DriftDetectorExt, MemorySource, Verdict, batch};
 use mlops_drift::statistics::{ks_from_cells, ks_two_sample};
 use mlops_drift::{
     Cells, ColumnProfile, DatasetRule, DriftMonitor, DriftReport, DriftRule, Effect, Family, Kind,
-    Missing, ProfileOptions, ReferenceProfile, Statistic, Status,
+    ProfileOptions, ReferenceProfile, Share, Statistic, Status,
 };
 use proptest::prelude::*;
 
@@ -250,7 +250,7 @@ fn every_column_gets_a_status_and_no_error() {
             some(),
             text(),
             Status::TypeChanged { reference: "float".into(), current: "text".into() },
-            Verdict::Inconclusive,
+            Verdict::Fail,
         ),
         (
             "whole numbers",
@@ -280,7 +280,7 @@ fn missing_values_new_and_vanished_categories_drift() {
         floats(3000, |i| (i % 5 != 0).then(|| value(i))),
     );
     let column = &report.columns[0];
-    let nulls = column.missing.iter().find(|m| m.missing == Missing::Null).expect("nulls");
+    let nulls = column.share(Share::Null).expect("nulls");
     assert_eq!((nulls.verdict, column.verdict), (Verdict::Fail, Verdict::Fail), "{report}");
     assert_eq!((nulls.reference, nulls.current), (0.01, 0.2));
     assert!(nulls.interval.contains(0.19));
@@ -289,8 +289,13 @@ fn missing_values_new_and_vanished_categories_drift() {
         floats(4000, |i| Some(value(i))),
         floats(3000, |i| Some(if i % 9 == 0 { f64::NAN } else { value(i) })),
     );
-    let kinds: Vec<_> = nan.columns[0].missing.iter().map(|m| (m.missing, m.verdict)).collect();
-    assert_eq!(kinds, [(Missing::Null, Verdict::Pass), (Missing::Nan, Verdict::Fail)]);
+    let kinds: Vec<_> = nan.columns[0]
+        .shares
+        .iter()
+        .filter(|s| s.share.is_missing())
+        .map(|s| (s.share, s.verdict))
+        .collect();
+    assert_eq!(kinds, [(Share::Null, Verdict::Pass), (Share::Nan, Verdict::Fail)]);
 
     let city = |n: usize, names: &[&str]| {
         Arc::new(StringArray::from_iter_values((0..n).map(|i| names[i % names.len()].to_owned())))

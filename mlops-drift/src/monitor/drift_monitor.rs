@@ -54,13 +54,13 @@ struct Inner {
 
 /// What there is to judge of a column of the profile.
 #[derive(Clone, Debug)]
-pub(crate) enum Current {
+pub(crate) enum Current<'a> {
     /// It is not in the current data.
     Missing,
     /// It is of a family that the cells were not made for, or of none.
     OtherType(Option<Family>),
     /// Its counts.
-    Counts(ColumnCounts),
+    Counts(&'a ColumnCounts),
     /// It could not be measured, and why.
     Unmeasured(String),
 }
@@ -108,8 +108,9 @@ impl DriftMonitor {
     /// [`Merge`](mlops_core::Error::Merge) if the other profile has other columns or cells.
     pub fn compare_profile(&self, current: &ReferenceProfile) -> Result<DriftReport> {
         self.inner.profile.same_cells(current)?;
-        let columns = current.columns().iter().map(|c| Current::Counts(c.counts().clone()));
-        decide(&self.inner.profile, &self.inner.rule, current.rows(), columns.collect())
+        let columns: Vec<_> =
+            current.columns().iter().map(|c| Current::Counts(c.counts())).collect();
+        decide(&self.inner.profile, &self.inner.rule, current.rows(), &columns)
     }
 
     /// As [`DriftDetector::plan`], with a judge that gives the whole report.
@@ -118,7 +119,7 @@ impl DriftMonitor {
         let inner = self.inner.clone();
         Judge::new(move |measured| {
             let (rows, columns) = measurement.results(measured)?;
-            decide(&inner.profile, &inner.rule, rows, columns)
+            decide(&inner.profile, &inner.rule, rows, &columns)
         })
     }
 }
@@ -137,11 +138,14 @@ impl Measurement {
     }
 
     /// The rows, and what there is to judge of each column.
-    pub(crate) fn results(&self, measured: &Measurements) -> Result<(u64, Vec<Current>)> {
+    pub(crate) fn results<'m>(
+        &self,
+        measured: &'m Measurements,
+    ) -> Result<(u64, Vec<Current<'m>>)> {
         let columns = self.slots.iter().map(|slot| match slot {
             Slot::Given(current) => current.clone(),
             Slot::Measured(handle) => match measured.get(handle) {
-                Ok(counts) => Current::Counts(counts.clone()),
+                Ok(counts) => Current::Counts(counts),
                 Err(error) => Current::Unmeasured(error.to_string()),
             },
         });
@@ -151,7 +155,7 @@ impl Measurement {
 
 /// Where a column's counts will come from.
 enum Slot {
-    Given(Current),
+    Given(Current<'static>),
     Measured(Handle<ColumnCounts>),
 }
 

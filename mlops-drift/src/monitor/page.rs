@@ -3,7 +3,8 @@
 use mlops_core::Verdict;
 use mlops_core::report::{Cell, Figure, Report, Section, Table};
 
-use crate::monitor::report::{ColumnDrift, DriftReport, Statistic, StatisticResult};
+use crate::monitor::report::{ColumnDrift, DriftReport};
+use crate::monitor::statistic::{Statistic, StatisticResult};
 
 /// Beyond this many columns the page would be heavy: the first in rank are drawn.
 const DRAWN: usize = 60;
@@ -38,33 +39,35 @@ impl DriftReport {
                 .verdict(self.verdict)
                 .table(self.table(&ranked)),
         ];
-        let missing: Vec<_> = ranked
+        let shares: Vec<_> = ranked
             .iter()
-            .flat_map(|c| c.missing.iter().map(move |m| (c, m)))
-            .filter(|(_, m)| m.reference > 0.0 || m.current > 0.0)
+            .flat_map(|c| c.shares.iter().map(move |s| (c, s)))
+            .filter(|(_, s)| s.worth_a_line())
             .collect();
-        if !missing.is_empty() {
+        if !shares.is_empty() {
             let mut table = Table::new([
                 "Column",
-                "Missing as",
+                "Rows that are",
                 "Reference",
                 "Current",
                 "Change",
+                "Floor",
                 "Adjusted p",
                 "Verdict",
             ]);
-            for (column, m) in missing {
+            for (column, s) in shares {
                 table = table.row(vec![
                     Cell::code(&column.column),
-                    m.missing.to_string().into(),
-                    Cell::percent(m.reference),
-                    Cell::percent(m.current),
-                    Cell::interval(m.current - m.reference, m.interval.low, m.interval.high),
-                    p_value(m.adjusted_p_value),
-                    m.verdict.into(),
+                    s.share.to_string().into(),
+                    Cell::percent(s.reference),
+                    Cell::percent(s.current),
+                    Cell::interval(s.current - s.reference, s.interval.low, s.interval.high),
+                    Cell::number(s.floor, 3),
+                    p_value(s.adjusted_p_value),
+                    s.verdict.into(),
                 ]);
             }
-            sections.push(Section::new("Missing values").table(table));
+            sections.push(Section::new("Missing, new and vanished values").table(table));
         }
         let drawn = ranked.iter().filter_map(|c| c.figure()).take(DRAWN);
         sections.push(Section::new("Distributions").figures(drawn));
@@ -104,6 +107,7 @@ impl DriftReport {
             "Measured by",
             effect.as_str(),
             "Floor",
+            "Decided by",
             "Adjusted p",
             "PSI",
             "Why",
@@ -121,6 +125,7 @@ impl DriftReport {
                 or_dash(effect.map(|s| s.statistic.to_string().into())),
                 or_dash(effect.map(cell_of)),
                 or_dash(effect.and_then(|s| s.floor).map(|f| Cell::number(f, 3))),
+                or_dash(column.test.as_ref().map(|t| t.to_string().into())),
                 or_dash(column.adjusted_p_value().map(p_value)),
                 or_dash(column.statistic(Statistic::Psi).map(|s| Cell::number(s.value, 3))),
                 column.reason.as_str().into(),

@@ -3,106 +3,13 @@
 use std::fmt;
 
 use mlops_core::report::Distribution;
-use mlops_core::stats::Interval;
 use mlops_core::{Assessment, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::rule::DriftRule;
+use crate::monitor::shares::ShareChange;
+use crate::monitor::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::profile::reference::Kind;
-
-/// What was computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Statistic {
-    /// [Population stability index](crate::statistics::psi).
-    Psi,
-    /// [Kolmogorov–Smirnov's D](crate::statistics::ks_from_cells).
-    Ks,
-    /// [Pearson's chi-square](crate::statistics::chi_square).
-    ChiSquare,
-    /// [Total variation distance](crate::statistics::total_variation).
-    TotalVariation,
-}
-
-impl fmt::Display for Statistic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Psi => "psi",
-            Self::Ks => "ks",
-            Self::ChiSquare => "chi_square",
-            Self::TotalVariation => "total_variation",
-        })
-    }
-}
-
-/// A statistic of a column with all that is known about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StatisticResult {
-    /// What was computed.
-    pub statistic: Statistic,
-    /// Its value; where the counts only enclose it, the lower bound.
-    pub value: f64,
-    /// The exact value certainly lies in here, where the counts only enclose it.
-    pub bounds: Option<(f64, f64)>,
-    /// The p-value (where it is only enclosed, the larger bound); `None` where the law it comes
-    /// from does not hold.
-    pub p_value: Option<f64>,
-    /// The p-value after Benjamini–Hochberg's correction over all tests of all columns, for the
-    /// test that decides.
-    pub adjusted_p_value: Option<f64>,
-    /// Confidence limits of the same quantity of the two populations, where it is an effect.
-    pub interval: Option<Interval>,
-    /// The floor that the effect must reach, where it decides.
-    pub floor: Option<f64>,
-}
-
-/// What a row can hold instead of a value that stands in a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Missing {
-    /// Null.
-    Null,
-    /// Not a number.
-    Nan,
-    /// −∞.
-    NegativeInfinite,
-    /// +∞.
-    PositiveInfinite,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Null => "null",
-            Self::Nan => "NaN",
-            Self::NegativeInfinite => "-inf",
-            Self::PositiveInfinite => "+inf",
-        })
-    }
-}
-
-/// How the share of nulls (or NaN, or infinities) changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct MissingChange {
-    /// What is counted.
-    pub missing: Missing,
-    /// Its share in the reference.
-    pub reference: f64,
-    /// Its share in the current data.
-    pub current: f64,
-    /// Fisher's exact test, or the chi-square test where there are too many rows for it to matter.
-    pub p_value: f64,
-    /// The same after correction over all tests of all columns.
-    pub adjusted_p_value: f64,
-    /// Miettinen and Nurminen's limits of the difference `current − reference`.
-    pub interval: Interval,
-    /// The verdict on this change alone.
-    pub verdict: Verdict,
-}
 
 /// In what state a column was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,8 +33,6 @@ pub enum Status {
         /// Values of the current data.
         current: u64,
     },
-    /// The reference has too many labels to count: only the missing rows could be compared.
-    TooManyLabels,
     /// The column is not in the current data.
     MissingColumn,
     /// The column has another type, whose values are not comparable.
@@ -155,7 +60,6 @@ impl fmt::Display for Status {
             Self::TooFew { reference, current } => {
                 write!(f, "too few values: {reference} and {current}")
             }
-            Self::TooManyLabels => f.write_str("too many labels to compare; exclude it or bin it"),
             Self::MissingColumn => f.write_str("the column is not there"),
             Self::TypeChanged { reference, current } => {
                 write!(f, "the type changed from {reference} to {current}")
@@ -181,8 +85,10 @@ pub struct ColumnDrift {
     pub reason: String,
     /// Every statistic.
     pub statistics: Vec<StatisticResult>,
-    /// The change of what is missing.
-    pub missing: Vec<MissingChange>,
+    /// The test that decides; `None` where there was nothing to test.
+    pub test: Option<DecidingTest>,
+    /// The changes of what is missing, and of what one side only has.
+    pub shares: Vec<ShareChange>,
     /// Current rows whose category the reference's labels do not hold, for categories.
     pub unseen: Option<u64>,
     /// Both sides in a few bins, to be drawn; `None` where the column was not measured.
@@ -202,15 +108,20 @@ impl ColumnDrift {
 
     /// The smallest adjusted p-value.
     pub fn adjusted_p_value(&self) -> Option<f64> {
-        let tests = self.statistics.iter().filter_map(|s| s.adjusted_p_value);
-        tests.chain(self.missing.iter().map(|m| m.adjusted_p_value)).reduce(f64::min)
+        let test = self.test.iter().map(|t| t.adjusted_p_value);
+        test.chain(self.shares.iter().map(|s| s.adjusted_p_value)).reduce(f64::min)
     }
 
-    /// How far the effect or the change of what is missing is, in units of its floor.
-    pub fn magnitude(&self, rule: &DriftRule) -> f64 {
+    /// The change of this share.
+    pub fn share(&self, share: crate::Share) -> Option<&ShareChange> {
+        self.shares.iter().find(|s| s.share == share)
+    }
+
+    /// How far the effect or the largest change of a share is, in units of its floor.
+    pub fn magnitude(&self) -> f64 {
         let effect = self.effect().and_then(|s| Some(s.value / s.floor?)).unwrap_or(0.0);
-        let missing = self.missing.iter().map(|m| (m.current - m.reference).abs() / rule.missing);
-        missing.fold(effect, f64::max)
+        let shares = self.shares.iter().map(|s| (s.current - s.reference).abs() / s.floor);
+        shares.fold(effect, f64::max)
     }
 }
 
@@ -249,7 +160,7 @@ impl DriftReport {
             let p = |c: &ColumnDrift| c.adjusted_p_value().unwrap_or(1.0);
             b.verdict
                 .cmp(&a.verdict)
-                .then(b.magnitude(&self.rule).total_cmp(&a.magnitude(&self.rule)))
+                .then(b.magnitude().total_cmp(&a.magnitude()))
                 .then(p(a).total_cmp(&p(b)))
         });
         columns
@@ -312,21 +223,22 @@ impl fmt::Display for DriftReport {
         let width = self.columns.iter().map(|c| c.column.chars().count()).max().unwrap_or(0).max(6);
         writeln!(
             f,
-            "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  why",
+            "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  why",
             "column",
             "verdict",
             "effect",
             "value",
             format!("{} % limits", self.rule.confidence * 100.0),
             "p adj.",
-            "psi"
+            "psi",
+            "test"
         )?;
         for c in self.ranked() {
             let effect = c.effect();
             let psi = c.statistic(Statistic::Psi);
             writeln!(
                 f,
-                "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {}",
+                "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  {}",
                 c.column,
                 c.verdict,
                 effect.map_or_else(|| "-".to_owned(), |s| s.statistic.to_string()),
@@ -334,6 +246,7 @@ impl fmt::Display for DriftReport {
                 effect.and_then(|s| s.interval).map_or_else(|| "-".to_owned(), |i| i.to_string()),
                 show_p(c.adjusted_p_value()),
                 psi.map_or_else(|| "-".to_owned(), |s| format!("{:.4}", s.value)),
+                c.test.as_ref().map_or_else(|| "-".to_owned(), |t| t.statistic.to_string()),
                 c.reason,
             )?;
         }

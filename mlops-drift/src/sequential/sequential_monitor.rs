@@ -234,7 +234,8 @@ impl SequentialMonitor {
     pub fn look(&mut self, batch: &dyn DataSource) -> Result<SequentialReport> {
         let mut plan = Plan::new();
         let measurement = Measurement::of(&self.profile, &batch.schema(), &mut plan);
-        let (rows, current) = measurement.results(&Scan::new(batch).run(&plan)?)?;
+        let measured = Scan::new(batch).run(&plan)?;
+        let (rows, current) = measurement.results(&measured)?;
         self.take(rows, current)
     }
 
@@ -245,18 +246,18 @@ impl SequentialMonitor {
     /// [`Error::Merge`] if the other profile has other columns or cells.
     pub fn look_at_counts(&mut self, batch: &ReferenceProfile) -> Result<SequentialReport> {
         self.profile.same_cells(batch)?;
-        let counts = batch.columns().iter().map(|c| Current::Counts(c.counts().clone()));
+        let counts = batch.columns().iter().map(|c| Current::Counts(c.counts()));
         self.take(batch.rows(), counts.collect())
     }
 
-    fn take(&mut self, rows: u64, current: Vec<Current>) -> Result<SequentialReport> {
+    fn take(&mut self, rows: u64, current: Vec<Current<'_>>) -> Result<SequentialReport> {
         // A look is taken in wholly or not at all.
         let mut next = self.columns.clone();
         for (column, current) in next.iter_mut().zip(current) {
             column.absent = match current {
                 Current::Counts(counts) => {
                     if let Some(process) = &mut column.process {
-                        process.update(&column.cells.counts(&counts))?;
+                        process.update(&column.cells.counts(counts))?;
                     }
                     None
                 }
