@@ -13,7 +13,14 @@ use arrow::array::{
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, FilterPredicate, cast, take};
-use arrow::datatypes::{DataType, Float64Type, Schema};
+use arrow::datatypes::{
+    ArrowDictionaryKeyType, ArrowNativeType, DataType, Date32Type, Date64Type,
+    DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::verdict::RowId;
@@ -469,18 +476,13 @@ pub fn is_text(data_type: &DataType) -> bool {
 pub fn to_numbers(name: &str, array: &dyn Array) -> Result<Float64Array> {
     let wrong =
         || Error::column_type(name, "a number, boolean, date or timestamp", array.data_type());
+    if let Some(numbers) = of_primitive(array) {
+        return Ok(numbers);
+    }
     match array.data_type() {
-        DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
         // What a reader makes of a column without a single value.
         DataType::Null => Ok(Float64Array::new_null(array.len())),
         other if !is_numeric(other) => Err(wrong()),
-        other if other.is_temporal() => {
-            // Arrow casts times to numbers only by way of integers of their own width.
-            let whole = cast(array, &DataType::Int64)
-                .or_else(|_| cast(&cast(array, &DataType::Int32)?, &DataType::Int64))
-                .map_err(|_| wrong())?;
-            Ok(cast(&whole, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-        }
         DataType::Dictionary(_, value) if **value != DataType::Float64 => {
             to_numbers(name, &cast(array, value)?)
         }
@@ -488,6 +490,50 @@ pub fn to_numbers(name: &str, array: &dyn Array) -> Result<Float64Array> {
             .map_err(|_| wrong())?
             .as_primitive::<Float64Type>()
             .clone()),
+    }
+}
+
+/// Numbers, dates and times as the nearest floats: a loop without a check for each value, which
+/// arrow's casts have. `None` for what is no primitive array, or not its own number.
+#[expect(clippy::cast_lossless, reason = "one expression for all types, of which some round")]
+fn of_primitive(array: &dyn Array) -> Option<Float64Array> {
+    macro_rules! one_of {
+        ($($pattern:pat => $type:ty,)*) => {
+            match array.data_type() {
+                DataType::Float64 => Some(array.as_primitive::<Float64Type>().clone()),
+                $($pattern => {
+                    Some(array.as_primitive::<$type>().unary(|x| x as f64))
+                })*
+                _ => None,
+            }
+        };
+    }
+    use DataType::{Duration, Time32, Time64, Timestamp};
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    one_of! {
+        DataType::Int8 => Int8Type,
+        DataType::Int16 => Int16Type,
+        DataType::Int32 => Int32Type,
+        DataType::Int64 => Int64Type,
+        DataType::UInt8 => UInt8Type,
+        DataType::UInt16 => UInt16Type,
+        DataType::UInt32 => UInt32Type,
+        DataType::UInt64 => UInt64Type,
+        DataType::Float32 => Float32Type,
+        DataType::Date32 => Date32Type,
+        DataType::Date64 => Date64Type,
+        Time32(Second) => Time32SecondType,
+        Time32(Millisecond) => Time32MillisecondType,
+        Time64(Microsecond) => Time64MicrosecondType,
+        Time64(Nanosecond) => Time64NanosecondType,
+        Timestamp(Second, _) => TimestampSecondType,
+        Timestamp(Millisecond, _) => TimestampMillisecondType,
+        Timestamp(Microsecond, _) => TimestampMicrosecondType,
+        Timestamp(Nanosecond, _) => TimestampNanosecondType,
+        Duration(Second) => DurationSecondType,
+        Duration(Millisecond) => DurationMillisecondType,
+        Duration(Microsecond) => DurationMicrosecondType,
+        Duration(Nanosecond) => DurationNanosecondType,
     }
 }
 
@@ -535,9 +581,8 @@ impl Categories {
                 }
                 let values = Self::of(name, dictionary.values())?;
                 // Dictionaries may hold a value twice, or a null among the values.
-                let keys = cast(dictionary.keys(), &DataType::UInt32).map_err(|_| wrong())?;
-                let keys = keys.as_primitive::<arrow::datatypes::UInt32Type>();
-                Ok(Self { codes: through(keys, &values.codes), labels: values.labels })
+                let keys = keys(dictionary.keys()).ok_or_else(wrong)?;
+                Ok(Self { codes: through(&keys, &values.codes), labels: values.labels })
             }
             DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
             DataType::Utf8 => Self::of_strings(name, array.as_string::<i32>()),
@@ -596,10 +641,66 @@ impl Categories {
         &self.labels
     }
 
+    /// How many rows each label has.
+    pub fn counts(&self) -> Vec<u64> {
+        // The same counter twice in a row would wait for itself.
+        const TABLES: usize = 4;
+        let labels = self.labels.len();
+        let codes = self.codes.values();
+        // No batch has 2³² rows of a label. What stands under a null may be any number; the last
+        // counter is that of the nulls.
+        let mut counters = vec![[0u32; TABLES]; labels + 1];
+        let mut take_in = |codes: &[u32]| {
+            let (fours, rest) = codes.as_chunks::<TABLES>();
+            for four in fours {
+                for (table, &code) in four.iter().enumerate() {
+                    counters[code as usize][table] += 1;
+                }
+            }
+            for &code in rest {
+                counters[code as usize][0] += 1;
+            }
+        };
+        match self.codes.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => take_in(codes),
+            Some(nulls) => {
+                let bits = nulls.inner().bit_chunks();
+                let words = bits.iter().chain([bits.remainder_bits()]);
+                let mut masked = [0; 64];
+                for (codes, word) in codes.chunks(64).zip(words) {
+                    for (i, (&code, masked)) in codes.iter().zip(&mut masked).enumerate() {
+                        *masked = if word >> i & 1 == 1 { code } else { labels as u32 };
+                    }
+                    take_in(&masked[..codes.len()]);
+                }
+            }
+        }
+        counters.pop();
+        counters.into_iter().map(|four| four.into_iter().map(u64::from).sum()).collect()
+    }
+
     /// The label of a row, `None` where it is null.
     pub fn label(&self, row: usize) -> Option<&str> {
         self.codes.is_valid(row).then(|| self.labels.value(self.codes.value(row) as usize))
     }
+}
+
+/// The keys of a dictionary that has at most 2³² values, in 32 bits.
+fn keys(keys: &dyn Array) -> Option<UInt32Array> {
+    fn of<K: ArrowDictionaryKeyType>(keys: &dyn Array) -> UInt32Array {
+        keys.as_primitive::<K>().unary(|key| key.as_usize() as u32)
+    }
+    Some(match keys.data_type() {
+        DataType::Int8 => of::<Int8Type>(keys),
+        DataType::Int16 => of::<Int16Type>(keys),
+        DataType::Int32 => of::<Int32Type>(keys),
+        DataType::Int64 => of::<Int64Type>(keys),
+        DataType::UInt8 => of::<UInt8Type>(keys),
+        DataType::UInt16 => of::<UInt16Type>(keys),
+        DataType::UInt32 => keys.as_primitive::<UInt32Type>().clone(),
+        DataType::UInt64 => of::<UInt64Type>(keys),
+        _ => return None,
+    })
 }
 
 /// The codes of a dictionary's values where its keys point.
@@ -802,6 +903,62 @@ mod tests {
         let failed = rows.shared::<u8>("a", || Err(Error::Cancelled));
         assert!(failed.is_err());
         assert_eq!(*rows.shared::<u8>("a", || Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn labels_are_counted_and_what_stands_under_a_null_is_not() {
+        let keys = [0, 1, -7, 2, 0, 100, 1];
+        let valid = [true, true, false, true, true, false, true].repeat(40);
+        let keys = Int8Array::new(keys.repeat(40).into(), Some(valid.into()));
+        let values: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+        let array: ArrayRef = Arc::new(DictionaryArray::try_new(keys, values).unwrap());
+        for (from, len) in [(0, 280), (3, 130), (65, 2), (2, 1)] {
+            let found = Categories::of("x", &array.slice(from, len)).unwrap();
+            let counts = found.counts();
+            assert_eq!(counts.len(), found.labels().len());
+            for (label, count) in found.labels().iter().zip(counts) {
+                let rows = (0..len).filter(|&row| found.label(row) == label).count();
+                assert_eq!(count, rows as u64, "{label:?} in {len} from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_a_cast_makes_of_them() {
+        let whole = [Some(i64::MIN), None, Some(-1), Some(0), Some((1 << 53) + 1), Some(i64::MAX)];
+        let whole = arrow::array::Int64Array::from(whole.to_vec());
+        let small = arrow::array::Int64Array::from(vec![Some(3), None, Some(127), Some(0)]);
+        for unit in [TimeUnit::Second, TimeUnit::Nanosecond] {
+            for other in [DataType::Timestamp(unit, Some("UTC".into())), DataType::Duration(unit)] {
+                let times = cast(&whole, &other).unwrap();
+                let want = cast(&whole, &DataType::Float64).unwrap();
+                assert_eq!(&to_numbers("x", &times).unwrap(), want.as_primitive::<Float64Type>());
+            }
+        }
+        for other in [
+            DataType::Int8,
+            DataType::Int16,
+            DataType::Int32,
+            DataType::UInt8,
+            DataType::UInt16,
+            DataType::UInt32,
+            DataType::UInt64,
+            DataType::Float16,
+            DataType::Float32,
+            DataType::Float64,
+            DataType::Decimal128(20, 3),
+            DataType::Boolean,
+        ] {
+            let array = cast(&small, &other).unwrap();
+            let want = cast(&array, &DataType::Float64).unwrap();
+            assert_eq!(
+                &to_numbers("x", &array).unwrap(),
+                want.as_primitive::<Float64Type>(),
+                "{other}"
+            );
+        }
+        let days = cast(&cast(&small, &DataType::Int32).unwrap(), &DataType::Date32).unwrap();
+        assert_eq!(to_numbers("x", &days).unwrap().value(2), 127.0);
     }
 
     #[test]

@@ -41,12 +41,18 @@ pub(super) fn is_finite(magnitude: u64) -> bool {
     magnitude < INFINITE
 }
 
-/// Cuts the rest of a value at this unit: the slice as an integer, and what is left.
+/// Cuts the rest of a value at this unit: the slice as an integer above the magic's bits, and what
+/// is left.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
 fn cut(rest: f64, magic: f64) -> (u64, f64) {
     let shifted = rest + magic;
-    (shifted.to_bits().wrapping_sub(magic.to_bits()), rest - (shifted - magic))
+    (shifted.to_bits(), rest - (shifted - magic))
+}
+
+/// The sum of so many slices, from that of what [`cut`] gave.
+fn slices_of(sum: u64, n: usize, magic: f64) -> i64 {
+    sum.wrapping_sub(magic.to_bits().wrapping_mul(n as u64)) as i64
 }
 
 /// The sums of the three slices of finite values under these magics.
@@ -71,7 +77,7 @@ fn slices_here(values: &[f64], m: [f64; 3]) -> [i64; 3] {
         sums[1] = sums[1].wrapping_add(b);
         sums[2] = sums[2].wrapping_add(c);
     }
-    sums.map(|s| s as i64)
+    std::array::from_fn(|i| slices_of(sums[i], values.len(), m[i]))
 }
 
 /// What a pass over a block finds beside its sums. The order of `min` and `max` is that of
@@ -193,7 +199,12 @@ fn square_slices_with(
         squares[2] = squares[2].wrapping_add(c.wrapping_add(g));
         squares[3] = squares[3].wrapping_add(d.wrapping_add(h));
     }
-    (sums.map(|s| s as i64), squares.map(|s| s as i64))
+    // All units but the first cut both p and e.
+    let n = |i| values.len() * if i == 0 { 1 } else { 2 };
+    (
+        std::array::from_fn(|i| slices_of(sums[i], values.len(), m[i])),
+        std::array::from_fn(|i| slices_of(squares[i], n(i), s[i])),
+    )
 }
 
 #[cfg(test)]

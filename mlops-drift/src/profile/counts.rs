@@ -380,25 +380,12 @@ fn foreign() -> Error {
 }
 
 fn count_labels(labels: &[String], categories: &Categories, counts: &mut ColumnCounts) {
-    let cell_of: Vec<usize> = categories
-        .labels()
-        .iter()
-        .map(|label| {
-            let label = label.unwrap_or_default();
-            let found = labels.binary_search_by(|known| known.as_str().cmp(label));
-            found.unwrap_or(labels.len())
-        })
-        .collect();
-    let codes = categories.codes();
-    counts.nulls += codes.null_count() as u64;
-    if codes.null_count() == 0 {
-        for code in codes.values() {
-            counts.cells[cell_of[*code as usize]] += 1;
-        }
-    } else {
-        for code in codes.iter().flatten() {
-            counts.cells[cell_of[code as usize]] += 1;
-        }
+    let by_code = categories.counts();
+    counts.nulls += categories.codes().null_count() as u64;
+    for (label, count) in categories.labels().iter().zip(by_code) {
+        let label = label.unwrap_or_default();
+        let found = labels.binary_search_by(|known| known.as_str().cmp(label));
+        counts.cells[found.unwrap_or(labels.len())] += count;
     }
 }
 

@@ -46,12 +46,16 @@ pub struct KsTest {
 /// # References
 /// Smirnov (1948), doi:10.1214/aoms/1177730256; Hodges (1958), doi:10.1007/BF02589501.
 pub fn ks_two_sample(reference: &Float64Array, current: &Float64Array) -> Result<KsTest> {
-    let Extremes { n, m, plus, minus } = if reference.len() + current.len() < ks_buckets::WORTHWHILE
-    {
+    let found = if reference.len() + current.len() < ks_buckets::WORTHWHILE {
         Extremes::of_sorted(&sorted("reference", reference)?, &sorted("current data", current)?)
     } else {
         ks_buckets::of_arrays(reference, current)?
     };
+    test_of(found)
+}
+
+/// The test from the extremes, whichever way they were found.
+pub(crate) fn test_of(Extremes { n, m, plus, minus }: Extremes) -> Result<KsTest> {
     let statistic = ratio(plus.max(minus), n, m);
     Ok(KsTest { statistic, p_value: ks_two_sample_p(statistic, n, m)?, n, m })
 }

@@ -17,7 +17,7 @@ pub(crate) const WORTHWHILE: usize = 1 << 17;
 /// Values of each side that edges are made of.
 const SAMPLE: usize = 1 << 12;
 /// As many edges as can be counted at speed.
-const EDGES: usize = 1 << 15;
+pub(crate) const EDGES: usize = 1 << 15;
 /// Edges to a gap of the sample, at most.
 const FINEST: usize = 8;
 
@@ -131,6 +131,17 @@ impl Enclosed {
         wanted
     }
 
+    /// The cells that must be looked into, ascending, and how many values they hold.
+    pub(crate) fn open_cells(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.open.iter().map(|open| (open.cell, open.inside.0.saturating_add(open.inside.1)))
+    }
+
+    /// How many values of each side these cells hold.
+    pub(crate) fn inside(&self) -> (u64, u64) {
+        let sides = self.open.iter().map(|open| open.inside);
+        sides.fold((0, 0), |sum, side| (sum.0 + side.0, sum.1 + side.1))
+    }
+
     /// The extremes, given all values of the wanted cells.
     pub(crate) fn refine(self, mut reference: Vec<f64>, mut current: Vec<f64>) -> Extremes {
         rayon::join(
@@ -158,8 +169,7 @@ pub(crate) fn of_arrays(reference: &Float64Array, current: &Float64Array) -> Res
         let n = reference.len() as u64;
         return Ok(Extremes { n, m: n, plus: 0, minus: 0 });
     }
-    let edges = edges(reference, current);
-    let histogram = Histogram::new("values", edges)?;
+    let histogram = Histogram::new("values", edges_of(sample(reference, current)))?;
     let (r, c) = rayon::join(|| count(&histogram, reference), || count(&histogram, current));
     let enclosed = Enclosed::of(&histogram.finish(r?)?, &histogram.finish(c?)?)?;
     if enclosed.open.is_empty() {
@@ -173,35 +183,60 @@ pub(crate) fn of_arrays(reference: &Float64Array, current: &Float64Array) -> Res
     Ok(enclosed.refine(r?, c?))
 }
 
-/// Edges that part the values of both sides into small shares: a sample, and equal steps between
-/// its neighbours.
-fn edges(reference: &Float64Array, current: &Float64Array) -> Vec<f64> {
-    let mut sample: Vec<f64> = Vec::with_capacity(2 * SAMPLE);
-    for array in [reference, current] {
-        let rows = array.len() as u64;
+/// Finite values of both arrays.
+fn sample(reference: &Float64Array, current: &Float64Array) -> Vec<f64> {
+    let mut sample = Vec::with_capacity(2 * SAMPLE);
+    for array in [reference, current].into_iter().filter(|array| !array.is_empty()) {
         // Not at equal steps: data have periods.
-        // Of nothing there is no sample.
-        let sampled = if rows == 0 { 0 } else { SAMPLE as u64 };
-        let places = (0..sampled).map(|i| Draws::new(0, 0, i).below(rows) as usize);
-        let values = places.filter(|&row| array.is_valid(row)).map(|row| array.value(row) + 0.0);
-        sample.extend(values.filter(|x| x.is_finite()));
+        let place = |i| Draws::new(0, 0, i).below(array.len() as u64) as usize;
+        let valid = (0..SAMPLE as u64).map(place).filter(|&row| array.is_valid(row));
+        sample.extend(valid.map(|row| array.value(row)).filter(|x| x.is_finite()));
+    }
+    sample
+}
+
+/// Edges that part values like these into small shares: the values, and steps between neighbours.
+pub(crate) fn edges_of(mut sample: Vec<f64>) -> Vec<f64> {
+    for value in &mut sample {
+        // −0 is 0.
+        *value += 0.0;
     }
     sample.sort_unstable_by(f64::total_cmp);
     sample.dedup();
-    let steps = (EDGES / sample.len().max(1)).clamp(1, FINEST);
-    let mut edges: Vec<f64> = Vec::with_capacity(steps * sample.len());
+    let steps = (EDGES / sample.len().max(1)).clamp(1, FINEST) as u64;
+    let mut edges = Vec::with_capacity(steps as usize * sample.len());
     for (i, &edge) in sample.iter().enumerate() {
         edges.push(edge);
-        let next = sample.get(i + 1).copied().unwrap_or(edge);
-        for step in 1..steps {
-            let share = step as f64 / steps as f64;
-            let between = edge * (1.0 - share) + next * share + 0.0;
-            if edges.last().is_some_and(|&last| last < between) && between < next {
-                edges.push(between);
-            }
+        if let Some(&next) = sample.get(i + 1) {
+            edges.extend(between(Some(edge), Some(next), steps - 1));
         }
     }
     edges
+}
+
+/// Up to so many numbers between two (or beyond one), ascending, at equal steps on the floats' own
+/// grid.
+pub(crate) fn between(low: Option<f64>, high: Option<f64>, most: u64) -> impl Iterator<Item = f64> {
+    let bound = |x: Option<f64>, else_: i64| x.map_or(else_, key);
+    // Beyond the edges lie the infinities, which are counted apart.
+    let low = bound(low, key(f64::NEG_INFINITY));
+    let high = bound(high, key(f64::INFINITY));
+    let inside = high.abs_diff(low).saturating_sub(1);
+    let steps = most.min(inside);
+    (1..=steps).map(move |i| {
+        let up = u128::from(i) * (u128::from(inside) + 1) / (u128::from(steps) + 1);
+        from_key(low.wrapping_add(up as i64))
+    })
+}
+
+/// An integer that is ordered as the number is; both zeros are 0.
+fn key(x: f64) -> i64 {
+    let magnitude = (x.to_bits() & !(1 << 63)) as i64;
+    if x < 0.0 { -magnitude } else { magnitude }
+}
+
+fn from_key(key: i64) -> f64 {
+    f64::from_bits(key.unsigned_abs()).copysign(if key < 0 { -1.0 } else { 1.0 })
 }
 
 /// The array in as many pieces as there are threads, and some more for balance.
@@ -290,6 +325,19 @@ mod tests {
                 prop_assert_eq!(enclosed.refine(select(&a), select(&b)), want);
             }
         }
+    }
+
+    #[test]
+    fn numbers_between() {
+        let of = |low, high, most| between(low, high, most).collect::<Vec<_>>();
+        assert_eq!(of(Some(1.0), Some(2.0), 3), [1.25, 1.5, 1.75]);
+        assert_eq!(of(Some(-5e-324), Some(1e-323), 9), [0.0, 5e-324]);
+        assert!(of(Some(1.0), Some(1.0f64.next_up()), 9).is_empty());
+        assert_eq!(of(None, Some(f64::MIN.next_up()), 9), [f64::MIN]);
+        assert!(of(Some(f64::MAX), None, 9).is_empty());
+        let all = of(None, None, 1000);
+        assert!(all.len() == 1000 && all.is_sorted_by(|a, b| a < b));
+        assert!(all.iter().all(|x| x.is_finite()));
     }
 
     #[test]
