@@ -51,9 +51,10 @@ impl AdwinOptions {
 /// `O(max_buckets · log n)`, a value costs `O(1)` besides. Its statistic is the largest
 /// `|μ₀ − μ₁| / ε` of the last look (more than 1 is a drift).
 ///
-/// `river.drift.ADWIN` and `frouros` `ADWIN` leave out the cut after the newest bucket of each size,
-/// and forget the whole window at a drift (`river`: at the next value); MOA, which is the authors',
-/// does neither. To begin anew at a drift, call [`reset`](super::StreamDetector::reset).
+/// `river.drift.ADWIN` makes the same cuts, but forgets the whole window with the next value; so does
+/// who calls [`reset`](super::StreamDetector::reset) at a drift. `frouros` `ADWIN`, and `river` up to
+/// 0.21, make no cut after the newest bucket of each size and so see changes later than MOA, the
+/// authors' implementation, does.
 ///
 /// # References
 /// Bifet and Gavaldà (2007), doi:10.1137/1.9781611972771.42.

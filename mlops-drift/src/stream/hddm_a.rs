@@ -64,7 +64,7 @@ impl Levels {
 /// taken, errors (0 and 1) among them; `O(1)` a value. Its statistic is the difference over its
 /// bound at `alpha_drift` (1 or more is a drift), the larger of the two sides.
 ///
-/// `frouros` `HDDMA`. `river.drift.binary.HDDM_A` takes the bound of the test, but not that of the
+/// `frouros` `HDDMA`. `river.drift.binary.HDDMA` takes the bound of the test, but not that of the
 /// cut, at `α/2` on one side, too.
 ///
 /// The bound holds for one look, and it looks at every value: `α` is no rate of false alarms a

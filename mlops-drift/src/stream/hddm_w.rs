@@ -51,9 +51,9 @@ impl HddmWOptions {
 /// sides.
 ///
 /// The peers give the first value another weight than the sum of squares says:
-/// `river.drift.binary.HDDM_W` takes `d = λ² + (1 − λ)²` where one value has `d = 1`; `frouros`
-/// `HDDMW` begins the average at 0, and takes the bound of the cut at level `λ`. Both alarm too
-/// early.
+/// `river.drift.binary.HDDMW` takes `d = λ² + (1 − λ)²` where one value has `d = 1`, and so alarms
+/// some values too early; `frouros` `HDDMW` begins the average at 0, takes the bound of the cut at
+/// level `λ`, and with two sides alarms at every value.
 ///
 /// # References
 /// Frías-Blanco et al. (2015), doi:10.1109/TKDE.2014.2345382; `McDiarmid` (1989),

@@ -2,15 +2,13 @@
 
 use std::collections::VecDeque;
 
-use mlops_core::bytes::{
-    bad, put_f64, put_len, put_u8, put_u64, take_f64, take_len, take_u8, take_u64,
-};
+use mlops_core::bytes::{bad, put_f64, put_len, put_u8, put_u64, take_len, take_u8, take_u64};
 use mlops_core::stats::{Draws, ks_two_sample_exact};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::detector::{Clock, Input, Signal, stream_detector};
-use super::parts::{open_probability, require};
+use super::parts::{open_probability, require, take_ordered};
 
 /// Options of [`Kswin`]; the defaults are those of Raab et al. (2020) and `frouros` (`river` has an
 /// `alpha` of .005).
@@ -175,9 +173,7 @@ impl Kswin {
             return Err(bad(bytes, format!("at most {} values", self.options.window), n));
         }
         for _ in 0..n {
-            let x = take_f64(bytes)?;
-            let kept = Input::Ordered.check(0, x).ok().filter(|kept| kept.to_bits() == x.to_bits());
-            self.window.push_back(kept.ok_or_else(|| bad(bytes, "a number", x))?);
+            self.window.push_back(take_ordered(bytes)?);
         }
         let (some, last) = (take_u8(bytes)?, take_u64(bytes)?);
         self.last = match (some, last) {

@@ -4,6 +4,8 @@ use mlops_core::bytes::{bad, put_f64, put_u64, take_count, take_f64};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::detector::Input;
+
 /// The largest number that is added up: the sum of 2⁵⁶ of its squares is still finite.
 pub(super) const LARGEST: f64 = 1e140;
 
@@ -110,6 +112,13 @@ pub(super) fn take_finite(bytes: &mut &[u8]) -> Result<f64> {
 pub(super) fn take_not_negative(bytes: &mut &[u8]) -> Result<f64> {
     let x = take_finite(bytes)?;
     if x >= 0.0 { Ok(x) } else { Err(bad(bytes, "a number that is not negative", x)) }
+}
+
+/// Takes a number as [`Input::Ordered`] leaves it: not NaN, not −0.
+pub(super) fn take_ordered(bytes: &mut &[u8]) -> Result<f64> {
+    let x = take_f64(bytes)?;
+    let kept = Input::Ordered.check(0, x).ok().filter(|kept| kept.to_bits() == x.to_bits());
+    kept.ok_or_else(|| bad(bytes, "a number", x))
 }
 
 /// Takes a number in [0, 1].

@@ -20,6 +20,11 @@ fn detectors() -> Vec<Box<dyn StreamDetector>> {
         r#"{"kind":"page_hinkley","version":1,"params":{"threshold":3.0}}"#,
         r#"{"kind":"kswin","version":1,"params":{"alpha":0.1,"window":30,"recent":10}}"#,
         r#"{"kind":"stepd","version":1,"params":{"alpha_drift":0.1,"alpha_warning":0.3}}"#,
+        r#"{"kind":"bocd","version":1,"params":{"max_runs":20,"rule":{"probability":0.9},"hazard":0.005}}"#,
+        r#"{"kind":"incremental_ks","version":1,"params":{"reference":40,"window":25,"mode":"sliding"}}"#,
+        r#"{"kind":"incremental_ks","version":1,"params":{"reference":25,"window":40,"alpha":0.01}}"#,
+        r#"{"kind":"shewhart","version":1,"params":{"subgroup":4,"baseline":{"first":20},"warning_rules":["six_trending"]}}"#,
+        r#"{"kind":"shewhart","version":1,"params":{"baseline":{"known":{"mean":0.0,"sd":1.0}},"rules":["nine_on_one_side","fourteen_alternating"]}}"#,
         r#"{"kind":"ecdd","version":1,"params":{"limit":{"fixed":1.0}}}"#,
     ];
     let plain = STANDARD
@@ -136,6 +141,12 @@ fn options_out_of_range_are_refused() {
         ("cusum", r#"{"threshold":-1.0}"#),
         ("page_hinkley", r#"{"alpha":0.0}"#),
         ("stepd", r#"{"window":0}"#),
+        ("bocd", r#"{"scale":0.0}"#),
+        ("bocd", r#"{"rule":{"probability":1.0}}"#),
+        ("incremental_ks", r#"{"window":3,"reference":3}"#),
+        ("incremental_ks", r#"{"window":1000001}"#),
+        ("shewhart", r#"{"rules":[]}"#),
+        ("shewhart", r#"{"baseline":{"first":1}}"#),
     ];
     for (kind, params) in refused {
         let text = format!(r#"{{"kind":"{kind}","version":1,"params":{params}}}"#);
