@@ -14,7 +14,7 @@ use serde::Deserialize;
 struct Golden {
     streams: BTreeMap<String, Vec<f64>>,
     cases: Vec<Case>,
-    windows: Vec<Windows>,
+    windows: Vec<Trace>,
     differs: Vec<Differs>,
     river_ks_of_equal_tied_samples: f64,
 }
@@ -32,7 +32,7 @@ struct Case {
 }
 
 #[derive(Deserialize)]
-struct Windows {
+struct Trace {
     detector: Description,
     stream: String,
     /// Position, values, mean, variance.

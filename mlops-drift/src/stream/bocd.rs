@@ -92,7 +92,7 @@ impl BocdOptions {
 /// are kept, and a drift forgets everything).
 ///
 /// # References
-/// Adams and MacKay (2007), arXiv:0710.3742; Murphy (2007), "Conjugate Bayesian analysis of the
+/// Adams and `MacKay` (2007), arXiv:0710.3742; Murphy (2007), "Conjugate Bayesian analysis of the
 /// Gaussian distribution".
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bocd {

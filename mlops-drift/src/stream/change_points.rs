@@ -166,11 +166,13 @@ mod tests {
     fn a_column_of_a_source_is_read_in_order() {
         let rows = MemorySource::PARTITION_ROWS as u64 + 1017;
         let change = rows - 1000;
-        let error =
-            |i: u64| (i % 5 != 3).then(|| i32::from(i % if i < change { 20 } else { 2 } == 0));
+        let error = |i: u64| {
+            let every = if i < change { 20 } else { 2 };
+            (i % 5 != 3).then(|| i32::from(i.is_multiple_of(every)))
+        };
         let source = MemorySource::from(
             batch! { "id" => Int32Array::from_iter_values(0..rows as i32),
-            "error" => Int32Array::from_iter((0..rows).map(error)) }
+            "error" => (0..rows).map(error).collect::<Int32Array>() }
             .unwrap(),
         );
         let mut detector = PageHinkley::new(PageHinkleyOptions::default()).unwrap();
