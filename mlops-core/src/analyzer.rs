@@ -93,6 +93,12 @@ pub trait Analyzer: Debug + Send + Sync + 'static {
     fn description(&self) -> Option<Description> {
         None
     }
+
+    /// What tells it from others of its type: equal if and only if the descriptions are. Their
+    /// digest, unless an analyzer of long parameters knows a shorter way.
+    fn identity(&self) -> Option<Digest> {
+        self.description().map(|description| description.digest())
+    }
 }
 
 /// An analyzer written down: a stable kind, the version of its state's bytes, its parameters.

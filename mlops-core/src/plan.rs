@@ -77,7 +77,7 @@ impl Plan {
     where
         A::Output: Sync,
     {
-        let key = analyzer.description().map(|d| (TypeId::of::<A>(), d.digest()));
+        let key = analyzer.identity().map(|identity| (TypeId::of::<A>(), identity));
         let next = self.members.len();
         let index = match key {
             Some(key) => *self.known.entry(key).or_insert(next),
@@ -120,7 +120,8 @@ impl Plan {
         for member in description.parse::<Vec<Description>>()? {
             let (type_id, analyzer) = kinds.build(&member)?;
             let next = plan.members.len();
-            if *plan.known.entry((type_id, member.digest())).or_insert(next) == next {
+            let identity = analyzer.identity().unwrap_or_else(|| member.digest());
+            if *plan.known.entry((type_id, identity)).or_insert(next) == next {
                 plan.members.push(analyzer);
             }
         }
@@ -460,6 +461,7 @@ trait ErasedAnalyzer: Debug + Send + Sync {
     fn finish(&self, state: Box<dyn ErasedState>) -> Result<Box<dyn Any + Send + Sync>>;
     fn decode(&self, bytes: &mut &[u8]) -> Result<Box<dyn ErasedState>>;
     fn description(&self) -> Option<Description>;
+    fn identity(&self) -> Option<Digest>;
 }
 
 impl<A: Analyzer> ErasedAnalyzer for A
@@ -501,6 +503,10 @@ where
 
     fn description(&self) -> Option<Description> {
         Analyzer::description(self)
+    }
+
+    fn identity(&self) -> Option<Digest> {
+        Analyzer::identity(self)
     }
 }
 

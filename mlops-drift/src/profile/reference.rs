@@ -53,6 +53,19 @@ impl Cells {
         matches!(self, Self::Labels(_))
     }
 
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Edges(edges) => {
+                put_len(out, edges.len());
+                edges.iter().for_each(|edge| put_f64(out, *edge));
+            }
+            Self::Labels(labels) => {
+                put_len(out, labels.len());
+                labels.iter().for_each(|label| put_str(out, label));
+            }
+        }
+    }
+
     /// Strictly increasing and finite edges, or strictly increasing labels.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         match self {
@@ -165,20 +178,7 @@ impl ColumnProfile {
                 Kind::SampledLabels => 3,
             },
         );
-        match &self.cells {
-            Cells::Edges(edges) => {
-                put_len(out, edges.len());
-                for edge in edges.iter() {
-                    put_f64(out, *edge);
-                }
-            }
-            Cells::Labels(labels) => {
-                put_len(out, labels.len());
-                for label in labels.iter() {
-                    put_str(out, label);
-                }
-            }
-        }
+        self.cells.encode(out);
         self.counts.encode(out);
     }
 
