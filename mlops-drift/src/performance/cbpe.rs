@@ -310,7 +310,7 @@ impl PerformanceEstimate {
     /// # Errors
     /// [`Error::Invalid`] for a metric that is not estimated.
     pub fn assess(&self, limits: &[PerformanceLimit]) -> Result<Assessment> {
-        let findings = findings(limits, |metric| self.get(metric).cloned())?;
+        let findings = findings("estimated", limits, |metric| self.get(metric).cloned())?;
         Ok(Assessment::new("estimated performance", self.rows, findings))
     }
 }
@@ -538,7 +538,7 @@ impl Cbpe {
 }
 
 /// Values that cut sorted ones into at most this many parts of equal numbers.
-fn cuts(sorted: &[f64], parts: usize) -> Vec<f64> {
+pub(super) fn cuts(sorted: &[f64], parts: usize) -> Vec<f64> {
     let mut cuts: Vec<f64> =
         (1..parts).map(|i| sorted[i * sorted.len() / parts]).filter(|&x| x > sorted[0]).collect();
     cuts.dedup();

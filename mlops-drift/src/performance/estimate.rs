@@ -126,6 +126,7 @@ impl PerformanceLimit {
 
 /// A finding for each limit.
 pub(super) fn findings(
+    how: &str,
     limits: &[PerformanceLimit],
     find: impl Fn(&str) -> Option<Estimate>,
 ) -> Result<Vec<Finding>> {
@@ -135,7 +136,7 @@ pub(super) fn findings(
         })?;
         let verdict = limit.verdict(estimate.interval);
         let mut finding = Finding::new(
-            format!("estimated_{}", limit.metric),
+            format!("{how}_{}", limit.metric),
             "the model",
             verdict,
             limit.expected(),
@@ -160,13 +161,15 @@ mod tests {
     fn a_limit_has_three_answers() {
         let estimate = Estimate::of("accuracy", 0.9, 0.0004, (0.0, 1.0), 0.95, None).unwrap();
         let verdict = |limit: PerformanceLimit| {
-            findings(&[limit], |m| (m == "accuracy").then(|| estimate.clone())).unwrap()[0].verdict
+            findings("estimated", &[limit], |m| (m == "accuracy").then(|| estimate.clone()))
+                .unwrap()[0]
+                .verdict
         };
         assert_eq!(verdict(PerformanceLimit::at_least("accuracy", 0.8)), Verdict::Pass);
         assert_eq!(verdict(PerformanceLimit::at_least("accuracy", 0.9)), Verdict::Inconclusive);
         assert_eq!(verdict(PerformanceLimit::at_least("accuracy", 0.95)), Verdict::Fail);
         assert_eq!(verdict(PerformanceLimit::at_most("accuracy", 0.8)), Verdict::Fail);
-        assert!(findings(&[PerformanceLimit::at_most("mae", 0.8)], |_| None).is_err());
+        assert!(findings("estimated", &[PerformanceLimit::at_most("mae", 0.8)], |_| None).is_err());
         assert_eq!(PerformanceLimit::at_least("x", 0.5).verdict(None), Verdict::Inconclusive);
         assert_eq!(estimate.to_string(), "accuracy 0.9000 [0.8608, 0.9392]");
         let none = Estimate::undefined("precision", Some(0.5), "nothing was predicted positive");
