@@ -1,5 +1,7 @@
 //! One-sided or two-sided.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Against what a test holds "nothing drifted". Sides are those of the current data.
@@ -15,4 +17,14 @@ pub enum Alternative {
     /// The current data are larger. `alternative="greater"` of scipy, with the current data as its
     /// first sample.
     Greater,
+}
+
+impl fmt::Display for Alternative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TwoSided => "two-sided",
+            Self::Less => "less",
+            Self::Greater => "greater",
+        })
+    }
 }

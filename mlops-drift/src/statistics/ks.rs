@@ -1,23 +1,37 @@
 //! The two-sample Kolmogorov–Smirnov test: exact on two arrays, certified from counts at edges.
 
-use arrow::array::{Array, Float64Array};
-use mlops_core::stats::{Interval, ks_two_sample_asymptotic, ks_two_sample_exact, ks_two_sample_p};
+use std::fmt;
+
+use arrow::array::Float64Array;
+use mlops_core::stats::{Interval, ks_two_sample_asymptotic, ks_two_sample_exact};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::alternative::Alternative;
 use crate::statistics::ks_buckets::{self, Extremes};
+use crate::statistics::ks_p::{KsP, ks_p_value};
 use crate::statistics::psi::checked_confidence;
 use crate::statistics::tables::check;
+use crate::statistics::two_samples::sorted;
 
 /// What [`ks_two_sample`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KsTest {
-    /// `D = max |F(x) − G(x)|` of the two empirical distribution functions, in [0, 1].
+    /// `D = max |F(x) − G(x)|` of the two empirical distribution functions, in [0, 1]; of a
+    /// one-sided test its `D⁺` or `D⁻`.
     pub statistic: f64,
+    /// `D⁺ = max F(x) − G(x)`.
+    pub d_plus: f64,
+    /// `D⁻ = max G(x) − F(x)`.
+    pub d_minus: f64,
     /// P of a `D` this large or larger where both samples have one continuous distribution; with
     /// ties it is too large rather than too small.
     pub p_value: f64,
+    /// Whether the p-value was counted out; else it is the limiting law's ([`ks_p_value`]).
+    pub exact: bool,
+    /// The departure that was looked for.
+    pub alternative: Alternative,
     /// The values of the reference that were compared.
     pub n: u64,
     /// The current values that were compared.
@@ -26,9 +40,9 @@ pub struct KsTest {
 
 /// The two-sided two-sample Kolmogorov–Smirnov test on two arrays; nulls are left out.
 ///
-/// `scipy.stats.ks_2samp(reference, current)`, exact p-value up to 10,000 values a side and
-/// asymptotic beyond, with ties, slices, −0 = +0 and infinities. `O((n + m) log(n + m))`; large samples
-/// are not sorted but counted, on the caller's threads, and looked into where `D` can be.
+/// `scipy.stats.ks_2samp(reference, current)`, with the p-value of [`ks_p_value`], with ties, slices,
+/// −0 = +0 and infinities. `O((n + m) log(n + m))`; large samples are not sorted but counted, on the
+/// caller's threads, and looked into where `D` can be.
 ///
 /// ```
 /// use mlops_core::arrow::array::Float64Array;
@@ -46,35 +60,75 @@ pub struct KsTest {
 /// # References
 /// Smirnov (1948), doi:10.1214/aoms/1177730256; Hodges (1958), doi:10.1007/BF02589501.
 pub fn ks_two_sample(reference: &Float64Array, current: &Float64Array) -> Result<KsTest> {
-    let found = if reference.len() + current.len() < ks_buckets::WORTHWHILE {
-        Extremes::of_sorted(&sorted("reference", reference)?, &sorted("current data", current)?)
-    } else {
-        ks_buckets::of_arrays(reference, current)?
-    };
-    test_of(found)
+    ks_one_sided(reference, current, Alternative::TwoSided)
 }
 
-/// The test from the extremes, whichever way they were found.
-pub(crate) fn test_of(Extremes { n, m, plus, minus }: Extremes) -> Result<KsTest> {
-    let statistic = ratio(plus.max(minus), n, m);
-    Ok(KsTest { statistic, p_value: ks_two_sample_p(statistic, n, m)?, n, m })
+/// The test with an alternative: `Less` asks whether the current values are further left than the
+/// reference's somewhere (`D⁻ = max G − F`), `Greater` whether they are further right
+/// (`D⁺ = max F − G`).
+///
+/// `scipy.stats.ks_2samp(reference, current, alternative=…)`, whose words are about the distribution
+/// *functions* of its first sample and come to the same; nulls are left out.
+///
+/// ```
+/// use mlops_core::arrow::array::Float64Array;
+/// use mlops_drift::statistics::{Alternative, ks_one_sided};
+/// let (small, large) = (Float64Array::from(vec![1.0, 2.0]), Float64Array::from(vec![3.0, 4.0]));
+/// let test = ks_one_sided(&small, &large, Alternative::Greater)?;
+/// assert_eq!((test.statistic, test.d_plus, test.d_minus), (1.0, 1.0, 0.0));
+/// assert!((test.p_value - 1.0 / 6.0).abs() < 1e-15);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`ks_two_sample`].
+pub fn ks_one_sided(
+    reference: &Float64Array,
+    current: &Float64Array,
+    alternative: Alternative,
+) -> Result<KsTest> {
+    KsTest::of(extremes("ks", reference, current)?, alternative)
 }
 
-fn sorted(side: &str, values: &Float64Array) -> Result<Vec<f64>> {
-    let mut all: Vec<f64> = if values.null_count() == 0 {
-        values.values().to_vec()
+/// The extremes of F − G, by sorting where that is quicker than counting.
+pub(crate) fn extremes(
+    what: &str,
+    reference: &Float64Array,
+    current: &Float64Array,
+) -> Result<Extremes> {
+    if reference.len() + current.len() < ks_buckets::WORTHWHILE {
+        let x = sorted(what, "reference", reference)?;
+        Ok(Extremes::of_sorted(&x, &sorted(what, "current data", current)?))
     } else {
-        values.iter().flatten().collect()
-    };
-    if all.is_empty() {
-        return Err(Error::undefined("ks", format!("the {side} has no values")));
+        ks_buckets::of_arrays(reference, current)
     }
-    if all.iter().any(|x| x.is_nan()) {
-        return Err(Error::undefined("ks", format!("the {side} holds NaN")));
+}
+
+impl KsTest {
+    /// The test from the extremes, whichever way they were found.
+    pub(crate) fn of(extremes: Extremes, alternative: Alternative) -> Result<Self> {
+        let Extremes { n, m, plus, minus } = extremes;
+        let statistic = match alternative {
+            Alternative::TwoSided => plus.max(minus),
+            Alternative::Greater => plus,
+            Alternative::Less => minus,
+        };
+        let statistic = ratio(statistic, n, m);
+        let KsP { p_value, exact } = ks_p_value(statistic, n, m, alternative)?;
+        let (d_plus, d_minus) = (ratio(plus, n, m), ratio(minus, n, m));
+        Ok(Self { statistic, d_plus, d_minus, p_value, exact, alternative, n, m })
     }
-    // −0 and +0 sort apart but compare equal above.
-    all.sort_unstable_by(f64::total_cmp);
-    Ok(all)
+}
+
+impl fmt::Display for KsTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let law = if self.exact { "exact" } else { "asymptotic" };
+        write!(
+            f,
+            "KS {}: D = {:.4}, p = {:.3e} ({law}), n = {}, m = {}",
+            self.alternative, self.statistic, self.p_value, self.n, self.m
+        )
+    }
 }
 
 /// What [`ks_from_cells`] found: an interval that certainly holds the exact statistic, and limits
@@ -84,6 +138,10 @@ fn sorted(side: &str, values: &Float64Array) -> Result<Vec<f64>> {
 pub struct KsBounds {
     /// The exact `D` of the two samples lies in here. Certain, not a confidence interval.
     pub statistic: (f64, f64),
+    /// `D⁺ = max F − G` of the two samples, likewise.
+    pub d_plus: (f64, f64),
+    /// `D⁻ = max G − F` of the two samples, likewise.
+    pub d_minus: (f64, f64),
     /// The exact p-value lies in here; `p_value.1` belongs to `statistic.0`.
     pub p_value: (f64, f64),
     /// Confidence limits of `sup |F − G|` of the two populations.
@@ -126,32 +184,50 @@ pub fn ks_from_cells(reference: &[u64], current: &[u64], confidence: f64) -> Res
         return Err(Error::invalid("cells of ks", "2k + 1 of them", reference.len()));
     }
     let alpha = 1.0 - checked_confidence(confidence)?;
-    let cross = |f: u64, g: u64| (u128::from(f) * u128::from(m), u128::from(g) * u128::from(n));
-    let (mut f, mut g) = (0u64, 0u64);
-    let (mut least, mut most) = (0u128, 0u128);
-    for (cell, (&r, &c)) in reference.iter().zip(current).enumerate() {
-        let (f_left, g_left) = (f, g);
-        (f, g) = (f + r, g + c);
-        let (fx, gx) = cross(f, g);
-        least = least.max(fx.abs_diff(gx));
-        if cell % 2 == 0 {
-            let (fl, gl) = cross(f_left, g_left);
-            most = most.max(fx.saturating_sub(gl)).max(gx.saturating_sub(fl));
-        }
-    }
-    let most = most.max(least);
-    let (low, high) = (ratio(least, n, m), ratio(most, n, m));
+    let (plus, minus) = cell_extremes(reference, current, n, m);
+    let bounds = |(least, most): (u128, u128)| (ratio(least, n, m), ratio(most, n, m));
+    let (d_plus, d_minus) = (bounds(plus), bounds(minus));
+    let (low, high) = (d_plus.0.max(d_minus.0), d_plus.1.max(d_minus.1));
     let noise = 1.0 / n as f64 + 1.0 / m as f64;
     let below = (0.5 * (4.0 / alpha).ln() * noise).sqrt();
     let above = (0.5 * (2.0 / alpha).ln() * noise).sqrt();
     Ok(KsBounds {
         statistic: (low, high),
+        d_plus,
+        d_minus,
         p_value: (p_value(high, n, m)?, p_value(low, n, m)?),
         interval: Interval::new((low - below).max(0.0), (high + above).min(1.0), confidence)?,
     })
 }
 
-fn ratio(cross: u128, n: u64, m: u64) -> f64 {
+/// The least and the most that `n m · max (F − G)` can be, and that of `G − F`.
+pub(crate) fn cell_extremes(
+    reference: &[u64],
+    current: &[u64],
+    n: u64,
+    m: u64,
+) -> ((u128, u128), (u128, u128)) {
+    let cross = |f: u64, g: u64| (u128::from(f) * u128::from(m), u128::from(g) * u128::from(n));
+    let (mut f, mut g) = (0u64, 0u64);
+    let (mut plus, mut minus) = ((0u128, 0u128), (0u128, 0u128));
+    for (cell, (&r, &c)) in reference.iter().zip(current).enumerate() {
+        let (f_left, g_left) = (f, g);
+        (f, g) = (f + r, g + c);
+        let (fx, gx) = cross(f, g);
+        plus.0 = plus.0.max(fx.saturating_sub(gx));
+        minus.0 = minus.0.max(gx.saturating_sub(fx));
+        if cell % 2 == 0 {
+            let (fl, gl) = cross(f_left, g_left);
+            plus.1 = plus.1.max(fx.saturating_sub(gl));
+            minus.1 = minus.1.max(gx.saturating_sub(fl));
+        }
+    }
+    plus.1 = plus.1.max(plus.0);
+    minus.1 = minus.1.max(minus.0);
+    (plus, minus)
+}
+
+pub(crate) fn ratio(cross: u128, n: u64, m: u64) -> f64 {
     cross as f64 / (n as f64 * m as f64)
 }
 

@@ -4,7 +4,8 @@ use mlops_core::bytes::{bad, put_f64, put_len, take_f64, take_len};
 use mlops_core::states::Histogram;
 use mlops_core::{Analyzer, Error, Result, Rows, Scan, State};
 
-use crate::statistics::ks::{KsTest, test_of};
+use crate::statistics::alternative::Alternative;
+use crate::statistics::ks::KsTest;
 use crate::statistics::ks_buckets::{EDGES, Enclosed, between, edges_of};
 
 /// Values of both sides that may be held at once: 32 MiB.
@@ -63,7 +64,8 @@ fn exactly(reference: Scan<'_>, current: Scan<'_>, column: &str, most: u64) -> R
             continue;
         }
         if r == 0 {
-            return test_of(enclosed.refine(Vec::new(), Vec::new()));
+            let found = enclosed.refine(Vec::new(), Vec::new());
+            return KsTest::of(found, Alternative::TwoSided);
         }
         let wanted = enclosed.wanted(2 * histogram.edges().len() + 1);
         let collect = |scan: Scan<'_>, expected: u64| {
@@ -71,7 +73,8 @@ fn exactly(reference: Scan<'_>, current: Scan<'_>, column: &str, most: u64) -> R
             let found = scan.run(&values)?;
             if found.len() as u64 == expected { Ok(found) } else { Err(changed(column)) }
         };
-        return test_of(enclosed.refine(collect(reference, r)?, collect(current, c)?));
+        let found = enclosed.refine(collect(reference, r)?, collect(current, c)?);
+        return KsTest::of(found, Alternative::TwoSided);
     }
 }
 
