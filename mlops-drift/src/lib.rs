@@ -38,6 +38,7 @@
 //! The formulas work on their own: see [`statistics`].
 
 mod monitor;
+pub mod multivariate;
 pub mod performance;
 mod profile;
 pub mod sequential;
