@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float64Builder, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
-use mlops_core::ndarray::Array2;
+use mlops_core::model::to_batch;
+use mlops_core::ndarray::{Array2, ArrayView2};
 use mlops_core::stats::Draws;
-use mlops_core::{Cancel, DataSource, MemorySource, Progress, Verdict};
+use mlops_core::{
+    Cancel, DataSource, DataSourceExt, DriftDetectorExt, MemorySource, Progress, Verdict,
+};
 use mlops_drift::multivariate::{
-    Categories, CorrelationChange, Encoding, Judged, MissingValues, Mmd, MmdEstimator, Points,
-    RowSample, Scaling, SlicedWasserstein, Watch,
+    Categories, ClassifierFn, CorrelationChange, DomainClassifier, Encoding, Judged, MissingValues,
+    Mmd, MmdEstimator, PcaOptions, PcaReconstruction, Points, RowSample, Scaling, Scorer,
+    SlicedWasserstein, Watch,
 };
 use rayon::prelude::*;
 
@@ -66,25 +70,47 @@ fn matrix(n: usize, law: Law, drift: Drift, draws: &mut Draws) -> Array2<f64> {
     x
 }
 
-type Test = fn(&Points, u64) -> Judged;
+type Test = fn(&Array2<f64>, &Array2<f64>, u64) -> Judged;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn points(x: &Array2<f64>, y: &Array2<f64>, seed: u64) -> Points {
+    let scaling = if seed.is_multiple_of(2) { Scaling::Standard } else { Scaling::Rank };
+    Points::of_rows(x.view(), y.view(), &NAMES, scaling).expect("points")
+}
 
 /// Each with few permutations, which changes the power but not the level: 5 % of 39 + 1 is 2.
-const TESTS: [(&str, Test); 5] = [
-    ("mmd", |points, seed| Mmd::new(seed).replicates(39).test(points).expect("mmd").judged),
-    ("mmd, blocked", |points, seed| {
+const TESTS: [(&str, Test); 7] = [
+    ("mmd", |x, y, seed| {
+        Mmd::new(seed).replicates(39).test(&points(x, y, seed)).expect("mmd").judged
+    }),
+    ("mmd, blocked", |x, y, seed| {
         let blocked = MmdEstimator::Blocked { points: 24 };
-        Mmd::new(seed).replicates(39).estimator(blocked).test(points).expect("mmd").judged
+        let test = Mmd::new(seed).replicates(39).estimator(blocked);
+        test.test(&points(x, y, seed)).expect("mmd").judged
     }),
-    ("mmd, linear", |points, seed| {
+    ("mmd, linear", |x, y, seed| {
         let test = Mmd::new(seed).replicates(39).estimator(MmdEstimator::Linear);
-        test.test(points).expect("mmd").judged
+        test.test(&points(x, y, seed)).expect("mmd").judged
     }),
-    ("sliced wasserstein", |points, seed| {
+    ("sliced wasserstein", |x, y, seed| {
         let test = SlicedWasserstein::new(seed).replicates(39).directions(8);
-        test.test(points).expect("sliced wasserstein").judged
+        test.test(&points(x, y, seed)).expect("sliced wasserstein").judged
     }),
-    ("correlation change", |points, seed| {
-        CorrelationChange::new(seed).replicates(39).test(points).expect("correlations").judged
+    ("correlation change", |x, y, seed| {
+        let test = CorrelationChange::new(seed).replicates(39);
+        test.test(&points(x, y, seed)).expect("correlations").judged
+    }),
+    ("domain classifier", |x, y, seed| {
+        let test = DomainClassifier::new(seed).replicates(39).folds(3);
+        test.test(&points(x, y, seed)).expect("a classifier").judged
+    }),
+    ("pca reconstruction", |x, y, seed| {
+        let source =
+            |x: &Array2<f64>| MemorySource::from(to_batch(x.view(), &NAMES).expect("a batch"));
+        let options = PcaOptions::new(seed).replicates(39);
+        let pca = PcaReconstruction::fit(&source(x), &options).expect("components");
+        pca.compare(&source(y)).expect("a comparison").judged
     }),
 ];
 
@@ -94,9 +120,7 @@ fn rates(test: Test, law: Law, drift: Drift, sizes: (usize, usize), replicates: 
         let mut draws = Draws::new(51, sizes.0 as u32, replicate);
         let x = matrix(sizes.0, law, Drift::Nothing, &mut draws);
         let y = matrix(sizes.1, law, drift, &mut draws);
-        let scaling = if replicate % 2 == 0 { Scaling::Standard } else { Scaling::Rank };
-        let points = Points::of_rows(x.view(), y.view(), &["a", "b", "c"], scaling);
-        let judged = test(&points.expect("points"), replicate);
+        let judged = test(&x, &y, replicate);
         let verdict = |v| f64::from(u8::from(judged.verdict == v));
         [
             f64::from(u8::from(judged.p_value <= 0.05)),
@@ -110,17 +134,17 @@ fn rates(test: Test, law: Law, drift: Drift, sizes: (usize, usize), replicates: 
 
 #[test]
 fn undrifted_data_are_rejected_at_the_level() {
-    let n_replicates = replicates(120);
+    let n_replicates = replicates(250);
     println!("null: rejected / fail / pass of {n_replicates}, level 0.05");
     for (name, test) in TESTS {
-        for law in [Law::Normal, Law::Tails, Law::Tied] {
-            for sizes in [(30, 30), (45, 20)] {
-                let [rejected, fail, pass] = rates(test, law, Drift::Nothing, sizes, n_replicates);
-                println!("{name:<20} {law:?} {sizes:?}: {rejected:.3} {fail:.3} {pass:.3}");
-                assert!(rejected <= 0.06 + noise(0.05, n_replicates), "{name} {law:?} {sizes:?}");
-                // The lower limit must be over a floor, besides.
-                assert!(fail <= rejected);
-            }
+        for (law, sizes) in
+            [(Law::Normal, (30, 30)), (Law::Tails, (45, 20)), (Law::Tied, (20, 40))]
+        {
+            let [rejected, fail, pass] = rates(test, law, Drift::Nothing, sizes, n_replicates);
+            println!("{name:<20} {law:?} {sizes:?}: {rejected:.3} {fail:.3} {pass:.3}");
+            assert!(rejected <= 0.06 + noise(0.05, n_replicates), "{name} {law:?} {sizes:?}");
+            // The lower limit must be over a floor, besides.
+            assert!(fail <= rejected);
         }
     }
 }
@@ -138,8 +162,10 @@ fn drift_is_found() {
                 // What it costs to look at few pairs.
                 ("mmd, linear", Drift::Shift) => 0.1,
                 ("mmd", Drift::Together) => 0.4,
-                ("correlation change", Drift::Shift) => 0.0,
-                (_, Drift::Shift) | ("correlation change", _) => 0.9,
+                // Correlations and residuals know nothing of a shift along the components.
+                ("correlation change" | "pca reconstruction", Drift::Shift) => 0.0,
+                ("pca reconstruction", _) => 0.5,
+                (_, Drift::Shift) | ("correlation change" | "domain classifier", _) => 0.9,
                 _ => 0.0,
             };
             assert!(rejected >= least, "{name} {drift:?}: {rejected}");
@@ -189,9 +215,20 @@ fn the_same_bits_for_any_threads_and_cutting() {
             let (x, y) = (sample(&reference), sample(&current));
             let encoding = Encoding::default();
             let points = Points::new(&x, &y, encoding, Scaling::Standard).expect("points");
-            let results: Vec<String> =
-                TESTS.iter().map(|(_, test)| format!("{:?}", test(&points, 3))).collect();
-            results
+            let pca = PcaReconstruction::fit(&cut(&reference, step), &PcaOptions::new(5));
+            let pca = pca.expect("components").compare(&cut(&current, step));
+            let mut blocked = Vec::new();
+            for estimator in [MmdEstimator::Blocked { points: 40 }, MmdEstimator::Linear] {
+                blocked.push(Mmd::new(3).estimator(estimator).test(&points).expect("mmd"));
+            }
+            (
+                pca.expect("a comparison"),
+                Mmd::new(3).test(&points).expect("mmd"),
+                blocked,
+                SlicedWasserstein::new(3).test(&points).expect("sliced wasserstein"),
+                CorrelationChange::new(3).test(&points).expect("correlations"),
+                DomainClassifier::new(3).test(&points).expect("a classifier"),
+            )
         })
     };
     let expected = run(1, 1000);
@@ -273,4 +310,133 @@ fn what_has_no_value_is_an_error() {
     let test = SlicedWasserstein::new(1).test(&points).expect("a result");
     assert!(test.judged.p_value > 0.9, "{test}");
     assert!(SlicedWasserstein::new(1).directions(0).test(&points).is_err());
+}
+
+#[test]
+fn limits_hold_an_effect_that_is_known() {
+    let n_replicates = replicates(120);
+    // A normal column moved by δ, against a kernel with σ: E k is that of a normal difference.
+    let (delta, sigma, rho) = (0.4_f64, 1.0_f64, 0.5_f64);
+    let width = sigma * sigma + 2.0;
+    let mmd2 =
+        2.0 * (sigma * sigma / width).sqrt() * (1.0 - (-delta * delta / (2.0 * width)).exp());
+    let one = |replicate| {
+        let mut draws = Draws::new(54, 0, replicate);
+        let mut rows = |n: usize, shift: f64, rho: f64| {
+            let mut x = Array2::zeros((n, 2));
+            for mut row in x.rows_mut() {
+                let (a, b) = (draws.normal(), draws.normal());
+                row[0] = a + shift;
+                row[1] = rho * a + (1.0 - rho * rho).sqrt() * b;
+            }
+            x
+        };
+        let (x, y) = (rows(60, 0.0, 0.0), rows(90, delta, rho));
+        let raw = |x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>, names: &[&str]| {
+            Points::of_rows(x, y, names, Scaling::Raw).expect("points")
+        };
+        let first = mlops_core::ndarray::s![.., ..1];
+        let line = raw(x.slice(first), y.slice(first), &["a"]);
+        let mmd = Mmd::new(replicate).replicates(99).sigma(sigma).test(&line).expect("mmd");
+        let sliced = SlicedWasserstein::new(replicate).replicates(99).test(&line);
+        let plane = raw(x.view(), y.view(), &["a", "b"]);
+        let change = CorrelationChange::new(replicate).replicates(99).test(&plane);
+        let limits = [
+            (mmd.judged.interval, mmd2),
+            (sliced.expect("sliced wasserstein").judged.interval, delta),
+            (Some(change.expect("correlations").pairs[0].interval), rho),
+        ];
+        limits.map(|(limits, truth)| f64::from(u8::from(!limits.expect("limits").contains(truth))))
+    };
+    let all: Vec<[f64; 3]> = (0..n_replicates).into_par_iter().map(one).collect();
+    let [mmd, sliced, change] =
+        [0, 1, 2].map(|i| all.iter().map(|m| m[i]).sum::<f64>() / n_replicates as f64);
+    println!("limits miss MMD² {mmd:.3}, sliced W1 {sliced:.3}, correlation {change:.3}; 0.05 may");
+    let most = 0.07 + noise(0.05, n_replicates);
+    assert!(mmd <= most && sliced <= most && change <= most);
+}
+
+#[test]
+fn components_are_stored_and_ride_on_a_scan() {
+    let mut draws = Draws::new(55, 0, 0);
+    let x = matrix(400, Law::Normal, Drift::Together, &mut draws);
+    let same = matrix(300, Law::Normal, Drift::Together, &mut draws);
+    let apart = matrix(300, Law::Normal, Drift::Nothing, &mut draws);
+    let source = |x: &Array2<f64>| MemorySource::from(to_batch(x.view(), &NAMES).expect("a batch"));
+    let pca = PcaReconstruction::fit(&source(&x), &PcaOptions::new(1)).expect("components");
+    assert_eq!(pca.rows().0 + pca.rows().1, 400);
+    let text = serde_json::to_string(&pca).expect("text");
+    let read: PcaReconstruction = serde_json::from_str(&text).expect("components");
+    let drift = read.compare(&source(&apart)).expect("a comparison");
+    assert_eq!(drift, pca.compare(&source(&apart)).expect("a comparison"));
+    assert!(drift.change > 0.0 && drift.judged.verdict.is_fail(), "{drift}");
+    assert_eq!(drift.features.len(), 3);
+    // Squared residuals add up to the squared errors.
+    let errors = pca.errors(&to_batch(apart.view(), &NAMES).expect("a batch")).expect("errors");
+    let squares = errors.iter().flatten().map(|e| e * e).sum::<f64>() / 300.0;
+    let by_feature: f64 = drift.features.iter().map(|f| f.current).sum();
+    assert!((squares - by_feature).abs() < 1e-12 * squares);
+    let undrifted = pca.compare(&source(&same)).expect("a comparison");
+    assert!(!undrifted.judged.verdict.is_fail(), "{undrifted}");
+    assert_eq!(pca.detect(&source(&apart)).expect("an assessment").verdict, Verdict::Fail);
+    let other = to_batch(Array2::zeros((9, 1)).view(), &["a"]).expect("a batch");
+    let detected = pca.detect(&MemorySource::from(other)).expect("an assessment");
+    assert_eq!(detected.verdict, Verdict::Inconclusive);
+    assert!(detected.findings[0].observed.contains("column `b` is not there"));
+    mlops_core::conformance::drift_detector(&pca, &source(&same).collect().expect("a batch"));
+    for (from, to) in
+        [("\"scale\":[", "\"scale\":[1.0,"), ("\"explained\":[", "\"explained\":[2.0,")]
+    {
+        let damaged = text.replacen(from, to, 1);
+        assert_ne!(damaged, text);
+        assert!(serde_json::from_str::<PcaReconstruction>(&damaged).is_err(), "{from}");
+    }
+}
+
+#[test]
+fn any_classifier_can_be_asked() {
+    let mut draws = Draws::new(56, 0, 0);
+    let x = matrix(90, Law::Normal, Drift::Nothing, &mut draws);
+    let mut y = matrix(60, Law::Normal, Drift::Nothing, &mut draws);
+    for mut row in y.rows_mut() {
+        row[1] += 1.5;
+    }
+    let points = Points::of_rows(x.view(), y.view(), &NAMES, Scaling::Standard).expect("points");
+    // The direction from mean to mean.
+    let means = ClassifierFn(|x: ArrayView2<'_, f64>, labels: &[bool]| {
+        let mut direction = vec![0.0; x.ncols()];
+        let n = labels.iter().filter(|l| **l).count() as f64;
+        for (row, label) in x.rows().into_iter().zip(labels) {
+            let weight = if *label { 1.0 / n } else { -1.0 / (labels.len() as f64 - n) };
+            direction.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x);
+        }
+        let score: Scorer = Box::new(move |x: ArrayView2<'_, f64>| {
+            let dot = |row: mlops_core::ndarray::ArrayView1<'_, f64>| {
+                row.iter().zip(&direction).map(|(x, u)| x * u).sum()
+            };
+            Ok(x.rows().into_iter().map(dot).collect())
+        });
+        Ok(score)
+    });
+    for test in [DomainClassifier::new(1), DomainClassifier::new(1).classifier(means)] {
+        let found = test.replicates(49).test(&points).expect("a result");
+        assert!(found.auc > 0.75 && found.judged.verdict.is_fail(), "{found}");
+        assert_eq!(found.columns[0].column, "b", "{found}");
+        assert!(found.columns[0].importance > 5.0 * found.columns[1].importance.abs(), "{found}");
+        assert!((found.expected_from_noise - 0.5).abs() < 0.05, "{found}");
+    }
+    let lies = ClassifierFn(|_: ArrayView2<'_, f64>, _: &[bool]| {
+        let score: Scorer = Box::new(|_: ArrayView2<'_, f64>| Ok(vec![0.0]));
+        Ok(score)
+    });
+    assert!(DomainClassifier::new(1).classifier(lies).test(&points).is_err());
+    assert!(DomainClassifier::new(1).folds(1).test(&points).is_err());
+    assert!(DomainClassifier::new(1).folds(61).test(&points).is_err());
+    // Told apart without error: the limit is that of 60 pairs.
+    let far = &y + 100.0;
+    let points = Points::of_rows(x.view(), far.view(), &NAMES, Scaling::Standard).expect("points");
+    let found = DomainClassifier::new(1).replicates(19).test(&points).expect("a result");
+    assert_eq!((found.auc, found.judged.verdict), (1.0, Verdict::Fail));
+    let low = found.judged.interval.expect("limits").low;
+    assert!((low - 0.025_f64.powf(1.0 / 60.0)).abs() < 1e-12);
 }

@@ -119,6 +119,25 @@ impl Encoder {
         Self { columns, missing: encoding.missing, fitted }
     }
 
+    /// Whether its parts fit each other, as those of a fitted one do. An encoder that was read back
+    /// may say anything.
+    pub(crate) fn is_sound(&self) -> bool {
+        /// No list is longer, and none is made because somebody says so.
+        const LONGEST: usize = 1 << 20;
+        let fits = |(column, fitted): (&ComparedColumn, &Fitted)| match (column.kind, fitted) {
+            (ColumnKind::Number, Fitted::Number { median }) => median.is_finite(),
+            (ColumnKind::Embedding { dimension: n }, Fitted::Embedding { dimension }) => {
+                n == *dimension && (1..=LONGEST).contains(&n)
+            }
+            (ColumnKind::Category, Fitted::Frequency { shares, missing }) => {
+                missing.is_finite() && shares.values().all(|share| share.is_finite())
+            }
+            (ColumnKind::Category, Fitted::OneHot { .. }) => true,
+            _ => false,
+        };
+        self.columns.len() == self.fitted.len() && self.columns.iter().zip(&self.fitted).all(fits)
+    }
+
     /// The coordinates of its points.
     pub(crate) fn features(&self) -> Vec<Feature> {
         let mut features = Vec::new();

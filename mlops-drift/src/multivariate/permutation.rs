@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlops_core::stats::{Draws, Resampling};
-use mlops_core::{Cancel, Error, OnProgress, Progress, Result};
+use mlops_core::{Cancel, DataSource, Error, OnProgress, Progress, Result, Scan};
 use rayon::prelude::*;
 
 /// Who watches a long test, and who may stop it. The parts that its [`Progress`] counts in
@@ -39,6 +39,18 @@ impl<'a> Watch<'a> {
     pub fn cancel(mut self, cancel: &'a Cancel) -> Self {
         self.cancel = Some(cancel);
         self
+    }
+
+    /// A scan that it watches.
+    pub(crate) fn scan(self, source: &'a dyn DataSource) -> Scan<'a> {
+        let mut scan = Scan::new(source);
+        if let Some(listener) = self.progress {
+            scan = scan.on_progress(listener);
+        }
+        match self.cancel {
+            Some(cancel) => scan.cancel(cancel),
+            None => scan,
+        }
     }
 
     /// Does every part, in parallel, and gives what they gave in their order.

@@ -93,7 +93,6 @@ impl RowSample {
         Ok(self)
     }
 
-    #[cfg(test)]
     pub(crate) fn of_half(mut self, half: Half) -> Self {
         self.half = Some(half);
         self
