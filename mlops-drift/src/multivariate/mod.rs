@@ -32,15 +32,16 @@
 //! | [`CorrelationChange`] | columns that move together otherwise, pair by pair | change of `r`, 0.1 |
 //! | [`PcaReconstruction`] | rows off the reference's principal components | mean error, 0.1 standard deviations |
 //!
-//! The first four need rows of both sides, and permute their labels: their level is exact whatever
-//! the law of the rows. The last is fitted once, holds no rows, and rides on any scan of current
-//! data. Categories are encoded by their share or one-hot ([`Categories`]), missing values are
-//! filled in or their rows left out ([`MissingValues`]); both are counted. Every test has a seed, the
-//! same result to the bit for any number of threads, batch size and partitioning, memory bounded by
-//! the cap of the samples, and a [`Watch`] to follow and stop it.
+//! The first four need rows of both sides, and permute their labels. That is exact whatever the law
+//! of the rows, but for correlations, where each side is standardised by itself first: there the
+//! level holds as nearly as simulation can tell. The last is fitted once, holds no rows, and rides on
+//! any scan of current data; what is permuted are its errors. Categories are encoded by their share
+//! or one-hot ([`Categories`]), missing values are filled in or their rows left out
+//! ([`MissingValues`]); both are counted. Every test has a seed, the same result to the bit for any
+//! number of threads, batch size and partitioning, memory bounded by the cap of the samples, and a
+//! [`Watch`] to follow and stop it.
 //!
-//! Where nothing drifted each test rejects at its level, and what it finds where something did
-//! (of 12 at n = m = 150, 39 permutations, three normal columns) is printed by
+//! How often each rejects where nothing drifted, and where something did, is printed by
 //! `cargo test -p mlops-drift --test multivariate -- --nocapture`.
 
 mod columns;
