@@ -137,8 +137,7 @@ fn undrifted_data_are_rejected_at_the_level() {
     let n_replicates = replicates(250);
     println!("null: rejected / fail / pass of {n_replicates}, level 0.05");
     for (name, test) in TESTS {
-        for (law, sizes) in
-            [(Law::Normal, (30, 30)), (Law::Tails, (45, 20)), (Law::Tied, (20, 40))]
+        for (law, sizes) in [(Law::Normal, (30, 30)), (Law::Tails, (45, 20)), (Law::Tied, (20, 40))]
         {
             let [rejected, fail, pass] = rates(test, law, Drift::Nothing, sizes, n_replicates);
             println!("{name:<20} {law:?} {sizes:?}: {rejected:.3} {fail:.3} {pass:.3}");
