@@ -204,6 +204,67 @@ fn divergences() {
     }
 }
 
+#[derive(Deserialize)]
+struct Peer {
+    version: String,
+    cases: Vec<PeerCase>,
+}
+
+#[derive(Deserialize)]
+struct PeerCase {
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    js_distance_nats: Option<f64>,
+    js_distance_bits: Option<f64>,
+    hellinger: Option<f64>,
+    l_infinity: Option<f64>,
+    psi: Option<f64>,
+    psi_add_to_shares: Option<f64>,
+    kl_reference_from_current: Option<f64>,
+}
+
+/// What the drift libraries themselves print; made by `tests/golden/make_table_peers.py`.
+#[test]
+fn distances_equal_those_of_the_drift_libraries() {
+    let peers: std::collections::BTreeMap<String, Peer> =
+        serde_json::from_str(include_str!("golden/table_peers.json")).expect("golden values");
+    let mut compared = 0;
+    for (name, Peer { version, cases }) in peers {
+        for case in cases {
+            let (r, c) = (&case.reference[..], &case.current[..]);
+            let js = |base| jensen_shannon(r, c, base).map(|js| js.distance);
+            let kl = || {
+                kullback_leibler(r, c, ZeroCells::Refuse, LogBase::E)
+                    .map(|kl| kl.reference_from_current.unwrap_or(f64::NAN))
+            };
+            for (found, expected) in [
+                (js(LogBase::E), case.js_distance_nats),
+                (js(LogBase::Two), case.js_distance_bits),
+                (hellinger(r, c), case.hellinger),
+                (l_infinity(r, c), case.l_infinity),
+                (psi(r, c, ZeroCells::AddToShares(1e-10)), case.psi_add_to_shares),
+            ] {
+                if let Some(expected) = expected {
+                    close(
+                        &format!("{name} {version}"),
+                        found.expect("a distance"),
+                        expected,
+                        1e-11,
+                    );
+                    compared += 1;
+                }
+            }
+            if let Some((index, divergence)) = case.psi.zip(case.kl_reference_from_current) {
+                let found = psi(r, c, ZeroCells::Refuse).expect("no empty cells");
+                close(&name, found, index, 1e-11);
+                close(&name, kl().expect("no empty cells"), divergence, 1e-11);
+                compared += 2;
+            }
+        }
+    }
+    assert!(compared >= 20, "{compared}");
+}
+
 #[test]
 fn tests_of_categories() {
     fn same(name: &str, found: &ChiSquare, statistic: f64, p: f64) {
@@ -402,6 +463,7 @@ fn what_has_no_value_is_an_error() {
     assert!(hellinger(&[], &[]).is_err() && l_infinity(&[0, 0], &[1, 1]).is_err());
     assert!(kullback_leibler(&[1, 1], &[0, 0], ZeroCells::AddHalf, LogBase::E).is_err());
     assert!(kullback_leibler(&[1], &[1], ZeroCells::Clip(2.0), LogBase::E).is_err());
+    assert!(psi(&[1, 0], &[1, 1], ZeroCells::AddToShares(0.0)).is_err());
     assert!(g_test(&[u64::MAX, 2], &[1, 1]).is_err());
     for shares in [&[0.5, -0.5][..], &[0.0, 0.0], &[f64::NAN, 1.0], &[1.0]] {
         let fit = chi_square_goodness_of_fit(ReferenceShares::Known(shares), &[1, 1]);
@@ -472,7 +534,12 @@ proptest! {
             prop_assert_eq!(jensen_shannon(one, other, LogBase::E).unwrap(), nats);
             prop_assert_eq!(hellinger(one, other).unwrap(), h);
         }
-        for rule in [ZeroCells::AddHalf, ZeroCells::Add(0.01), ZeroCells::Clip(1e-4)] {
+        for rule in [
+            ZeroCells::AddHalf,
+            ZeroCells::Add(0.01),
+            ZeroCells::Clip(1e-4),
+            ZeroCells::AddToShares(1e-6),
+        ] {
             let kl = kullback_leibler(&r, &c, rule, LogBase::E).unwrap();
             let both = kl.current_from_reference.unwrap() + kl.reference_from_current.unwrap();
             let index = psi(&r, &c, rule).unwrap();

@@ -41,8 +41,9 @@ impl fmt::Display for KullbackLeibler {
 ///
 /// `≥ 0`, no upper bound, not symmetric: name the direction with the number. The two sum to
 /// [`psi`](crate::statistics::psi) (in nats). Under [`ZeroCells::Refuse`] a direction with an
-/// infinite term is `None`; every other rule makes both finite. [`ZeroCells::Clip`] does not
-/// renormalise, so that a divergence may fall below 0 by as much as was raised.
+/// infinite term is `None`; every other rule makes both finite. [`ZeroCells::Clip`] and
+/// [`ZeroCells::AddToShares`] do not renormalise, so that a divergence may fall below 0 by as much
+/// as was raised.
 ///
 /// ```
 /// use mlops_drift::statistics::{LogBase, ZeroCells, kullback_leibler};
@@ -68,19 +69,19 @@ pub fn kullback_leibler(
     base: LogBase,
 ) -> Result<KullbackLeibler> {
     let shares = Shares::of("the Kullback–Leibler divergence", reference, current, zero_cells)?;
-    let clipped = shares.is_clipped();
+    let raised = shares.are_raised();
     let (mut forth, mut back) = (Some(0.0), Some(0.0));
     for cell in shares.cells() {
         let Cell { reference: q, current: p, difference } = cell;
         // Where the shares sum to 1 the linear terms of the deviances cancel.
         let term = |x: f64, mean: f64, difference: f64, log: f64| {
             if mean > 0.0 {
-                Some(if clipped { x * log } else { deviance(x, mean, difference) })
+                Some(if raised { x * log } else { deviance(x, mean, difference) })
             } else {
                 (x == 0.0).then_some(0.0)
             }
         };
-        let log = if clipped { cell.log_ratio() } else { 0.0 };
+        let log = if raised { cell.log_ratio() } else { 0.0 };
         forth = forth.zip(term(p, q, difference, log)).map(|(sum, term)| sum + term);
         back = back.zip(term(q, p, -difference, -log)).map(|(sum, term)| sum + term);
     }

@@ -19,6 +19,9 @@ pub enum ZeroCells {
     /// Shares below this one are raised to it, without renormalising, as many scripts do with
     /// 0.0001.
     Clip(f64),
+    /// This is added to every share, without renormalising: scouter's rule, with 10⁻¹⁰. A cell that
+    /// is empty on one side then weighs some `23 · |p − q|`, whatever the sample sizes.
+    AddToShares(f64),
     /// Nothing is done: a cell that is empty on one side only makes an infinite term, which is
     /// undefined.
     Refuse,
@@ -80,6 +83,7 @@ pub(crate) struct Shares<'a> {
     current: &'a [u64],
     add: f64,
     floor: f64,
+    raise: f64,
     n: u64,
     m: u64,
 }
@@ -92,16 +96,17 @@ impl<'a> Shares<'a> {
         zero_cells: ZeroCells,
     ) -> Result<Self> {
         let (n, m) = check(what, reference, current)?;
-        let (add, floor) = match zero_cells {
-            ZeroCells::AddHalf => (0.5, 0.0),
-            ZeroCells::Add(x) if x > 0.0 && x.is_finite() => (x, 0.0),
-            ZeroCells::Clip(x) if x > 0.0 && x < 1.0 => (0.0, x),
-            ZeroCells::Refuse => (0.0, 0.0),
-            ZeroCells::Add(x) | ZeroCells::Clip(x) => {
+        let (add, floor, raise) = match zero_cells {
+            ZeroCells::AddHalf => (0.5, 0.0, 0.0),
+            ZeroCells::Add(x) if x > 0.0 && x.is_finite() => (x, 0.0, 0.0),
+            ZeroCells::Clip(x) if x > 0.0 && x < 1.0 => (0.0, x, 0.0),
+            ZeroCells::AddToShares(x) if x > 0.0 && x < 1.0 => (0.0, 0.0, x),
+            ZeroCells::Refuse => (0.0, 0.0, 0.0),
+            ZeroCells::Add(x) | ZeroCells::Clip(x) | ZeroCells::AddToShares(x) => {
                 return Err(Error::invalid("rule for empty cells", "a positive number", x));
             }
         };
-        Ok(Self { reference, current, add, floor, n, m })
+        Ok(Self { reference, current, add, floor, raise, n, m })
     }
 
     /// The shares as they are, empty cells and all.
@@ -109,9 +114,9 @@ impl<'a> Shares<'a> {
         Self::of(what, reference, current, ZeroCells::Refuse)
     }
 
-    /// Whether a share was raised, so that they need not sum to 1.
-    pub(crate) fn is_clipped(&self) -> bool {
-        self.floor > 0.0
+    /// Whether shares are raised, so that they need not sum to 1.
+    pub(crate) fn are_raised(&self) -> bool {
+        self.floor > 0.0 || self.raise > 0.0
     }
 
     pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> {
@@ -129,7 +134,8 @@ impl<'a> Shares<'a> {
             let counted = c * n - r * m;
             let prior = cells * (c - r) + (n - m);
             let cross = counted as f64 + self.add * prior as f64;
-            Cell { reference: q, current: p, difference: cross / (rows_n * rows_m) }
+            let difference = cross / (rows_n * rows_m);
+            Cell { reference: q + self.raise, current: p + self.raise, difference }
         })
     }
 }
