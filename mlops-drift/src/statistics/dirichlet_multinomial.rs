@@ -24,7 +24,7 @@ use crate::statistics::tables::check;
 /// `m`, and holds the reference's own sampling error: nothing is assumed, nothing estimated.
 ///
 /// For continuous values, and edges that are values. With ties, or edges between neighbouring values
-/// as a stored profile may have them, fewer are rejected: of level 5 %, 2 to 5 % where bins hold
+/// as a stored profile may have them, fewer are rejected: of level 5 %, 1 to 5 % where bins hold
 /// five rows, 4 to 5 % where they hold 25. An empty bin (below a constant reference, say) has the
 /// parameter 1. For categories, whose cells were not made from the reference's order,
 /// use [`permutation_p`](crate::statistics::permutation_p).
