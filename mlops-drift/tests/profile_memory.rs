@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use mlops_core::{Batches, DataSource, Partition, Result};
-use mlops_drift::{ProfileOptions, ReferenceProfile};
+use mlops_core::{Batches, DataSource, Partition, Result, Verdict};
+use mlops_drift::{DriftMonitor, ProfileOptions, ReferenceProfile};
 
 struct Counting;
 
@@ -102,7 +102,7 @@ fn memory_is_bounded_whatever_the_columns_and_rows() {
     let source = Made::new(columns, (rows / 9000).max(1), 9000);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
     let options = ProfileOptions::default().memory(memory);
-    let peak = |of: &dyn Fn() -> ReferenceProfile| {
+    let peak = |of: &dyn Fn() -> ReferenceProfile| -> (ReferenceProfile, usize, usize) {
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         let profile = of();
@@ -118,6 +118,13 @@ fn memory_is_bounded_whatever_the_columns_and_rows() {
         peak(&|| pool.install(|| profile.count(&source)).expect("counts"));
     assert!(peak_count < ProfileOptions::default().memory + kept, "{peak_count} bytes");
     assert_eq!(counted, profile);
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let report = pool.install(|| DriftMonitor::new(profile.clone()).compare(&source));
+    let peak_compare = PEAK.load(Ordering::Relaxed) - before;
+    println!("peak {:.1} MiB of a comparison", mib(peak_compare));
+    assert!(peak_compare < ProfileOptions::default().memory + 3 * kept, "{peak_compare} bytes");
+    assert_eq!(report.expect("a report").verdict, Verdict::Pass);
     if columns <= 12 {
         // In one group, and so at the price of all states at once: the same profile.
         let options = ProfileOptions::default();

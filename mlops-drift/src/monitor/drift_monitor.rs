@@ -13,6 +13,7 @@ use crate::monitor::report::DriftReport;
 use crate::monitor::rule::DriftRule;
 use crate::profile::counts::{ColumnCounts, CountAtCells};
 use crate::profile::family::Family;
+use crate::profile::fit;
 use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// Has the data drifted away from a reference? A profile of the reference and a [`DriftRule`].
@@ -91,14 +92,28 @@ impl DriftMonitor {
         &self.inner.rule
     }
 
-    /// Compares a source with the reference: one scan.
+    /// Compares a source with the reference: one scan, or of hundreds of columns one for each group
+    /// of them that fits the memory, as [`ReferenceProfile::count`] does.
     ///
     /// # Errors
     /// Those of the source. A bad column is a status in the report, not an error.
     pub fn compare(&self, current: &dyn DataSource) -> Result<DriftReport> {
-        let mut plan = Plan::new();
-        let judge = self.plan_report(&current.schema(), &mut plan);
-        judge.judge(&Scan::new(current).run(&plan)?)
+        let (scan, schema) = (Scan::new(current), current.schema());
+        let columns = self.inner.profile.columns();
+        let mut counted = Vec::new();
+        let cells = columns.iter().map(ColumnProfile::cells);
+        for group in fit::groups_to_count(scan, cells, fit::MEMORY)? {
+            let mut plan = Plan::new();
+            let measurement = Measurement::of(&columns[group], &schema, &mut plan);
+            counted.push((measurement, scan.run(&plan)?));
+        }
+        let (mut rows, mut columns) = (0, Vec::with_capacity(columns.len()));
+        for (measurement, measured) in &counted {
+            let (all, some) = measurement.results(measured)?;
+            rows = all;
+            columns.extend(some);
+        }
+        decide(&self.inner.profile, &self.inner.rule, rows, &columns)
     }
 
     /// Compares data that were counted in the cells of this monitor's profile, by
@@ -115,7 +130,7 @@ impl DriftMonitor {
 
     /// As [`DriftDetector::plan`], with a judge that gives the whole report.
     pub fn plan_report(&self, schema: &Schema, plan: &mut Plan) -> Judge<DriftReport> {
-        let measurement = Measurement::of(&self.inner.profile, schema, plan);
+        let measurement = Measurement::of(self.inner.profile.columns(), schema, plan);
         let inner = self.inner.clone();
         Judge::new(move |measured| {
             let (rows, columns) = measurement.results(measured)?;
@@ -124,16 +139,16 @@ impl DriftMonitor {
     }
 }
 
-/// The measurement of every column of a profile in current data, before it was scanned.
+/// The measurement of columns of a profile in current data, before it was scanned.
 pub(crate) struct Measurement {
     rows: Handle<u64>,
     slots: Vec<Slot>,
 }
 
 impl Measurement {
-    pub(crate) fn of(profile: &ReferenceProfile, schema: &Schema, plan: &mut Plan) -> Self {
+    pub(crate) fn of(columns: &[ColumnProfile], schema: &Schema, plan: &mut Plan) -> Self {
         let rows = plan.add(RowCount);
-        let slots = profile.columns().iter().map(|column| Slot::of(column, schema, plan)).collect();
+        let slots = columns.iter().map(|column| Slot::of(column, schema, plan)).collect();
         Self { rows, slots }
     }
 

@@ -14,6 +14,8 @@ use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
 
 /// Beyond this many labels they are not counted one by one.
 const LABEL_CAP: usize = 1 << 16;
+/// The bytes of memory that a scan may take.
+pub(crate) const MEMORY: usize = 256 << 20;
 /// What a label takes in memory while labels are counted, at the most but for long ones.
 const LABEL_BYTES: usize = 128;
 /// What a source holds of a column while it is read: a batch and what it is decoded from, as a
@@ -37,7 +39,7 @@ pub struct ProfileOptions {
     pub columns: Option<BTreeSet<String>>,
     /// Columns not to profile: identifiers, dates of the row.
     pub exclude: BTreeSet<String>,
-    /// Bytes of memory that a scan may take for what it remembers, about; 256 MiB. Where all
+    /// Bytes of memory that a scan may take, about; 256 MiB. Where all
     /// columns at once would take more, the source is scanned once for each group of columns that
     /// does not. The profile is the same. More is better for a source that cannot skip columns,
     /// as CSV.
@@ -52,7 +54,7 @@ impl Default for ProfileOptions {
             integer_categories: 10,
             columns: None,
             exclude: BTreeSet::new(),
-            memory: 256 << 20,
+            memory: MEMORY,
         }
     }
 }
@@ -309,6 +311,20 @@ fn cells_of(found: &FoundEdges, family: Family, options: &ProfileOptions) -> (Ki
     (Kind::Numeric, Cells::Edges(found.edges(options.edges).into()))
 }
 
+/// Columns in groups that are counted within the memory; at least one, as there are rows without
+/// columns, too.
+pub(crate) fn groups_to_count<'a>(
+    scan: Scan<'_>,
+    cells: impl Iterator<Item = &'a Cells>,
+    memory: usize,
+) -> Result<Vec<Range<usize>>> {
+    let mut groups = groups(scan, cells.map(|cells| 8 * cells.len()), memory)?;
+    if groups.is_empty() {
+        groups.push(0..0);
+    }
+    Ok(groups)
+}
+
 /// Counts a source in given cells.
 pub(crate) fn count(
     scan: Scan<'_>,
@@ -324,14 +340,9 @@ pub(crate) fn count(
             return Err(Error::column_type(name, family.to_string(), field.data_type()));
         }
     }
-    let mut groups = groups(scan, columns.iter().map(|c| 8 * c.cells.len()), memory)?;
-    if groups.is_empty() {
-        // Without columns there are still rows.
-        groups.push(0..0);
-    }
     let mut rows = 0;
     let mut counted = Vec::with_capacity(columns.len());
-    for group in groups {
+    for group in groups_to_count(scan, columns.iter().map(|c| &c.cells), memory)? {
         let mut plan = Plan::new();
         let all = plan.add(RowCount);
         let handles: Vec<_> = columns[group.clone()]

@@ -343,7 +343,7 @@ impl ReferenceProfile {
             cells: c.cells.clone(),
         };
         let columns = self.columns.iter().map(described).collect();
-        fit::count(scan, columns, fit::ProfileOptions::default().memory)
+        fit::count(scan, columns, fit::MEMORY)
     }
 
     /// The rows of the reference.

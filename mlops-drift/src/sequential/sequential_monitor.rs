@@ -233,7 +233,7 @@ impl SequentialMonitor {
     /// the report, not an error.
     pub fn look(&mut self, batch: &dyn DataSource) -> Result<SequentialReport> {
         let mut plan = Plan::new();
-        let measurement = Measurement::of(&self.profile, &batch.schema(), &mut plan);
+        let measurement = Measurement::of(self.profile.columns(), &batch.schema(), &mut plan);
         let measured = Scan::new(batch).run(&plan)?;
         let (rows, current) = measurement.results(&measured)?;
         self.take(rows, current)
