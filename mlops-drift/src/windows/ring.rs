@@ -227,9 +227,10 @@ impl<A: Analyzer> Windows<A> {
             None => None,
         };
         let mut from = 0;
+        let mut places = Vec::with_capacity(batch.num_rows());
         while from < batch.num_rows() {
             let mut next = Segment::new(self);
-            let mut places = Vec::with_capacity(batch.num_rows() - from);
+            places.clear();
             for row in from..batch.num_rows() {
                 let place = match &times {
                     Some(times) => next.place(times.is_valid(row).then(|| times.value(row))),
