@@ -35,6 +35,7 @@
 //! *inconclusive*.
 //!
 //! Monitors that check every batch have a test that stays valid over all looks: [`sequential`].
+//! What only several columns together show, embeddings among them, is in [`multivariate`].
 //! The formulas work on their own: see [`statistics`].
 
 mod monitor;

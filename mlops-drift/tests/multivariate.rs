@@ -134,7 +134,7 @@ fn rates(test: Test, law: Law, drift: Drift, sizes: (usize, usize), replicates: 
 
 #[test]
 fn undrifted_data_are_rejected_at_the_level() {
-    let n_replicates = replicates(250);
+    let n_replicates = replicates(200);
     println!("null: rejected / fail / pass of {n_replicates}, level 0.05");
     for (name, test) in TESTS {
         for (law, sizes) in [(Law::Normal, (30, 30)), (Law::Tails, (45, 20)), (Law::Tied, (20, 40))]
@@ -150,7 +150,7 @@ fn undrifted_data_are_rejected_at_the_level() {
 
 #[test]
 fn drift_is_found() {
-    let n_replicates = replicates(12);
+    let n_replicates = replicates(8);
     println!("power: rejected / fail / pass of {n_replicates}, n = m = 150");
     for (name, test) in TESTS {
         for drift in [Drift::Shift, Drift::Together] {
@@ -214,19 +214,26 @@ fn the_same_bits_for_any_threads_and_cutting() {
             let (x, y) = (sample(&reference), sample(&current));
             let encoding = Encoding::default();
             let points = Points::new(&x, &y, encoding, Scaling::Standard).expect("points");
-            let pca = PcaReconstruction::fit(&cut(&reference, step), &PcaOptions::new(5));
+            let options = PcaOptions::new(5).replicates(49);
+            let pca = PcaReconstruction::fit(&cut(&reference, step), &options);
             let pca = pca.expect("components").compare(&cut(&current, step));
-            let mut blocked = Vec::new();
-            for estimator in [MmdEstimator::Blocked { points: 40 }, MmdEstimator::Linear] {
-                blocked.push(Mmd::new(3).estimator(estimator).test(&points).expect("mmd"));
-            }
+            let estimators = [
+                MmdEstimator::Quadratic,
+                MmdEstimator::Blocked { points: 40 },
+                MmdEstimator::Linear,
+            ];
+            let mmd = estimators.map(|estimator| {
+                let test = Mmd::new(3).replicates(49).estimator(estimator);
+                test.test(&points).expect("mmd")
+            });
+            let sliced = SlicedWasserstein::new(3).replicates(49).directions(16);
+            let classifier = DomainClassifier::new(3).replicates(49);
             (
                 pca.expect("a comparison"),
-                Mmd::new(3).test(&points).expect("mmd"),
-                blocked,
-                SlicedWasserstein::new(3).test(&points).expect("sliced wasserstein"),
-                CorrelationChange::new(3).test(&points).expect("correlations"),
-                DomainClassifier::new(3).test(&points).expect("a classifier"),
+                mmd,
+                sliced.test(&points).expect("sliced wasserstein"),
+                CorrelationChange::new(3).replicates(49).test(&points).expect("correlations"),
+                classifier.test(&points).expect("a classifier"),
             )
         })
     };
@@ -313,7 +320,7 @@ fn what_has_no_value_is_an_error() {
 
 #[test]
 fn limits_hold_an_effect_that_is_known() {
-    let n_replicates = replicates(120);
+    let n_replicates = replicates(60);
     // A normal column moved by δ, against a kernel with σ: E k is that of a normal difference.
     let (delta, sigma, rho) = (0.4_f64, 1.0_f64, 0.5_f64);
     let width = sigma * sigma + 2.0;

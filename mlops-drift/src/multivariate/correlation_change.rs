@@ -6,6 +6,7 @@ use mlops_core::stats::Interval;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::multivariate::gram::dot;
 use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
 use crate::multivariate::permutation::{Permutations, Watch, upper_quantile};
 use crate::multivariate::points::{Points, Scaling, scale};
@@ -148,9 +149,16 @@ impl CorrelationChange {
         }
         let how = Permutations::new(self.seed, STREAM, self.replicates, n, m)?;
         let noise = (1.0 / (n as f64 - 3.0) + 1.0 / (m as f64 - 3.0)).sqrt();
+        let whole = Sums::of(&columns, &(0..n + m).collect::<Vec<_>>());
         let correlations = |labels: &[bool]| {
-            let sums = Sums::of(&columns, labels);
-            (0..columns.len()).flat_map(|a| (0..a).map(move |b| (b, a))).map(move |p| sums.pair(p))
+            // Only the smaller side is summed; the other is what is left of the whole.
+            let few_are_current = m <= n;
+            let few: Vec<usize> = (0..n + m).filter(|i| labels[*i] == few_are_current).collect();
+            let few = Sums::of(&columns, &few);
+            let many = whole.others(&few);
+            let (x, y) = if few_are_current { (many, few) } else { (few, many) };
+            let pairs = (0..columns.len()).flat_map(|a| (0..a).map(move |b| (b, a)));
+            pairs.map(move |pair| [x.pair(pair), y.pair(pair)])
         };
         let score = |[x, y]: [f64; 2]| ((fisher(y) - fisher(x)) / noise).abs();
         let observed: Vec<[f64; 2]> = correlations(&how.own()).collect();
@@ -236,51 +244,44 @@ struct Column {
     values: Vec<f64>,
 }
 
-/// What correlations of both sides follow from: those of the current side are summed, those of the
-/// other are what they lack of the whole.
+/// Sums of each column, and of the products of columns `a ≥ b` at `a(a + 1)/2 + b`.
 struct Sums {
-    count: [f64; 2],
-    /// Of each column, by side.
-    sum: Vec<[f64; 2]>,
-    /// Of each pair of columns `a ≥ b` at `a(a + 1)/2 + b`, by side.
-    product: Vec<[f64; 2]>,
+    count: f64,
+    sum: Vec<f64>,
+    product: Vec<f64>,
 }
 
 impl Sums {
-    fn of(columns: &[Column], labels: &[bool]) -> Self {
-        let mut count = [0.0; 2];
-        for label in labels {
-            count[usize::from(*label)] += 1.0;
-        }
-        let by_side = |value: &dyn Fn(usize) -> f64| {
-            let mut sums = [0.0; 2];
-            for (i, label) in labels.iter().enumerate() {
-                sums[usize::from(*label)] += value(i);
-            }
-            sums
-        };
-        let sum = columns.iter().map(|c| by_side(&|i| c.values[i])).collect();
+    /// Over these points.
+    fn of(columns: &[Column], points: &[usize]) -> Self {
+        let taken: Vec<Vec<f64>> =
+            columns.iter().map(|c| points.iter().map(|i| c.values[*i]).collect()).collect();
         let pairs = (0..columns.len()).flat_map(|a| (0..=a).map(move |b| (a, b)));
-        let product = pairs
-            .map(|(a, b)| {
-                let (a, b) = (&columns[a].values, &columns[b].values);
-                by_side(&|i| a[i] * b[i])
-            })
-            .collect();
-        Self { count, sum, product }
+        Self {
+            count: points.len() as f64,
+            sum: taken.iter().map(|values| values.iter().sum()).collect(),
+            product: pairs.map(|(a, b)| dot(&taken[a], &taken[b])).collect(),
+        }
     }
 
-    /// The correlation of a pair `b < a` on either side; 0 where a column is constant there, as it
-    /// may be under permutation.
-    fn pair(&self, (b, a): (usize, usize)) -> [f64; 2] {
-        [0, 1].map(|side| {
-            let moment = |a: usize, b: usize| {
-                self.product[a * (a + 1) / 2 + b][side]
-                    - self.sum[a][side] * self.sum[b][side] / self.count[side]
-            };
-            let scale = (moment(a, a).max(0.0) * moment(b, b).max(0.0)).sqrt();
-            if scale > 0.0 { (moment(a, b) / scale).clamp(-1.0, 1.0) } else { 0.0 }
-        })
+    /// Over the others of all points, of which these are the sums.
+    fn others(&self, part: &Self) -> Self {
+        let less = |all: &[f64], part: &[f64]| all.iter().zip(part).map(|(a, b)| a - b).collect();
+        Self {
+            count: self.count - part.count,
+            sum: less(&self.sum, &part.sum),
+            product: less(&self.product, &part.product),
+        }
+    }
+
+    /// The correlation of a pair `b < a`; 0 where a column is constant, as it may be under
+    /// permutation.
+    fn pair(&self, (b, a): (usize, usize)) -> f64 {
+        let moment = |a: usize, b: usize| {
+            self.product[a * (a + 1) / 2 + b] - self.sum[a] * self.sum[b] / self.count
+        };
+        let scale = (moment(a, a).max(0.0) * moment(b, b).max(0.0)).sqrt();
+        if scale > 0.0 { (moment(a, b) / scale).clamp(-1.0, 1.0) } else { 0.0 }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use mlops_core::{Error, Result};
 
+use crate::multivariate::gram::dot;
+
 /// The eigenvalues, largest first, and their vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct Eigen {
@@ -138,10 +140,6 @@ fn settle(d: &mut [f64], e: &mut [f64], rows: &mut [f64], at: usize, n: usize) -
         }
     }
     Err(Error::undefined("an eigenvalue", "the steps to it do not settle"))
-}
-
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
 
 #[cfg(test)]

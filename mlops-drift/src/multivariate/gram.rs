@@ -177,7 +177,7 @@ fn spread(bits: &[u64], weights: &mut [f64]) {
 }
 
 /// Eight sums side by side, so that the compiler can use lanes.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
+pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
     let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();

@@ -2,6 +2,7 @@
 
 use mlops_core::{Error, Result};
 
+use crate::multivariate::gram::dot;
 use crate::multivariate::permutation::Watch;
 
 /// Which terms a row is described by.
@@ -186,18 +187,6 @@ impl Cholesky {
         }
         b
     }
-}
-
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (xs, ys) = (x.chunks_exact(4), y.chunks_exact(4));
-    let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in xs.zip(ys) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += x * y;
-        }
-    }
-    lanes.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]
