@@ -150,7 +150,7 @@ fn undrifted_data_are_rejected_at_the_level() {
 
 #[test]
 fn drift_is_found() {
-    let n_replicates = replicates(8);
+    let n_replicates = replicates(12);
     println!("power: rejected / fail / pass of {n_replicates}, n = m = 150");
     for (name, test) in TESTS {
         for drift in [Drift::Shift, Drift::Together] {
@@ -163,7 +163,7 @@ fn drift_is_found() {
                 ("mmd", Drift::Together) => 0.4,
                 // Correlations and residuals know nothing of a shift along the components.
                 ("correlation change" | "pca reconstruction", Drift::Shift) => 0.0,
-                ("pca reconstruction", _) => 0.5,
+                ("pca reconstruction", _) => 0.25,
                 (_, Drift::Shift) | ("correlation change" | "domain classifier", _) => 0.9,
                 _ => 0.0,
             };
