@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use mlops_core::report::Distribution;
 
+use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
-use crate::profile::reference::{Cells, ColumnProfile};
+use crate::profile::reference::ColumnProfile;
 
 /// A category whose smaller expected count is below this is pooled with the other rare ones: the
 /// rule under which the χ² law of the test is trusted (Cochran 1954).

@@ -13,8 +13,9 @@ use super::report::{ColumnDrift, DriftReport, Status};
 use super::rule::{DatasetRule, DriftRule, Effect};
 use super::shares::{missing, novelty};
 use super::statistic::Statistic;
+use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
-use crate::profile::reference::{Cells, ColumnProfile, ReferenceProfile};
+use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// The tests of a column at most: the values, four kinds of missing rows, two of novelty.
 const TESTS_A_COLUMN: usize = 7;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::monitor::rule::DriftRule;
 use crate::monitor::shares::ShareChange;
 use crate::monitor::statistic::{DecidingTest, Statistic, StatisticResult};
-use crate::profile::reference::Kind;
+use crate::profile::cells::Kind;
 
 /// In what state a column was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::difference;
 use super::rule::DriftRule;
+use crate::profile::cells::{Cells, Kind};
 use crate::profile::counts::ColumnCounts;
-use crate::profile::reference::{Cells, ColumnProfile, Kind};
+use crate::profile::reference::ColumnProfile;
 use crate::statistics::{
     Alternative, FisherExact, Outside, UnseenMass, chi_square, fisher_exact, out_of_range,
 };

@@ -6,7 +6,7 @@ use mlops_core::states::{Histogram, HistogramState, NumericSummary, Summary};
 use mlops_core::{Analyzer, Categories, Description, Digest, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::reference::Cells;
+use crate::profile::cells::Cells;
 use crate::statistics::tables::MOST_ROWS;
 
 /// How the rows of a column fall into its cells; nulls, NaN and infinities are counted apart.

@@ -8,6 +8,7 @@ use mlops_core::bytes::{add_count, bad, put_u8, put_u64, take_count, take_u8, ta
 use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
+use crate::profile::found_edges::{FoundEdges, ZERO, value_of};
 use crate::profile::pages::Pages;
 
 /// Pages of counters for each edge that is wanted; there are eight counters in a page.
@@ -16,18 +17,11 @@ const PAGES_PER_EDGE: usize = 2;
 const LEAST_PAGES: usize = 64;
 /// Values whose keys are made and counted at once: the more, the sooner the shift is right.
 const BLOCK: usize = 1 << 14;
-/// The key of 0.
-const ZERO: u64 = 1 << 63;
-
 /// Order of the floats as order of integers; −0 is +0.
 fn key_of(x: f64) -> u64 {
     let bits = (x + 0.0).to_bits();
     let sign = (bits as i64 >> 63) as u64;
     bits ^ (sign | ZERO)
-}
-
-fn value_of(key: u64) -> f64 {
-    f64::from_bits(if key >= ZERO { key & !ZERO } else { !key })
 }
 
 /// Finds where the finite numbers of a column lie, so that edges can be chosen at equal ranks: the
@@ -156,6 +150,11 @@ impl FindEdges {
         Some(Self { column: self.column.clone(), edges: self.edges, within, known })
     }
 
+    /// Whether it looks again at the run with this key.
+    pub(super) fn looks_at(&self, key: u64) -> bool {
+        self.within.as_ref().is_some_and(|within| self.known.contains(&(key >> within.shift)))
+    }
+
     /// The column.
     pub fn column(&self) -> &str {
         &self.column
@@ -247,7 +246,7 @@ impl Analyzer for FindEdges {
     }
 
     fn finish(&self, state: EdgesState) -> Result<FoundEdges> {
-        Ok(FoundEdges::of(&state, self.edges))
+        Ok(FoundEdges::of(&state.pages, state.zeros, state.ends, self.edges))
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<EdgesState> {
@@ -306,155 +305,6 @@ impl State for EdgesState {
     }
 }
 
-/// A run of floats, by their keys, and how many values are in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    low: u64,
-    high: u64,
-    count: u64,
-}
-
-impl Run {
-    fn is_value(&self) -> bool {
-        self.low == self.high
-    }
-}
-
-/// Where the finite numbers of a column lie: runs of floats, from the lowest to the highest, with
-/// the number of values in each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundEdges {
-    /// How many values are in all runs.
-    n: u64,
-    /// Of the runs that were counted last.
-    shift: u32,
-    runs: Vec<Run>,
-}
-
-impl FoundEdges {
-    /// The buckets as runs; where there are more than edges, small neighbours are one.
-    fn of(state: &EdgesState, edges: usize) -> Self {
-        let shift = state.pages.shift();
-        let buckets = state.pages.buckets();
-        let n = buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-        let small = if buckets.len() > edges { n / (2 * edges as u64) } else { 0 };
-        let mut runs: Vec<Run> = Vec::new();
-        let mut push = |run: Run| match runs.last_mut() {
-            Some(last) if last.count.saturating_add(run.count) <= small => {
-                last.high = run.high;
-                last.count += run.count;
-            }
-            _ => runs.push(run),
-        };
-        for (bucket, mut count) in buckets {
-            let (mut low, high) = (bucket << shift, bucket << shift | ((1 << shift) - 1));
-            // A bucket with 0 begins with it.
-            if low == ZERO && state.zeros > 0 {
-                push(Run { low, high: low, count: state.zeros });
-                count = count.saturating_sub(state.zeros);
-                low += 1;
-            }
-            if count > 0 {
-                push(Run { low: low.max(state.ends.0), high: high.min(state.ends.1), count });
-            }
-        }
-        Self { n, shift, runs }
-    }
-
-    /// How many finite values there are.
-    pub fn n(&self) -> u64 {
-        self.n
-    }
-
-    /// How many distinct values there are, where that is known: always where they are no more than
-    /// the edges.
-    pub fn distinct(&self) -> Option<usize> {
-        self.runs.iter().all(Run::is_value).then_some(self.runs.len())
-    }
-
-    /// The distinct values, in order, where they are known.
-    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
-        self.runs.iter().map(|run| value_of(run.low))
-    }
-
-    /// A run with more than two shares of the values, which may hide a value with as many.
-    fn is_unresolved(&self, run: &Run, edges: usize) -> bool {
-        !run.is_value() && u128::from(run.count) * edges as u128 > 2 * u128::from(self.n)
-    }
-
-    /// Puts what was found by [`FindEdges::again`] in the place of the runs that were unresolved.
-    ///
-    /// # Errors
-    /// [`Error::Merge`] if that counted other values: the data changed in between.
-    pub fn refine(&mut self, again: &FindEdges, found: Self) -> Result<()> {
-        let changed = || Error::merge("runs of values", "the data changed between two looks");
-        let Some(within) = &again.within else {
-            return Err(Error::merge("runs of values", "the other looked at all values"));
-        };
-        let mut finer = found.runs.into_iter().peekable();
-        let mut runs = Vec::with_capacity(self.runs.len() + finer.len());
-        for run in &self.runs {
-            let looked_at =
-                !run.is_value() && within.buckets.binary_search(&(run.low >> within.shift)).is_ok();
-            if !looked_at {
-                runs.push(*run);
-                continue;
-            }
-            let mut left = run.count;
-            while let Some(part) = finer.next_if(|part| part.low <= run.high) {
-                if part.low < run.low || part.high > run.high {
-                    return Err(changed());
-                }
-                left = left.checked_sub(part.count).ok_or_else(changed)?;
-                runs.push(part);
-            }
-            if left > 0 {
-                return Err(changed());
-            }
-        }
-        if finer.next().is_some() {
-            return Err(changed());
-        }
-        *self = Self { n: self.n, shift: found.shift, runs };
-        Ok(())
-    }
-
-    /// At most this many edges (at least 2), strictly increasing: the values at equally spaced
-    /// ranks, always with the extremes. All of the values, where there are no more; none of no
-    /// values.
-    ///
-    /// Between two edges there are at most 3 / `edges` of the values if nothing is unresolved, and
-    /// a value that more than 2 / `edges` have is an edge.
-    pub fn edges(&self, most: usize) -> Vec<f64> {
-        let (Some(first), Some(last)) = (self.runs.first(), self.runs.last()) else {
-            return Vec::new();
-        };
-        let most = most.max(2);
-        let n = self.n;
-        let mut edges = Vec::with_capacity(most.min(self.runs.len() + 1));
-        if self.runs.len() <= most && self.runs.iter().all(Run::is_value) {
-            edges.extend(self.values());
-            return edges;
-        }
-        let mut runs = self.runs.iter();
-        let (mut run, mut through) = (first, first.count);
-        runs.next();
-        for i in 0..most as u64 - 1 {
-            let rank = (u128::from(n - 1) * u128::from(i) / (most as u128 - 1)) as u64;
-            while through <= rank
-                && let Some(next) = runs.next()
-            {
-                run = next;
-                through = through.saturating_add(run.count);
-            }
-            edges.push(value_of(run.low));
-        }
-        edges.push(value_of(last.high));
-        edges.dedup();
-        edges
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int32Array, NullArray};
@@ -462,6 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::profile::found_edges::Run;
 
     fn found(values: &[f64], edges: usize) -> FoundEdges {
         let find = FindEdges::new("x", edges).expect("edges");

@@ -7,10 +7,12 @@ use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
 use mlops_core::{Digest, Error, Handle, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
 
+use crate::profile::cells::{Cells, Kind};
 use crate::profile::counts::CountAtCells;
-use crate::profile::edges::{FindEdges, FoundEdges};
+use crate::profile::edges::FindEdges;
 use crate::profile::family::Family;
-use crate::profile::reference::{Cells, ColumnProfile, Kind, ReferenceProfile};
+use crate::profile::found_edges::FoundEdges;
+use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// Beyond this many labels they are not counted one by one.
 const LABEL_CAP: usize = 1 << 16;

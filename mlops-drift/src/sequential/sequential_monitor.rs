@@ -11,8 +11,9 @@ use super::e_process::EProcess;
 use super::look::{SequentialColumn, SequentialReport};
 use crate::monitor::bins::{quantile_bins, regroup};
 use crate::monitor::drift_monitor::{Current, Measurement};
+use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
-use crate::profile::reference::{Cells, ColumnProfile, ReferenceProfile};
+use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// The first bytes of a stored state.
 const MAGIC: [u8; 4] = *b"MLDQ";

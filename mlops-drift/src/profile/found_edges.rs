@@ -1,0 +1,158 @@
+//! What a look at a column found: runs of floats, and the edges to choose among them.
+
+use mlops_core::{Error, Result};
+
+use crate::profile::edges::FindEdges;
+use crate::profile::pages::Pages;
+
+/// The key of 0.
+pub(super) const ZERO: u64 = 1 << 63;
+
+pub(super) fn value_of(key: u64) -> f64 {
+    f64::from_bits(if key >= ZERO { key & !ZERO } else { !key })
+}
+
+/// A run of floats, by their keys, and how many values are in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) low: u64,
+    pub(super) high: u64,
+    pub(super) count: u64,
+}
+
+impl Run {
+    fn is_value(&self) -> bool {
+        self.low == self.high
+    }
+}
+
+/// Where the finite numbers of a column lie: runs of floats, from the lowest to the highest, with
+/// the number of values in each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEdges {
+    /// How many values are in all runs.
+    pub(super) n: u64,
+    /// Of the runs that were counted last.
+    pub(super) shift: u32,
+    pub(super) runs: Vec<Run>,
+}
+
+impl FoundEdges {
+    /// The buckets as runs; where there are more than edges, small neighbours are one.
+    pub(super) fn of(pages: &Pages, zeros: u64, ends: (u64, u64), edges: usize) -> Self {
+        let shift = pages.shift();
+        let buckets = pages.buckets();
+        let n = buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        let small = if buckets.len() > edges { n / (2 * edges as u64) } else { 0 };
+        let mut runs: Vec<Run> = Vec::new();
+        let mut push = |run: Run| match runs.last_mut() {
+            Some(last) if last.count.saturating_add(run.count) <= small => {
+                last.high = run.high;
+                last.count += run.count;
+            }
+            _ => runs.push(run),
+        };
+        for (bucket, mut count) in buckets {
+            let (mut low, high) = (bucket << shift, bucket << shift | ((1 << shift) - 1));
+            // A bucket with 0 begins with it.
+            if low == ZERO && zeros > 0 {
+                push(Run { low, high: low, count: zeros });
+                count = count.saturating_sub(zeros);
+                low += 1;
+            }
+            if count > 0 {
+                push(Run { low: low.max(ends.0), high: high.min(ends.1), count });
+            }
+        }
+        Self { n, shift, runs }
+    }
+
+    /// How many finite values there are.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// How many distinct values there are, where that is known: always where they are no more than
+    /// the edges.
+    pub fn distinct(&self) -> Option<usize> {
+        self.runs.iter().all(Run::is_value).then_some(self.runs.len())
+    }
+
+    /// The distinct values, in order, where they are known.
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
+        self.runs.iter().map(|run| value_of(run.low))
+    }
+
+    /// A run with more than two shares of the values, which may hide a value with as many.
+    pub(super) fn is_unresolved(&self, run: &Run, edges: usize) -> bool {
+        !run.is_value() && u128::from(run.count) * edges as u128 > 2 * u128::from(self.n)
+    }
+
+    /// Puts what was found by [`FindEdges::again`] in the place of the runs that were unresolved.
+    ///
+    /// # Errors
+    /// [`Error::Merge`] if that counted other values: the data changed in between.
+    pub fn refine(&mut self, again: &FindEdges, found: Self) -> Result<()> {
+        let changed = || Error::merge("runs of values", "the data changed between two looks");
+        let mut finer = found.runs.into_iter().peekable();
+        let mut runs = Vec::with_capacity(self.runs.len() + finer.len());
+        for run in &self.runs {
+            let looked_at = !run.is_value() && again.looks_at(run.low);
+            if !looked_at {
+                runs.push(*run);
+                continue;
+            }
+            let mut left = run.count;
+            while let Some(part) = finer.next_if(|part| part.low <= run.high) {
+                if part.low < run.low || part.high > run.high {
+                    return Err(changed());
+                }
+                left = left.checked_sub(part.count).ok_or_else(changed)?;
+                runs.push(part);
+            }
+            if left > 0 {
+                return Err(changed());
+            }
+        }
+        if finer.next().is_some() {
+            return Err(changed());
+        }
+        *self = Self { n: self.n, shift: found.shift, runs };
+        Ok(())
+    }
+
+    /// At most this many edges (at least 2), strictly increasing: the values at equally spaced
+    /// ranks, always with the extremes. All of the values, where there are no more; none of no
+    /// values.
+    ///
+    /// Between two edges there are at most 3 / `edges` of the values if nothing is unresolved, and
+    /// a value that more than 2 / `edges` have is an edge.
+    pub fn edges(&self, most: usize) -> Vec<f64> {
+        let (Some(first), Some(last)) = (self.runs.first(), self.runs.last()) else {
+            return Vec::new();
+        };
+        let most = most.max(2);
+        let n = self.n;
+        let mut edges = Vec::with_capacity(most.min(self.runs.len() + 1));
+        if self.runs.len() <= most && self.runs.iter().all(Run::is_value) {
+            edges.extend(self.values());
+            return edges;
+        }
+        let mut runs = self.runs.iter();
+        let (mut run, mut through) = (first, first.count);
+        runs.next();
+        for i in 0..most as u64 - 1 {
+            let rank = (u128::from(n - 1) * u128::from(i) / (most as u128 - 1)) as u64;
+            while through <= rank
+                && let Some(next) = runs.next()
+            {
+                run = next;
+                through = through.saturating_add(run.count);
+            }
+            edges.push(value_of(run.low));
+        }
+        edges.push(value_of(last.high));
+        edges.dedup();
+        edges
+    }
+}
