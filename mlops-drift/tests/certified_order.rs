@@ -170,7 +170,10 @@ fn every_interval_holds(seed: u64) {
     let bounds = cramer_von_mises_from_counts(&pair).expect("cvm");
     let test = cramer_von_mises_two_sample(&a, &b).expect("cvm");
     check("T").holds(bounds.statistic, test.statistic);
-    check("T").p_holds(bounds.p_value, test.p_value);
+    if all {
+        // Elsewhere ties between edges are not seen.
+        check("T").p_holds(bounds.p_value, test.p_value);
+    }
 
     for alternative in [Alternative::TwoSided, Alternative::Less, Alternative::Greater] {
         let bounds = mann_whitney_from_counts(&pair, alternative).expect("u");
@@ -184,7 +187,9 @@ fn every_interval_holds(seed: u64) {
     match (anderson_darling_from_counts(&pair), test) {
         (Ok(bounds), Ok(test)) => {
             check("A2").holds(bounds.a_squared, test.a_squared);
-            check("A2").p_holds(bounds.p_value, test.p_value);
+            if all {
+                check("A2").p_holds(bounds.p_value, test.p_value);
+            }
         }
         // All in one cell, where the counts say nothing.
         (Err(_), _) => assert!(

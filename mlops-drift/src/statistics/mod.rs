@@ -66,6 +66,7 @@ pub(crate) mod sample_moments;
 pub(crate) mod shares;
 pub(crate) mod t_test;
 pub(crate) mod tables;
+pub(crate) mod tied_law;
 pub(crate) mod total_variation;
 pub(crate) mod two_proportion_z;
 pub(crate) mod two_samples;
