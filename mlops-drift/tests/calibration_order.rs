@@ -1,6 +1,6 @@
 //! The tests of order where nothing drifted, and where something did: rates of rejection at 5 %,
 //! and coverage of the limits of the Wasserstein distance. `MLOPS_REPLICATES` raises the number of
-//! replicates; 20,000 take some minutes in release.
+//! replicates; 1,500 take two minutes unoptimised.
 
 use arrow::array::Float64Array;
 use mlops_core::states::Summary;
@@ -101,10 +101,12 @@ fn where_nothing_drifted_tests_reject_at_their_level() {
             for ((name, _), rate) in tests().iter().zip(&rates) {
                 let most = LEVEL + 0.01;
                 assert!(*rate <= most + noise(most, reps), "{name} {shape} {n}/{m}: {rate}");
-                // Where the law is one of a lattice, exact tests stay below their level.
+                // Where the law is one of a lattice, exact tests stay below their level; where a few
+                // values far out decide, distances and characteristic functions do.
                 let least = if name.starts_with("ks") { 0.025 } else { LEVEL - 0.01 };
                 let wide = *name == "kuiper" && n.min(m) <= 100;
-                let heavy = shape == "lognormal(3)" && ["wasserstein", "energy"].contains(name);
+                let heavy = shape == "lognormal(3)"
+                    && ["wasserstein", "energy", "epps-singleton"].contains(name);
                 if continuous && !wide && !heavy {
                     let least = least - noise(LEVEL, reps);
                     assert!(*rate >= least, "{name} {shape} {n}/{m}: {rate}");

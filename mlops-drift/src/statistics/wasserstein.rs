@@ -139,8 +139,9 @@ impl fmt::Display for WassersteinBounds {
 /// the quantile of a law that bounds `R`'s (see [`wasserstein_two_sample`]). Upwards `W₁` of samples
 /// is too large on average (Jensen), and the limit is `W₁ + z √v` with the delta method's variance `v`,
 /// which on average is not too small (Poincaré's inequality). Both hold for large samples from
-/// distributions with a variance: in simulations at 0.95 they covered in ≥ 94 % from 100 rows on
-/// but for `lognormal(σ = 3)`, whose sample moments say little (`tests/calibration_order.rs`).
+/// distributions with a variance, and are wide rather than narrow: in 600 simulations each of normal
+/// and exponential samples of 100 to 1,000 rows, shifted, scaled or the same, the distance was below the
+/// limits at 0.95 in at most 2 % and above them in at most 1.5 % (`tests/calibration_order.rs`).
 ///
 /// `O(cells)`.
 ///
