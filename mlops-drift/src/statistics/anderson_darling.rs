@@ -52,9 +52,8 @@ impl fmt::Display for AndersonDarlingTest {
 ///
 /// The statistic of `scipy.stats.anderson_ksamp([reference, current])`. scipy reads its p-value off a
 /// table of seven points, cut to [0.001, 0.25]; here it is that of the limiting law
-/// `Σ Zⱼ²/(j(j + 1))` at `1 + σ∞ · statistic`, computed to 12 digits down to 10⁻³⁰⁰. The limit itself is
-/// within 0.5 points of the exact law in the body from 25 values a side on, and within some 10 % of it
-/// at 10⁻³. With ties `A²` is standardised by its mean and deviation over permutations of the tied
+/// `Σ Zⱼ²/(j(j + 1))` at `1 + σ∞ · statistic`, computed to 12 digits down to 10⁻³⁰⁰. In 1,500
+/// simulations it rejected 3.7 to 6.1 % at 5 %, from 30 values a side on, with ties and without. With ties `A²` is standardised by its mean and deviation over permutations of the tied
 /// sample, which the table does not know of. `O((n + m) log(n + m))`.
 ///
 /// ```
