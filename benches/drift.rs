@@ -1,125 +1,234 @@
-//! Counting for drift: `cargo bench --bench drift`.
+//! Drift: `cargo bench --bench drift`.
 //!
-//! Criterion times the counts at a profile's edges, from which PSI and KS come, at 64 Ki and at
-//! 10 M rows on one thread. Then come plain lines, in ns a value a core: the same on all threads,
-//! a fit, and a whole comparison of 20 columns with a stored profile.
+//! Lines of `name ms`, the least of several runs, with ns a value a core where that says more.
+//! Given a folder with the files that `benches/peers/drift.py` makes, it measures on those, which
+//! is how that script shows us beside the peers; otherwise it makes data of the same shape, and
+//! measures the kernel besides: each kind of data on one thread in batches of 16 Ki rows, from the
+//! cache (64 Ki rows) and from memory (10 M rows). An argument `counts` stops after that.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch};
-use criterion::{BenchmarkId, Criterion, Throughput};
-use mlops_core::stats::Draws;
-use mlops_core::{Analyzer, MemorySource, Rows};
-use mlops_drift::{CountAtCells, DriftMonitor, ProfileOptions, ReferenceProfile};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, RecordBatch};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, TimeUnit};
+use mlops::core::stats::Draws;
+use mlops::core::{Analyzer, DataSource, MemorySource, Rows, Scan};
+use mlops::data::IpcSource;
+use mlops::drift::statistics::{ks_two_sample, ks_two_sources};
+use mlops::drift::{CountAtCells, DriftMonitor, ProfileOptions, ReferenceProfile};
 
+const KINDS: [&str; 6] = ["normal", "lognormal", "uniform", "integers", "sorted", "constant"];
 const LARGE: usize = 10_000_000;
+const MIDDLE: usize = 1_000_000;
 const SMALL: usize = 64 * 1024;
+const COLUMNS: usize = 20;
+const RUNS: usize = 7;
 
-fn normal(rows: usize, seed: u64) -> Float64Array {
-    let mut draws = Draws::new(seed, 0, 0);
-    // Drawing is slower than counting: a block of draws, moved about.
-    let block: Vec<f64> = (0..SMALL).map(|_| draws.normal()).collect();
-    (0..rows).map(|i| Some(block[i % SMALL] + (i / SMALL) as f64 * 1e-7)).collect()
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+fn main() -> Result<()> {
+    let mut folder = None;
+    let mut counts_only = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "counts" => counts_only = true,
+            flag if flag.starts_with("--") => {}
+            path => folder = Some(PathBuf::from(path)),
+        }
+    }
+    if folder.is_none() {
+        counts()?;
+    }
+    if !counts_only {
+        twenty(folder.as_deref())?;
+        two_samples(folder.as_deref())?;
+    }
+    Ok(())
 }
 
-fn half_null(values: &Float64Array) -> Float64Array {
-    let mut draws = Draws::new(9, 0, 0);
-    values.iter().map(|x| x.filter(|_| draws.next_u64() >> 63 == 0)).collect()
-}
-
-fn source(columns: Vec<Float64Array>) -> MemorySource {
-    let named = columns.into_iter().enumerate();
-    let named = named.map(|(i, c)| (format!("x{i}"), Arc::new(c) as ArrayRef));
-    MemorySource::from(RecordBatch::try_from_iter(named).expect("columns of one length"))
-}
-
-fn counter(edges: usize) -> CountAtCells {
-    let options = ProfileOptions::default().edges(edges);
-    let profile =
-        ReferenceProfile::fit(&source(vec![normal(1_000_000, 1)]), &options).expect("a fit");
-    CountAtCells::new("x0", profile.columns()[0].cells().clone()).expect("cells")
-}
-
-fn least(runs: usize, mut work: impl FnMut()) -> Duration {
-    let time = |work: &mut dyn FnMut()| {
+fn least<T>(mut work: impl FnMut() -> Result<T>) -> Result<Duration> {
+    let mut least = Duration::MAX;
+    for _ in 0..RUNS {
         let start = Instant::now();
-        work();
-        start.elapsed()
-    };
-    (0..runs).map(|_| time(&mut work)).min().unwrap_or_default()
+        black_box(work()?);
+        least = least.min(start.elapsed());
+    }
+    Ok(least)
 }
 
-fn counts(c: &mut Criterion) {
-    for (name, nulls) in [("nulls=0", false), ("nulls=0.5", true)] {
-        let mut group = c.benchmark_group(format!("drift_counts/f64/{name}"));
-        group.sample_size(10);
+fn line(name: &str, took: Duration, values: usize, threads: usize) {
+    let each = took.as_secs_f64() * 1e9 * threads as f64 / values as f64;
+    let ms = took.as_secs_f64() * 1e3;
+    println!("{name} {ms:.3}   {each:.2} ns a value a core");
+}
+
+fn drawn(kind: &str, rows: usize, seed: u64) -> Float64Array {
+    let mut draws = Draws::new(seed, 0, 0);
+    let mut draw = || match kind {
+        "lognormal" => (3.0 * draws.normal()).exp(),
+        "uniform" => draws.uniform(),
+        "integers" => draws.below(50) as f64,
+        "constant" => 7.5,
+        _ => draws.normal(),
+    };
+    let mut values: Vec<f64> = (0..rows).map(|_| draw()).collect();
+    if kind == "sorted" {
+        values.sort_unstable_by(f64::total_cmp);
+    }
+    values.into()
+}
+
+fn one(name: &str, column: ArrayRef) -> Result<MemorySource> {
+    Ok(RecordBatch::try_from_iter([(name, column)])?.into())
+}
+
+/// Counts at a stored profile's cells, with the exact sums, on one thread.
+fn counts() -> Result<()> {
+    let options = ProfileOptions::default().integer_categories(0);
+    let fitted = |column: ArrayRef| -> Result<CountAtCells> {
+        let profile = ReferenceProfile::fit(&one("x", column)?, &options)?;
+        Ok(CountAtCells::new("x", profile.columns()[0].cells().clone())?)
+    };
+    let time = |name: &str, count: &CountAtCells, column: &ArrayRef| -> Result<()> {
         for rows in [SMALL, LARGE] {
-            let plain = normal(rows, 2);
-            let values = if nulls { half_null(&plain) } else { plain };
-            let batch = RecordBatch::try_from_iter([("x0", Arc::new(values) as ArrayRef)])
-                .expect("a batch");
-            group.throughput(Throughput::Elements(rows as u64));
-            for edges in [256, 1024, 4096] {
-                let count = counter(edges);
-                group.bench_function(BenchmarkId::new(format!("edges={edges}"), rows), |b| {
-                    b.iter(|| {
-                        let mut state = count.start();
-                        for at in (0..rows).step_by(16 * 1024) {
-                            let part = batch.slice(at, (16 * 1024).min(rows - at));
-                            count.update(&mut state, &Rows::new(&part)).expect("counts");
-                        }
-                        black_box(state)
-                    });
-                });
+            let pieces = rows.div_ceil(column.len());
+            let column = concat(&vec![&**column; pieces])?.slice(0, rows);
+            let batch = RecordBatch::try_from_iter([("x", column)])?;
+            let took = least(|| {
+                let mut state = count.start();
+                for at in (0..rows).step_by(Scan::BATCH_SIZE) {
+                    let part = batch.slice(at, Scan::BATCH_SIZE.min(rows - at));
+                    count.update(&mut state, &Rows::new(&part))?;
+                }
+                Ok(state)
+            })?;
+            line(&format!("counts/{name}/{rows}"), took, rows, 1);
+        }
+        Ok(())
+    };
+    for kind in KINDS {
+        // Data that were constant and vary now, or the other way round, want as much.
+        let fit_on = if kind == "constant" { "normal" } else { kind };
+        let count = fitted(Arc::new(drawn(fit_on, MIDDLE, 1)))?;
+        let column: ArrayRef = Arc::new(drawn(kind, MIDDLE, 2));
+        time(&format!("f64/{kind}"), &count, &column)?;
+        if kind == "normal" {
+            let mut draws = Draws::new(9, 0, 0);
+            let values = column.as_primitive::<Float64Type>().iter();
+            let half: Float64Array = values.map(|x| x.filter(|_| draws.bernoulli(0.5))).collect();
+            time("f64/normal/nulls=0.5", &count, &(Arc::new(half) as ArrayRef))?;
+            time("f32/normal", &count, &cast(&column, &DataType::Float32)?)?;
+        }
+        if kind == "integers" {
+            for to in [DataType::Int32, DataType::Int64] {
+                time(&format!("{to}/integers"), &count, &cast(&column, &to)?)?;
+            }
+            let times = DataType::Timestamp(TimeUnit::Millisecond, None);
+            let times = cast(&cast(&column, &DataType::Int64)?, &times)?;
+            time("timestamp/integers", &count, &times)?;
+            let labels = cast(&cast(&column, &DataType::Int64)?, &DataType::Utf8)?;
+            let labels: DictionaryArray<Int32Type> = labels.as_string::<i32>().iter().collect();
+            let labels: ArrayRef = Arc::new(labels);
+            time("dictionary/integers", &fitted(labels.clone())?, &labels)?;
+        }
+    }
+    Ok(())
+}
+
+/// 20 columns against a stored profile: all that comes from counts.
+fn twenty(folder: Option<&Path>) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    let table = |kind: &str, side: &str, seed: u64| -> Result<MemorySource> {
+        if let Some(folder) = folder {
+            return loaded(&folder.join(format!("{kind}_{side}.arrow")));
+        }
+        let columns = (0..COLUMNS as u64).map(|i| {
+            let column: ArrayRef = Arc::new(drawn(kind, MIDDLE, seed + i));
+            (format!("x{i}"), column)
+        });
+        Ok(RecordBatch::try_from_iter(columns)?.into())
+    };
+    for kind in KINDS {
+        let reference = table(kind, "reference", 100)?;
+        let mut profile = None;
+        let fit = least(|| {
+            profile = Some(ReferenceProfile::fit(&reference, &ProfileOptions::default())?);
+            Ok(())
+        })?;
+        let rows = reference.partitions()?.iter().filter_map(|p| p.rows).sum::<u64>() as usize;
+        drop(reference);
+        let profile = profile.ok_or("no run")?.to_bytes();
+        let current = table(kind, "current", 200)?;
+        let monitor = DriftMonitor::new(ReferenceProfile::from_bytes(&profile)?);
+        let compare = least(|| Ok(monitor.compare(&current)?))?;
+        line(&format!("twenty_{kind}"), compare, COLUMNS * rows, threads);
+        line(&format!("fit_{kind}"), fit, COLUMNS * rows, threads);
+    }
+    Ok(())
+}
+
+/// The exact KS of two raw columns, in memory and as if they did not fit.
+fn two_samples(folder: Option<&Path>) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    let file = folder.map(|folder| loaded(&folder.join("ks.arrow"))).transpose()?;
+    let whole = |column: &str| -> Result<Option<Float64Array>> {
+        let Some(file) = &file else { return Ok(None) };
+        let index = file.schema().index_of(column)?;
+        let mut parts = Vec::new();
+        for partition in 0..file.partitions()?.len() {
+            for batch in file.read(partition, Some(&[index]), usize::MAX)? {
+                parts.push(batch?.column(0).clone());
             }
         }
-        group.finish();
-    }
-}
-
-fn whole() {
-    let threads = rayon::current_num_threads();
-    let line = |name: &str, values: usize, took: Duration| {
-        let each = took.as_nanos() as f64 * threads as f64 / values as f64;
-        println!("{name:<52} {each:>7.2} ns a value a core, {took:>9.1?} on {threads} threads");
+        let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+        Ok(Some(concat(&parts)?.as_primitive::<Float64Type>().clone()))
     };
-    let one = source(vec![normal(LARGE, 3)]);
-    let profile = ReferenceProfile::fit(&one, &ProfileOptions::default()).expect("a fit");
-    line(
-        "counts of 10 M rows at 1,024 edges (PSI, KS)",
-        LARGE,
-        least(5, || {
-            black_box(profile.count(&one).expect("counts"));
-        }),
-    );
-    line(
-        "fit of 10 M rows, both scans",
-        LARGE,
-        least(2, || {
-            black_box(ReferenceProfile::fit(&one, &ProfileOptions::default()).expect("a fit"));
-        }),
-    );
-    let rows = 1_000_000;
-    let columns: Vec<_> = (0..20).map(|i| normal(rows, 10 + i)).collect();
-    let many = source(columns);
-    let profile = ReferenceProfile::fit(&many, &ProfileOptions::default()).expect("a fit");
-    let monitor = DriftMonitor::new(profile);
-    line(
-        "comparison of 20 columns of 1 M rows, all statistics",
-        20 * rows,
-        least(5, || {
-            black_box(monitor.compare(&many).expect("a report"));
-        }),
-    );
+    let made = |kind: &str, seed: u64| -> Float64Array {
+        let values = drawn(if kind == "ties" { "integers" } else { "normal" }, LARGE, seed);
+        match kind {
+            "shift" => values.unary(|x| x + 0.02),
+            // Some fifty values, of which the larger are rare.
+            "ties" => values.unary(|x| (x * x / 100.0).floor()),
+            _ => values,
+        }
+    };
+    for (name, reference, current) in [
+        ("shift", "reference", "shift"),
+        ("null", "reference", "null"),
+        ("ties", "ties_reference", "ties"),
+    ] {
+        let reference = match whole(reference)? {
+            Some(found) => found,
+            None => made(if name == "ties" { "ties" } else { "reference" }, 1),
+        };
+        let current = match whole(current)? {
+            Some(found) => found,
+            None => made(name, 2),
+        };
+        let values = reference.len() + current.len();
+        let took = least(|| Ok(ks_two_sample(&reference, &current)?))?;
+        line(&format!("ks_{name}"), took, values, threads);
+        let (reference, current) = (Arc::new(reference), Arc::new(current));
+        let (reference, current) = (one("x", reference)?, one("x", current)?);
+        let took = least(|| Ok(ks_two_sources(Scan::new(&reference), Scan::new(&current), "x")?))?;
+        line(&format!("ks_sources_{name}"), took, values, threads);
+    }
+    Ok(())
 }
 
-fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    counts(&mut criterion);
-    criterion.final_summary();
-    whole();
+/// A file's rows, in memory.
+fn loaded(path: &Path) -> Result<MemorySource> {
+    let file = IpcSource::open(path)?;
+    let mut batches = Vec::new();
+    for partition in 0..file.partitions()?.len() {
+        for batch in file.read(partition, None, usize::MAX)? {
+            batches.push(batch?);
+        }
+    }
+    Ok(MemorySource::new(file.schema(), batches)?)
 }

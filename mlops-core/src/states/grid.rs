@@ -55,14 +55,16 @@ impl Grid {
             let buckets: Vec<_> = edges.iter().map(|&e| dyadic.bucket(e)).collect();
             (dyadic, buckets)
         };
-        let snapped = Layout::snapped(edges).map(|layout| place(&layout)).filter(|(_, buckets)| {
-            buckets.iter().all(|b| !b.1) && buckets.windows(2).all(|b| b[0] != b[1])
-        });
+        let groups = groups(edges, 0.0);
+        let snapped =
+            Layout::snapped(&groups).map(|layout| place(&layout)).filter(|(_, buckets)| {
+                buckets.iter().all(|b| !b.1) && buckets.windows(2).all(|b| b[0] != b[1])
+            });
         let (dyadic, of) = if let Some((dyadic, buckets)) = snapped {
             let of = cells(&dyadic, &buckets);
             (dyadic, of)
         } else {
-            let (dyadic, buckets) = place(&Layout::best(edges));
+            let (dyadic, buckets) = place(&Layout::best(edges, &groups));
             let of = neighbours(&dyadic, &buckets);
             (dyadic, of)
         };
@@ -148,18 +150,25 @@ impl Grid {
         self.dyadic.locate::<false>(values, valid, at);
         let crowded = 2 * (self.k + 1 + ASIDE);
         let (mut some, mut n) = ([0.0; BLOCK], 0);
+        let (mut crowd, mut m) = ([0.0; BLOCK], 0);
         for (&x, &at) in values.iter().zip(&*at) {
             let i = of[at as usize].into() as usize;
             let edge = self.edges[i];
             let cell = 2 * i + usize::from(x >= edge) + usize::from(x > edge);
             some[n] = x;
-            n += usize::from(wanted[cell] || cell == crowded);
+            n += usize::from(wanted[cell]);
+            crowd[m] = x;
+            m += usize::from(cell == crowded);
         }
-        // Whoever comes from a crowd may be one of its other cells.
-        found.extend(some[..n].iter().filter(|&&x| {
-            let below = self.edges[..self.k].partition_point(|&edge| edge < x);
-            wanted[2 * below + usize::from(self.edges[below] == x)]
-        }));
+        found.extend_from_slice(&some[..n]);
+        if m > 0 {
+            at.fill(0);
+            search(&self.edges[..self.k], &crowd[..m], at);
+            found.extend(crowd[..m].iter().zip(&*at).filter_map(|(&x, &below)| {
+                let below = below as usize;
+                wanted[2 * below + usize::from(self.edges[below] == x)].then_some(x)
+            }));
+        }
     }
 
     fn looked_up<T: Copy + Into<u32>>(
@@ -409,22 +418,25 @@ impl Layout {
 
     /// The layout that leaves the fewest edges crowded: numbers may lie close around 0, or far away
     /// from it (times are).
-    fn best(edges: &[f64]) -> Self {
-        let plain = Self::new(edges, 0.0);
+    fn best(edges: &[f64], around_zero: &[Group]) -> Self {
+        let plain = Self::new(around_zero, 0.0);
         if plain.crowded * 64 <= edges.len() {
             return plain;
         }
         let others = [edges.first(), edges.last(), edges.get(edges.len() / 2)];
         let offsets = others.into_iter().flatten().filter(|e| e.abs() < MOST_OFFSET);
         offsets
-            .map(|e| Self::new(edges, -e))
+            .map(|e| Self::new(&groups(edges, -e), -e))
             .fold(plain, |best, other| if other.crowded < best.crowded { other } else { best })
     }
 
-    fn new(edges: &[f64], offset: f64) -> Self {
-        let groups = groups(edges, offset);
-        let (window, outside) = window(&groups);
-        let window = Some(window).filter(|_| outside * Self::TOLERANCE <= edges.len());
+    fn new(groups: &[Group], offset: f64) -> Self {
+        let edges = groups.iter().map(|group| group.edges).sum::<usize>();
+        let (window, outside) = window(groups);
+        // Many values may be 0, which must not stand in a crowd.
+        let few = outside == 0
+            || outside * Self::TOLERANCE <= edges && groups.iter().all(|g| g.exponent() > 0);
+        let window = Some(window).filter(|_| few);
         let mut cuts = Vec::new();
         for spare in (-40..=Self::SPARE_BITS).rev() {
             cuts = groups.iter().map(|group| cut(group, spare)).collect();
@@ -445,9 +457,9 @@ impl Layout {
 
     /// The layout in which every edge is the first number of a bucket, if that does not take too
     /// many.
-    fn snapped(edges: &[f64]) -> Option<Self> {
-        let groups = groups(edges, 0.0);
-        let (window, outside) = window(&groups);
+    fn snapped(groups: &[Group]) -> Option<Self> {
+        let edges = groups.iter().map(|group| group.edges).sum::<usize>();
+        let (window, outside) = window(groups);
         let cuts: Vec<_> = groups
             .iter()
             // 0 alone is the first number as it is.
@@ -457,7 +469,7 @@ impl Layout {
             })
             .collect();
         let buckets = cuts.iter().map(|cut| 1usize << cut.bits.max(4)).sum::<usize>();
-        let most = (16 * edges.len()).clamp(8192, Self::MOST_BUCKETS);
+        let most = (16 * edges).clamp(8192, Self::MOST_BUCKETS);
         (buckets <= most).then_some(())?;
         let window = Some(window).filter(|_| outside == 0);
         Some(Self { offset: 0.0, cuts, window, crowded: 0 })
@@ -558,6 +570,8 @@ mod tests {
                 assert_eq!(found, odd);
                 let mut selected = Vec::new();
                 grid.select(&wanted, block, &valid, &mut selected);
+                selected.sort_by(f64::total_cmp);
+                some.sort_by(f64::total_cmp);
                 assert_eq!(selected, std::mem::take(&mut some));
             }
         }

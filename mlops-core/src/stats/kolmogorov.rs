@@ -96,6 +96,7 @@ pub fn ks_two_sample_exact(d: f64, n: u64, m: u64) -> Result<f64> {
 /// ```
 /// use mlops_core::stats::ks_two_sample_p;
 /// assert_eq!(ks_two_sample_p(0.0, 1_000_000, 2_000_000)?, 1.0);
+/// assert_eq!(ks_two_sample_p(0.0, 10_000_000, 10_000_000)?, 1.0);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
 pub fn ks_two_sample_p(d: f64, n: u64, m: u64) -> Result<f64> {
@@ -106,7 +107,8 @@ pub fn ks_two_sample_p(d: f64, n: u64, m: u64) -> Result<f64> {
 }
 
 fn ks_two_sample_exact_unchecked(d: f64, n: u64, m: u64) -> Result<f64> {
-    if n == m { ks_two_sample_exact(d, n, m) } else { Ok(crossing_paths(d, n, m)) }
+    let equal = n == m && n <= MAX_EQUAL;
+    if equal { ks_two_sample_exact(d, n, m) } else { Ok(crossing_paths(d, n, m)) }
 }
 
 fn check(d: f64, n: u64, m: u64) -> Result<()> {

@@ -196,22 +196,43 @@ fn sample(reference: &Float64Array, current: &Float64Array) -> Vec<f64> {
 }
 
 /// Edges that part values like these into small shares: the values, and steps between neighbours.
+///
+/// A histogram counts the fastest where edges don't crowd: they are moved to a grid within their
+/// octave and thinned out to one at each point. What is there more than once is an atom, and stays.
 pub(crate) fn edges_of(mut sample: Vec<f64>) -> Vec<f64> {
     for value in &mut sample {
         // −0 is 0.
         *value += 0.0;
     }
     sample.sort_unstable_by(f64::total_cmp);
-    sample.dedup();
-    let steps = (EDGES / sample.len().max(1)).clamp(1, FINEST) as u64;
-    let mut edges = Vec::with_capacity(steps as usize * sample.len());
-    for (i, &edge) in sample.iter().enumerate() {
-        edges.push(edge);
-        if let Some(&next) = sample.get(i + 1) {
-            edges.extend(between(Some(edge), Some(next), steps - 1));
+    let values: Vec<_> = sample.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect();
+    let steps = (EDGES / values.len().max(1)).clamp(1, FINEST) as u64;
+    let mut edges = Vec::with_capacity(steps as usize * values.len());
+    for (i, &(edge, times)) in values.iter().enumerate() {
+        edges.push((edge, times > 1));
+        if let Some(&(next, _)) = values.get(i + 1) {
+            let share = |step| step as f64 / steps as f64;
+            let between = (1..steps).map(|i| edge * (1.0 - share(i)) + next * share(i) + 0.0);
+            edges.extend(between.filter(|&x| edge < x && x < next).map(|x| (x, false)));
         }
     }
-    edges
+    let octave = |x: f64| x.to_bits() >> 52;
+    let mut thin: Vec<f64> = Vec::with_capacity(edges.len());
+    for edges in edges.chunk_by(|a, b| octave(a.0) == octave(b.0)) {
+        let (first, last) = (edges[0].0.to_bits(), edges[edges.len() - 1].0.to_bits());
+        let step = (first.abs_diff(last) / edges.len() as u64).max(1).ilog2();
+        for point in edges.chunk_by(|a, b| a.0.to_bits() >> step == b.0.to_bits() >> step) {
+            let atoms = point.iter().filter(|edge| edge.1).map(|edge| edge.0);
+            let before = thin.len();
+            thin.extend(atoms);
+            if thin.len() == before {
+                thin.push(f64::from_bits(point[0].0.to_bits() >> step << step) + 0.0);
+            }
+        }
+    }
+    // −0 of the negative side may have met 0.
+    thin.dedup();
+    thin
 }
 
 /// Up to so many numbers between two (or beyond one), ascending, at equal steps on the floats' own
@@ -325,6 +346,23 @@ mod tests {
                 prop_assert_eq!(enclosed.refine(select(&a), select(&b)), want);
             }
         }
+    }
+
+    #[test]
+    fn edges_are_thinned_but_for_atoms() {
+        let mut draws = Draws::new(1, 0, 0);
+        let mut sample: Vec<f64> = (0..4000).map(|_| draws.normal()).collect();
+        sample.extend([0.1 + 0.2; 3].iter().chain(&[-0.7; 2]).chain(&[0.0, -0.0]));
+        let edges = edges_of(sample);
+        assert!(edges.is_sorted_by(|a, b| a < b) && (8_000..40_000).contains(&edges.len()));
+        for atom in [0.1 + 0.2, -0.7, 0.0] {
+            assert!(edges.contains(&atom));
+        }
+        // Times are far from 0 and close to each other.
+        let times: Vec<f64> = (0..4000).map(|_| 1.7e12 + (1e9 * draws.uniform()).floor()).collect();
+        assert!((8_000..40_000).contains(&edges_of(times).len()));
+        assert_eq!(edges_of(vec![]), Vec::<f64>::new());
+        assert_eq!(edges_of(vec![3.5]), [3.5]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn exactly(reference: Scan<'_>, current: Scan<'_>, column: &str, most: u64) -> R
             edges = finer;
             continue;
         }
-        if r == 0 {
+        if r == 0 && c == 0 {
             let found = enclosed.refine(Vec::new(), Vec::new());
             return KsTest::of(found, Alternative::TwoSided);
         }
