@@ -1,7 +1,7 @@
 //! How many values each streaming detector takes to an alarm: where nothing changes, and after a
 //! change. By simulation; `MLOPS_REPLICATES` raises the number of replicates. The table of
 //! `docs/streaming-detectors.md` is printed by
-//! `MLOPS_REPLICATES=200 cargo test --release -p mlops-drift --test run_length -- --nocapture`.
+//! `MLOPS_REPLICATES=40 cargo test --release -p mlops-drift --test run_length -- --nocapture`.
 
 use std::time::Instant;
 
@@ -32,31 +32,37 @@ fn value(input: Input, level: f64, draws: &mut Draws) -> f64 {
     }
 }
 
-/// Alarms among so many values at one level; after each the detector goes on by itself.
+/// Alarms among so many values at one level; after each the detector goes on by itself. It begins
+/// anew every 10,000 values, so that a baseline that it measured is not one for all.
 fn alarms(detector: &mut dyn StreamDetector, level: f64, n: u64, seed: u64) -> u64 {
     let mut draws = Draws::new(seed, 1, 0);
     let input = detector.input();
-    let values = (0..n).map(|_| value(input, level, &mut draws));
-    values.filter(|x| detector.update(*x).expect("a value of its kind").is_drift()).count() as u64
+    let mut found = 0;
+    for i in 0..n {
+        if i % 10_000 == 0 {
+            detector.reset();
+        }
+        let x = value(input, level, &mut draws);
+        found += u64::from(detector.update(x).expect("a value of its kind").is_drift());
+    }
+    found
 }
 
-/// Values from a change to the alarm, at most `MOST`, after `BEFORE` values without an alarm; a
-/// detector that gives one there is begun anew.
+/// Values from a change to the alarm, at most `MOST`, after `BEFORE` values in which alarms are let
+/// go.
 fn delay(detector: &mut dyn StreamDetector, before: f64, after: f64, seed: u64) -> u64 {
     let mut draws = Draws::new(seed, 2, 0);
     let input = detector.input();
     detector.reset();
-    let mut quiet = 0;
-    while quiet < BEFORE {
-        let x = value(input, before, &mut draws);
-        quiet = if detector.update(x).expect("a value").is_drift() { 0 } else { quiet + 1 };
+    for _ in 0..BEFORE {
+        detector.update(value(input, before, &mut draws)).expect("a value of its kind");
     }
     let drift =
         |_: &u64| detector.update(value(input, after, &mut draws)).expect("a value").is_drift();
     (1..MOST).find(drift).unwrap_or(MOST)
 }
 
-const BEFORE: u64 = 300;
+const BEFORE: u64 = 500;
 const MOST: u64 = 2000;
 
 /// Every kind at its defaults, and charts for a known level.
@@ -125,11 +131,15 @@ fn run_lengths_of_every_kind() {
         let mut draws = Draws::new(11, 3, 0);
         let values: Vec<f64> =
             (0..1000).map(|_| value(detector.input(), before, &mut draws)).collect();
-        let begun = Instant::now();
-        for x in values.iter().cycle().take(n as usize) {
-            detector.update(*x).expect("a value");
-        }
-        let ns = begun.elapsed().as_nanos() as f64 / n as f64;
+        // The best of ten, for machines that do other things, too.
+        let ns = (0..10).map(|_| {
+            let begun = Instant::now();
+            for x in values.iter().cycle().take(n as usize / 10) {
+                detector.update(*x).expect("a value");
+            }
+            begun.elapsed().as_nanos() as f64 / (n / 10) as f64
+        });
+        let ns = ns.fold(f64::INFINITY, f64::min);
         println!("| {name} | {length} | {} | {ns:.0} |", shown.join(" | "));
 
         // What is sure even of two replicates: a large change is found at once or soon, and more

@@ -113,7 +113,10 @@ impl Adwin {
 
     /// How many values the window holds.
     pub fn width(&self) -> u64 {
-        self.rows.iter().enumerate().map(|(row, buckets)| (buckets.len() as u64) << row).sum()
+        // Saturating for the sake of states that were read.
+        self.rows.iter().enumerate().fold(0, |sum: u64, (row, buckets)| {
+            sum.saturating_add((buckets.len() as u64).saturating_mul(1 << row))
+        })
     }
 
     /// The mean of the window; `None` while it is empty.
@@ -281,3 +284,37 @@ impl MaxByOrder for Option<f64> {
 }
 
 stream_detector!(Adwin(AdwinOptions), "adwin", 1, Input::Number);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::StreamDetector;
+
+    #[test]
+    fn a_window_longer_than_any_is_refused() {
+        let options = AdwinOptions { max_buckets: 1024, ..AdwinOptions::default() };
+        let mut adwin = Adwin::new(options).unwrap();
+        let mut bytes = Vec::new();
+        adwin.clock.encode(&mut bytes);
+        put_u64(&mut bytes, 1 << 56);
+        put_len(&mut bytes, 56);
+        for _ in 0..56 {
+            put_len(&mut bytes, 1024);
+            bytes.extend([0; 1024 * 16]);
+        }
+        put_f64(&mut bytes, -1.0);
+        assert!(adwin.decode(&mut bytes.as_slice()).is_err());
+        assert_eq!(adwin.width(), 0);
+    }
+
+    #[test]
+    fn the_window_goes_on_with_what_came_after_the_change() {
+        let mut adwin = Adwin::new(AdwinOptions::default()).unwrap();
+        for i in 0..2000 {
+            let level = if i < 1500 { 0.0 } else { 5.0 };
+            adwin.update(level + f64::from(i * 7919 % 13) / 13.0).unwrap();
+        }
+        assert!((480..=520).contains(&adwin.width()), "{}", adwin.width());
+        assert!((adwin.mean().unwrap() - 5.46).abs() < 0.1, "{:?}", adwin.mean());
+    }
+}
