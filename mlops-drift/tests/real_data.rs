@@ -77,6 +77,14 @@ fn the_label_of_compas_shifts_in_2014_04() {
     assert!((tv - 0.637).abs() < 0.01, "{tv}");
     assert_eq!(report.verdict, Verdict::Fail);
     assert_eq!(report.ranked()[0].column, "two_year_recid");
+    // What moved with it: its sources in the file, and who was screened at the end.
+    let mut moved: Vec<_> = report.drifted().map(|c| c.column.as_str()).collect();
+    moved.sort_unstable();
+    assert_eq!(
+        moved,
+        ["c_charge_degree", "decile_score", "is_recid", "score_text", "two_year_recid"]
+    );
+    assert_eq!(report.column("sex").map(|c| c.verdict), Some(Verdict::Pass));
 }
 
 #[test]

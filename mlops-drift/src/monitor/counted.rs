@@ -6,7 +6,7 @@ use mlops_core::{Error, Result};
 use super::rule::DriftRule;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::statistics::{
-    LogBase, MonteCarlo, ReferenceShares, chi_square, chi_square_goodness_of_fit, g_test,
+    LogBase, MonteCarlo, PsiTest, ReferenceShares, chi_square, chi_square_goodness_of_fit, g_test,
     hellinger, jensen_shannon, kullback_leibler, l_infinity, permutation_p, psi_test,
     total_variation,
 };
@@ -84,16 +84,20 @@ pub(crate) fn distances(
     }
     found.take(hellinger(r, c).map(|h| new(Statistic::Hellinger, h)))?;
     found.take(l_infinity(r, c).map(|l| new(Statistic::LInfinity, l)))?;
-    let trusted = |test: crate::statistics::ChiSquare| {
-        (test.min_expected >= MIN_EXPECTED || test.degrees_of_freedom == 0).then_some(test.p_value)
+    let trusted = |least: f64, test: crate::statistics::ChiSquare| {
+        (test.min_expected >= least || test.degrees_of_freedom == 0).then_some(test.p_value)
     };
-    for (statistic, test) in [
-        (Statistic::ChiSquare, chi_square(r, c)),
-        (Statistic::GTest, g_test(r, c)),
-        (Statistic::GoodnessOfFit, chi_square_goodness_of_fit(ReferenceShares::Sampled(r), c)),
+    for (statistic, least, test) in [
+        (Statistic::ChiSquare, MIN_EXPECTED, chi_square(r, c)),
+        (Statistic::GTest, PsiTest::MIN_EXPECTED, g_test(r, c)),
+        (
+            Statistic::GoodnessOfFit,
+            PsiTest::MIN_EXPECTED,
+            chi_square_goodness_of_fit(ReferenceShares::Sampled(r), c),
+        ),
     ] {
         found.take(test.map(|test| StatisticResult {
-            p_value: trusted(test),
+            p_value: trusted(least, test),
             ..new(statistic, test.statistic)
         }))?;
     }

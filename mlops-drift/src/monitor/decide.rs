@@ -105,7 +105,7 @@ fn compare(
         drift.shares.extend(novelty(rule, column, current)?);
     }
     let Found { mut statistics, test } = match column.cells() {
-        Cells::Edges(_) => numbers(context, reference, current)?,
+        Cells::Edges(edges) => numbers(context, edges, reference, current)?,
         Cells::Labels(_) => {
             drift.unseen = current.cells().last().copied();
             categories(context, reference, current)?

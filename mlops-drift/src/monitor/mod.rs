@@ -6,6 +6,7 @@ pub(crate) mod counted;
 pub(crate) mod decide;
 pub(crate) mod drift_monitor;
 pub(crate) mod numbers;
+pub(crate) mod order;
 pub(crate) mod page;
 pub(crate) mod report;
 pub(crate) mod rule;

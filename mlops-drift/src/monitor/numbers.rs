@@ -4,6 +4,7 @@ use mlops_core::Result;
 
 use super::bins::{category_cells, quantile_bins, regroup};
 use super::counted::{Context, Found, chi_square_test, distances};
+use super::order::order;
 use super::rule::Effect;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
@@ -18,6 +19,7 @@ const FEW_VALUES: usize = 20;
 
 pub(crate) fn numbers(
     context: &Context<'_>,
+    edges: &[f64],
     reference: &ColumnCounts,
     current: &ColumnCounts,
 ) -> Result<Found> {
@@ -30,7 +32,7 @@ pub(crate) fn numbers(
     );
 
     let (left, right) = (reference.summary(), current.summary());
-    let w1_p: Option<f64> = None;
+    let w1_p = order(rule, edges, reference, current, &mut found)?;
     if let (Some(x), Some(y)) = (left, right)
         && let (Ok(x), Ok(y)) =
             (SampleMoments::from_moments(&x.moments), SampleMoments::from_moments(&y.moments))

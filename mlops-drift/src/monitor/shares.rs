@@ -202,14 +202,15 @@ pub(crate) fn novelty(
             let seen = UnseenMass::of(&r[..known])?;
             let new = exclusive(Share::Unseen, rule, floor, seen, (other, current.values()))?;
             // The same the other way round. What the current data have beyond the reference's
-            // labels may all be alone in its category: the unseen mass is at most underrated so.
+            // labels may each be alone in its category, as far as that is chance and not drift.
+            let chance = seen.upper_limit(0.5 + 0.5 * rule.confidence)? * current.values() as f64;
             let mut seen = UnseenMass::of(&c[..known]).unwrap_or(UnseenMass {
                 n: 0,
                 singletons: 0,
                 doubletons: 0,
             });
             seen.n += other;
-            seen.singletons += other;
+            seen.singletons += other.min(chance.ceil() as u64);
             let gone = r.iter().zip(c).filter(|(_, c)| **c == 0).map(|(r, _)| r).sum();
             let mut gone =
                 exclusive(Share::Vanished, rule, floor, seen, (gone, reference.values()))?;
