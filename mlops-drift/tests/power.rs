@@ -40,7 +40,7 @@ fn sorted(array: &Float64Array) -> Vec<f64> {
     all
 }
 
-/// Evidently 0.7's default for a numeric column of more than five values: by the rows of the
+/// Evidently's default for a numeric column of more than five values: by the rows of the
 /// reference alone, the Kolmogorov–Smirnov test at 0.05 up to 1,000 of them, beyond that the
 /// Wasserstein distance over the reference's standard deviation at 0.1.
 fn evidently(reference: &Float64Array, current: &Float64Array) -> bool {
@@ -70,7 +70,7 @@ fn scouter(reference: &Float64Array, current: &Float64Array) -> bool {
         }
         counts
     };
-    // Its rule for empty cells adds 1e-10 to each share.
+    // It adds 1e-10 to each share; raising empty ones to that differs in the tenth digit.
     let index = psi(&count(reference), &count(current), ZeroCells::Clip(1e-10)).expect("an index");
     chi_square_sf(index * current.len() as f64, 9.0).expect("p") <= 0.05
 }

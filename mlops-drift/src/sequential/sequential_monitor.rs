@@ -35,7 +35,9 @@ pub struct SequentialRule {
     pub alpha: f64,
     /// The correction over columns; Holm's, which keeps `alpha` whatever the columns have to do
     /// with each other. Benjamini and Hochberg's makes `alpha` the false discovery rate at any one
-    /// look: on e-values it is e-BH (Wang & Ramdas 2022, doi:10.1111/rssb.12489).
+    /// look where the columns are independent or go together; Benjamini and Yekutieli's whatever
+    /// they do. The p-values are of the largest e-value so far, which is no e-value itself, so
+    /// that this is not e-BH and has not its guarantee under any dependence.
     pub correction: Correction,
     /// The total variation distance over the cells, since the drift's likely start, that an alarm
     /// must reach to fail a column, in \[0, 1); 0.05. Evidence alone finds any difference at last.
