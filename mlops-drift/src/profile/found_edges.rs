@@ -38,15 +38,25 @@ pub struct FoundEdges {
 }
 
 impl FoundEdges {
-    /// The buckets as runs; where there are more than edges, small neighbours are one.
-    pub(super) fn of(pages: &Pages, zeros: u64, ends: (u64, u64), edges: usize) -> Self {
+    /// The buckets as runs; where there are more than edges, small neighbours are one, but for those
+    /// that lie in different runs of an earlier look: keys that differ beyond `within` bits.
+    pub(super) fn of(
+        pages: &Pages,
+        zeros: u64,
+        ends: (u64, u64),
+        edges: usize,
+        within: Option<u8>,
+    ) -> Self {
         let shift = pages.shift();
         let buckets = pages.buckets();
         let n = buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
         let small = if buckets.len() > edges { n / (2 * edges as u64) } else { 0 };
+        let together = |a: u64, b: u64| within.is_none_or(|shift| a >> shift == b >> shift);
         let mut runs: Vec<Run> = Vec::new();
         let mut push = |run: Run| match runs.last_mut() {
-            Some(last) if last.count.saturating_add(run.count) <= small => {
+            Some(last)
+                if last.count.saturating_add(run.count) <= small && together(last.low, run.low) =>
+            {
                 last.high = run.high;
                 last.count += run.count;
             }
