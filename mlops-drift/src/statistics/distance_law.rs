@@ -15,19 +15,19 @@ pub(crate) struct Stretch {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ThreeMoments {
     pub(crate) mean: f64,
-    pub(crate) variance: f64,
+    /// The standard deviation: the variance of very large or small values is beyond floats.
+    pub(crate) spread: f64,
     pub(crate) skewness: f64,
 }
 
 impl ThreeMoments {
     /// P of a value this large or larger. A law without spread is at its mean for certain.
     pub(crate) fn sf(&self, x: f64) -> Result<f64> {
-        let spread = self.variance.sqrt();
-        if spread <= 0.0 || spread.is_nan() {
+        if self.spread <= 0.0 {
             return Ok(if x > self.mean { 0.0 } else { 1.0 });
         }
         let shape = 4.0 / (self.skewness * self.skewness);
-        let gamma = shape + shape.sqrt() * (x - self.mean) / spread;
+        let gamma = shape + shape.sqrt() * ((x - self.mean) / self.spread);
         if gamma <= 0.0 { Ok(1.0) } else { chi_square_sf(2.0 * gamma, 2.0 * shape) }
     }
 
@@ -37,7 +37,7 @@ impl ThreeMoments {
         let shape = 4.0 / (self.skewness * self.skewness);
         let ninth = 1.0 / (9.0 * shape);
         let gamma = shape * (1.0 - ninth + z * ninth.sqrt()).max(0.0).powi(3);
-        self.mean + self.variance.sqrt() * (gamma - shape) / shape.sqrt()
+        self.mean + self.spread * (gamma - shape) / shape.sqrt()
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct DistanceLaw {
     pub(crate) square: ThreeMoments,
     /// The share of the mean of `∫ |B|` that the largest stretch with few rows beyond it has.
     pub(crate) largest: f64,
-    /// The delta method's variance of `∫ |F − G|`: that of the mean of the Kantorovich potential
+    /// The delta method's standard deviation of `∫ |F − G|`: that of the mean of the Kantorovich potential
     /// `φ(x) = ∫ sign(F − G)` over both samples.
     pub(crate) potential: f64,
 }
@@ -72,25 +72,30 @@ impl DistanceLaw {
     const LARGEST: f64 = 0.2;
 
     /// The law where nothing drifted, of samples of `n` and `m` values.
-    pub(crate) fn null(stretches: impl Iterator<Item = Stretch>, n: u64, m: u64) -> Self {
+    pub(crate) fn null(stretches: impl Iterator<Item = Stretch> + Clone, n: u64, m: u64) -> Self {
         let (n, m) = (n as f64, m as f64);
         let all = n + m;
         Self::of(stretches, (n, m), n / all, (1.0 / n + 1.0 / m) * all / (all - 1.0))
     }
 
     /// A bound of the law of the error, whatever the two distributions are.
-    pub(crate) fn error(stretches: impl Iterator<Item = Stretch>, n: u64, m: u64) -> Self {
+    pub(crate) fn error(stretches: impl Iterator<Item = Stretch> + Clone, n: u64, m: u64) -> Self {
         let (n, m) = (n as f64, m as f64);
         Self::of(stretches, (n, m), m / (n + m), 1.0 / n + 1.0 / m)
     }
 
     fn of(
-        stretches: impl Iterator<Item = Stretch>,
+        stretches: impl Iterator<Item = Stretch> + Clone,
         (n, m): (f64, f64),
         weight: f64,
         noise: f64,
     ) -> Self {
         use std::f64::consts::PI;
+        // In a unit near the longest stretch cubes of lengths neither overflow nor vanish; a power of
+        // two changes no other bit.
+        let longest = stretches.clone().map(|s| s.length).fold(0.0, f64::max);
+        let unit = f64::from_bits(longest.to_bits() & f64::INFINITY.to_bits());
+        let unit = if longest.is_finite() { unit.max(f64::MIN_POSITIVE) } else { 1.0 };
         let (mut mean, mut mean_square) = (0.0, 0.0);
         let (mut largest, few) = (0.0f64, n.min(m));
         // Running integrals up to here of the factors of x in ∫∫_{x<y} and ∫∫∫_{x<y<z}.
@@ -99,6 +104,7 @@ impl DistanceLaw {
         let (mut variance_square, mut third) = (0.0, 0.0);
         let (mut signed_f, mut signed_g, mut potential_f, mut potential_g) = (0.0, 0.0, 0.0, 0.0);
         for Stretch { length, f, g } in stretches {
+            let length = length / unit;
             let p = weight * f + (1.0 - weight) * g;
             let q = 1.0 - p;
             let both = (p * q).max(0.0);
@@ -143,20 +149,20 @@ impl DistanceLaw {
         let skewness = if variance_square > 0.0 { third / variance_square.powf(1.5) } else { 1.0 };
         Self {
             absolute: ThreeMoments {
-                mean: (2.0 / PI * noise).sqrt() * mean,
+                mean: (2.0 / PI * noise).sqrt() * mean * unit,
                 // E|XY| of two normal numbers with correlation ρ is at most 2/π + (1 − 2/π) ρ²
                 // times their deviations.
-                variance: (1.0 - 2.0 / PI) * 2.0 * noise * variance,
+                spread: ((1.0 - 2.0 / PI) * 2.0 * noise * variance).sqrt() * unit,
                 skewness: Self::SKEWNESS,
             },
             square: ThreeMoments {
-                mean: noise * mean_square,
-                variance: variance_square,
+                mean: noise * mean_square * unit,
+                spread: variance_square.sqrt() * unit,
                 // A square of normal numbers has at most that of a single one.
                 skewness: skewness.clamp(1e-3, 8.0f64.sqrt()),
             },
             largest: if mean > 0.0 { largest / mean } else { 0.0 },
-            potential: 2.0 * (potential_f / n + potential_g / m).max(0.0),
+            potential: (2.0 * (potential_f / n + potential_g / m).max(0.0)).sqrt() * unit,
         }
     }
 
@@ -188,11 +194,12 @@ mod tests {
         let close = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-4, "{a} {b}");
         close(law.absolute.mean, (2.0 / std::f64::consts::PI).sqrt() * std::f64::consts::PI / 8.0);
         close(law.square.mean, 1.0 / 6.0);
-        close(law.square.variance, 1.0 / 45.0);
+        close(law.square.spread.powi(2), 1.0 / 45.0);
         close(law.square.skewness, 8.0 / 945.0 * 45.0f64.powf(1.5));
         // 7/60 − π/32, and a bound that is near it.
         let variance = 7.0 / 60.0 - std::f64::consts::PI / 32.0;
-        assert!(law.absolute.variance > variance && law.absolute.variance < 1.1 * variance);
+        let bound = law.absolute.spread.powi(2);
+        assert!(bound > variance && bound < 1.1 * variance);
         assert_eq!(law.potential, 0.0);
         // Its 5 % points: 0.46136, and 0.5821 of the absolute one by simulation.
         assert!((law.square.sf(0.46136).expect("p") - 0.05).abs() < 0.002);
@@ -223,6 +230,6 @@ mod tests {
             })
             .chain([Stretch { length: 4.0, f: 1.0, g: 0.0 }]);
         let law = DistanceLaw::error(stretches, 10, 10);
-        assert!((law.potential * 10.0 - 1.0 / 12.0).abs() < 1e-6);
+        assert!((law.potential.powi(2) * 10.0 - 1.0 / 12.0).abs() < 1e-6);
     }
 }

@@ -175,7 +175,7 @@ pub fn wasserstein_from_counts(pair: &EdgePair<'_>, confidence: f64) -> Result<W
     let z = DistanceLaw::z(confidence)?;
     let interval = Interval::new(
         (low - error.absolute.upper(z)).max(0.0),
-        high + z * error.potential.sqrt(),
+        high + z * error.potential,
         confidence,
     )?;
     let unit = pair.reference.std.filter(|sd| *sd > 0.0 && sd.is_finite());
@@ -234,7 +234,7 @@ impl EdgePair<'_> {
     pub(crate) fn stretches<'s>(
         &self,
         segments: &'s [Segment],
-    ) -> impl Iterator<Item = Stretch> + use<'s> {
+    ) -> impl Iterator<Item = Stretch> + Clone + use<'s> {
         let (n, m) = (1.0 / self.n() as f64, 1.0 / self.m() as f64);
         segments.iter().map(move |s| Stretch { length: s.length, f: s.f * n, g: s.g * m })
     }
@@ -242,12 +242,12 @@ impl EdgePair<'_> {
 
 impl Runs {
     /// The distance from every value to the next.
-    pub(crate) fn gaps(&self) -> impl Iterator<Item = f64> + '_ {
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = f64> + Clone + '_ {
         self.all.windows(2).map(|pair| pair[1].value - pair[0].value)
     }
 
     /// The axis between neighbouring values.
-    pub(crate) fn stretches(&self) -> impl Iterator<Item = Stretch> + '_ {
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = Stretch> + Clone + '_ {
         let (n, m) = (1.0 / self.n as f64, 1.0 / self.m as f64);
         let (mut f, mut g) = (0u64, 0u64);
         self.all.iter().zip(self.gaps()).map(move |(run, length)| {
@@ -290,6 +290,26 @@ mod tests {
         let wrong = EdgeCounts { mean: Some(1e6), ..current };
         let pair = EdgePair::new(reference, wrong).expect("a pair");
         assert!(wasserstein_from_counts(&pair, 0.95).is_err());
+    }
+
+    #[test]
+    fn the_unit_of_the_values_is_no_matter() {
+        let of = |scale: f64, shift: i32| {
+            Float64Array::from_iter_values((0..40).map(|i| f64::from(2 * i + shift) * scale))
+        };
+        let p = |scale: f64| {
+            let (x, y) = (of(scale, 0), of(scale, 7));
+            let w1 = wasserstein_two_sample(&x, &y).expect("a test");
+            let energy = crate::statistics::energy_two_sample(&x, &y).expect("a test");
+            assert_eq!(w1.statistic, 7.0 * scale);
+            (w1.p_value, energy.p_value)
+        };
+        let plain = p(1.0);
+        assert!(plain.0.is_some_and(|p| (0.2..0.3).contains(&p)) && plain.1 > 0.3);
+        // Squares and cubes of such distances are beyond floats.
+        for exponent in [-1000, -600, -300, 300, 600, 1000] {
+            assert_eq!(p(2.0f64.powi(exponent)), plain, "{exponent}");
+        }
     }
 
     #[test]
