@@ -134,6 +134,7 @@ impl DirichletMultinomial {
     ) -> Result<Threshold> {
         const WHAT: &str = "a threshold";
         let rank = (checked_alpha(alpha)? * (f64::from(how.replicates) + 1.0) + 1e-9) as usize;
+        let rank = rank.min(how.replicates as usize);
         few_enough(m)?;
         if m == 0 {
             return Err(Error::undefined(WHAT, "there are no current rows"));
@@ -254,6 +255,8 @@ mod tests {
             let test = law.p_value(&current, statistic, how).unwrap();
             assert_eq!(test.p_value <= 0.05, test.statistic > threshold.value + 1e-9, "{test}");
         }
+        let least = law.threshold(30, 1.0 - f64::EPSILON / 2.0, statistic, how).unwrap();
+        assert!(least.value < threshold.value, "a level next to 1 is one");
         assert!(law.threshold(30, 0.001, statistic, how).is_err(), "too few draws to tell");
         assert!(law.threshold(0, 0.05, statistic, how).is_err());
         assert!(law.p_value(&[1, 2], statistic, how).is_err());

@@ -76,8 +76,12 @@ impl MonteCarlo {
         if self.replicates == 0 || self.stop_after == Some(0) {
             return Err(Error::invalid("the draws of a simulation", "at least 1", 0));
         }
+        if statistic.is_nan() {
+            return Err(Error::undefined("a simulation", "the statistic of the samples is NaN"));
+        }
         // Sums in another order of cells are ties.
-        let bound = statistic - 1e-12 * statistic.abs();
+        let bound =
+            if statistic.is_finite() { statistic - 1e-12 * statistic.abs() } else { statistic };
         let mut at_least = 0;
         for replicate in 0..self.replicates {
             let value = draw(&mut self.draws(replicate));
@@ -154,6 +158,12 @@ mod tests {
         assert_eq!(how.p_value(1.0, |_| None).unwrap().p_value, 1.0);
         assert_eq!(how.p_value(1.0, |_| Some(f64::NAN)).unwrap().p_value, 1.0);
         assert_eq!(how.p_value(1.0, |_| Some(0.9)).unwrap().p_value, 0.1);
+        // Infinite numbers tie, too.
+        let infinite = f64::INFINITY;
+        assert_eq!(how.p_value(infinite, |_| Some(infinite)).unwrap().p_value, 1.0);
+        assert_eq!(how.p_value(infinite, |_| Some(9.0)).unwrap().p_value, 0.1);
+        assert_eq!(how.p_value(-infinite, |_| Some(9.0)).unwrap().p_value, 1.0);
+        assert!(how.p_value(f64::NAN, |_| Some(0.9)).is_err());
         let none = MonteCarlo { replicates: 0, ..how };
         assert!(none.p_value(1.0, |_| Some(0.9)).is_err());
         assert!(
