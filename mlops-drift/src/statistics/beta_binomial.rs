@@ -75,8 +75,10 @@ impl BetaBinomial {
         let mut sum = 0.0;
         loop {
             let (below, above) = (from as f64 + 1.0, (self.rows - from) as f64 + 1.0);
-            // Near an end the probability is a power of what is left to it.
-            let near = (below / (self.a + 4.0)).min(above / (self.b + 4.0)) / 20.0;
+            // Near an end the probability is a power of what is left to it; a high one has an end
+            // that is too far out to matter.
+            let power = |x: f64| x.min(2500.0) + 4.0;
+            let near = (below / power(self.a)).min(above / power(self.b)) / 20.0;
             let places = (spread / 1000.0).min(near);
             let places = (places as u64).clamp(1, left);
             let end = if upwards { from + (places - 1) } else { from - (places - 1) };
@@ -87,7 +89,8 @@ impl BetaBinomial {
             sum += block;
             left -= places;
             let falling = if upwards { self.b >= 1.0 } else { self.a >= 1.0 };
-            if left == 0 || (falling && block < 1e-19 * sum) {
+            // So far out that it is 0 it does not rise again.
+            if left == 0 || (falling && block <= 1e-19 * sum) {
                 return sum;
             }
             from = if upwards { end + 1 } else { end - 1 };
@@ -199,6 +202,22 @@ mod tests {
                 assert!((found / sum - 1.0).abs() < 1e-9, "{law:?} {k}: {found:e} not {sum:e}");
             }
         }
+        // Of high powers: as the recurrence has them.
+        let high = BetaBinomial { rows: 1_000_000, a: 5_000.0, b: 7_000.0 };
+        assert!(!high.is_wide());
+        for k in [440_000, 452_000] {
+            let (blocks, terms) = (high.in_blocks(k, high.rows, true), high.upwards(k));
+            assert!((blocks / terms - 1.0).abs() < 1e-9, "{k}: {blocks:e} not {terms:e}");
+        }
+        for k in [300_000, 400_000] {
+            let (blocks, terms) = (high.in_blocks(0, k, false), high.downwards(k));
+            assert!((blocks / terms - 1.0).abs() < 1e-9, "{k}: {blocks:e} not {terms:e}");
+        }
+        let (a, b) = ((1u64 << 30) as f64, (1u64 << 40) as f64);
+        let many = BetaBinomial { rows: 1 << 40, a, b };
+        // Tens of thousands of standard deviations away nothing is left to sum.
+        assert_eq!(many.at_least(1 << 29), 1.0);
+        assert_eq!(many.at_least(1 << 31), 0.0);
         // Rows without end are no trouble.
         let vast = BetaBinomial { rows: 1 << 40, a: 2.0, b: 99.0 };
         // Beta(2, 99): 100 · 0.9⁹⁹ · 0.1 + 0.9¹⁰⁰.
