@@ -66,7 +66,8 @@ impl fmt::Display for EppsSingletonTest {
 ///
 /// # Errors
 /// [`Error::Undefined`] for a side with fewer than five values, with NaN or with infinities, and
-/// where half of all values are equal, so that the interquartile range is 0.
+/// where half of all values are equal, so that the interquartile range is 0, or a value is so many
+/// of them from 0 that their number is beyond floats.
 ///
 /// # References
 /// Epps & Singleton (1986), doi:10.1080/00949658608810963.
@@ -87,8 +88,13 @@ pub fn epps_singleton(
             "the interquartile range of all values is not positive",
         ));
     }
+    let ends = [runs.all.first(), runs.all.last()];
+    if ends.into_iter().flatten().any(|run| (run.value / scale).is_infinite()) {
+        return Err(Error::undefined(NAME, "a value is too many interquartile ranges from 0"));
+    }
     let parts = |run: &Run| {
-        let (one, two) = (0.4 / scale * run.value, 0.8 / scale * run.value);
+        let x = run.value / scale;
+        let (one, two) = (0.4 * x, 0.8 * x);
         [one.cos(), two.cos(), one.sin(), two.sin()]
     };
     let (x, y) = (n as f64, m as f64);
@@ -252,5 +258,13 @@ mod tests {
         let few = Float64Array::from(vec![3.0, 4.0]);
         assert!(epps_singleton(&same, &same).is_err());
         assert!(epps_singleton(&same, &few).is_err());
+        let near: Vec<f64> = (0..9).map(|i| f64::from(i) * 1e-3).collect();
+        let far = Float64Array::from_iter_values(near.iter().copied().chain([1e308]));
+        assert!(epps_singleton(&near.clone().into(), &far).is_err(), "1e311 ranges away");
+        // Subnormal numbers have ranges, too.
+        let tiny = |by: f64| Float64Array::from_iter_values(near.iter().map(|x| x * by));
+        let test = epps_singleton(&tiny(1e-300), &tiny(3e-300)).expect("a test");
+        let plain = epps_singleton(&tiny(1.0), &tiny(3.0)).expect("a test");
+        assert!((test.score / plain.score - 1.0).abs() < 1e-9, "{test} {plain}");
     }
 }
