@@ -119,3 +119,39 @@ fn limits_hold_the_effect_of_a_known_shift() {
         assert!(rate(out_psi) <= most + 0.02, "{}", rate(out_psi));
     }
 }
+
+/// As many rows as are allowed, of sizes that no float holds.
+#[test]
+fn the_most_rows_are_counted_like_others() {
+    use mlops_drift::statistics::{
+        Alternative, EdgeCounts, EdgePair, anderson_darling_from_counts,
+        cramer_von_mises_from_counts, kuiper_from_counts, mann_whitney_from_counts,
+    };
+    const MOST: u64 = 1 << 62;
+    for (n, m) in [(MOST, MOST), (MOST - 1, MOST - 12_345), ((1 << 60) + 12_345, (1 << 61) + 1)] {
+        let (r, c) = ([n, 0, 0], [0, 0, m]);
+        assert_eq!(ks_from_cells(&r, &c, 0.95).expect("ks").statistic, (1.0, 1.0));
+        let pair = EdgePair::new(EdgeCounts::new(&[0.0], &r), EdgeCounts::new(&[0.0], &c));
+        let pair = pair.expect("a pair");
+        assert_eq!(kuiper_from_counts(&pair).expect("kuiper").statistic, (1.0, 1.0));
+        let mann_whitney = mann_whitney_from_counts(&pair, Alternative::TwoSided).expect("u");
+        assert_eq!(mann_whitney.superiority, (1.0, 1.0));
+        assert!(cramer_von_mises_from_counts(&pair).is_ok());
+        assert!(anderson_darling_from_counts(&pair).is_ok());
+    }
+}
+
+#[test]
+fn what_is_added_to_empty_cells_is_a_number_that_shares_bear() {
+    use mlops_drift::statistics::{ZeroCells, psi};
+    let of = |rule| psi(&[50, 0, 50], &[30, 40, 0], rule);
+    for rule in [ZeroCells::Add, ZeroCells::Clip, ZeroCells::AddToShares] {
+        for number in [0.0, -1.0, 5e-324, 1e-200, 1e300, f64::INFINITY, f64::NAN] {
+            assert!(of(rule(number)).is_err(), "{number}");
+        }
+        for number in [1e-100, 1e-10, 0.5] {
+            assert!(of(rule(number)).is_ok_and(f64::is_finite), "{number}");
+        }
+    }
+    assert!(of(ZeroCells::Add(4e18)).is_ok_and(|index| index < 1e-15));
+}

@@ -7,6 +7,8 @@ use arrow::array::Float64Array;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+const MOST_BINS: usize = 1 << 20;
+
 /// How numbers are put into bins, by the reference alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,7 +75,7 @@ pub fn bin_counts(
 ) -> Result<BinCounts> {
     const WHAT: &str = "bins of numbers";
     let (Bins::Quantiles(wanted) | Bins::EqualWidth(wanted)) = bins;
-    if !(2..=1 << 20).contains(&wanted) {
+    if !(2..=MOST_BINS).contains(&wanted) {
         return Err(Error::invalid("the number of bins", "from 2 to 2^20", wanted));
     }
     let values = |side: &str, values: &Float64Array| {
@@ -143,13 +145,13 @@ fn equal_widths(low: f64, high: f64, bins: usize) -> impl Iterator<Item = f64> {
 ///
 /// # Errors
 /// [`Error::Undefined`] without edges, [`Error::Invalid`] for edges that are not finite and
-/// ascending, and for fewer than two bins.
+/// ascending, and for fewer than two bins or more than 2²⁰.
 pub fn equal_width_runs(edges: &[f64], bins: usize) -> Result<Vec<Range<usize>>> {
     let (Some(&low), Some(&high)) = (edges.first(), edges.last()) else {
         return Err(Error::undefined("bins of equal width", "there are no edges"));
     };
-    if bins < 2 {
-        return Err(Error::invalid("the number of bins", "at least 2", bins));
+    if !(2..=MOST_BINS).contains(&bins) {
+        return Err(Error::invalid("the number of bins", "from 2 to 2^20", bins));
     }
     let ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
     if !(ascending && low.is_finite() && high.is_finite()) {
@@ -222,6 +224,7 @@ mod tests {
         assert!(bin_counts(&infinite, &some, Bins::Quantiles(3)).is_ok());
         assert!(equal_width_runs(&[], 3).is_err() && equal_width_runs(&[2.0, 1.0], 3).is_err());
         assert!(equal_width_runs(&[1.0, 2.0], 1).is_err());
+        assert!(equal_width_runs(&[1.0, 2.0], usize::MAX).is_err());
     }
 
     #[test]

@@ -142,7 +142,9 @@ pub struct KsBounds {
     pub d_plus: (f64, f64),
     /// `D⁻ = max G − F` of the two samples, likewise.
     pub d_minus: (f64, f64),
-    /// The exact p-value lies in here; `p_value.1` belongs to `statistic.0`.
+    /// The p-values of both ends: counted out where `nm ≤ 2²⁰`, so that the exact one lies in here,
+    /// else by the limiting law, so that hundreds of columns stay quick. `p_value.1` belongs to
+    /// `statistic.0`.
     pub p_value: (f64, f64),
     /// Confidence limits of `sup |F − G|` of the two populations.
     pub interval: Interval,
@@ -227,8 +229,9 @@ pub(crate) fn cell_extremes(
     (plus, minus)
 }
 
+/// Beyond 2⁵³ rows the product is rounded otherwise than the numerator.
 pub(crate) fn ratio(cross: u128, n: u64, m: u64) -> f64 {
-    cross as f64 / (n as f64 * m as f64)
+    (cross as f64 / (n as f64 * m as f64)).min(1.0)
 }
 
 /// The exact p-value where it is quick, so that hundreds of columns stay quick.

@@ -80,7 +80,15 @@ pub fn ks_p_value(d: f64, n: u64, m: u64, alternative: Alternative) -> Result<Ks
 
 /// `C(2n, n − h) / C(2n, n)`.
 fn equal_one_sided(h: u64, n: u64) -> f64 {
-    (0..h).fold(1.0, |p, j| p * ((n - j) as f64 / (n + j + 1) as f64))
+    let mut p = 1.0;
+    for j in 0..h {
+        p *= (n - j) as f64 / (n + j + 1) as f64;
+        // Subnormal products round to themselves, slowly.
+        if p < f64::MIN_POSITIVE {
+            return 0.0;
+        }
+    }
+    p
 }
 
 /// The probability that a random path from (0, 0) to (n, m) reaches `i/n − j/m ≥ d`.

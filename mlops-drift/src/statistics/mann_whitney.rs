@@ -239,7 +239,7 @@ fn counted(u: u64, alternative: Alternative, n: u64, m: u64) -> Option<f64> {
     const MOST_STEPS: u128 = 1 << 22;
     let (small, large) = (n.min(m), n.max(m));
     let pairs = u128::from(n) * u128::from(m);
-    if pairs * u128::from(small) > MOST_STEPS {
+    if pairs > MOST_STEPS || pairs * u128::from(small) > MOST_STEPS {
         return None;
     }
     let pairs = pairs as u64;

@@ -3,9 +3,12 @@
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::tables::check;
+use crate::statistics::tables::{MOST_ROWS, check};
 
-/// What is done about cells with no rows, whose logarithm has no value.
+/// With less than this added, logarithms and quotients of shares would leave the range of floats.
+const LEAST: f64 = 1e-100;
+
+/// What is done about cells with no rows, whose logarithm has no value. Numbers are at least 10⁻¹⁰⁰.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -14,7 +17,7 @@ pub enum ZeroCells {
     /// the simple rules.
     #[default]
     AddHalf,
-    /// This number is added to every cell of both tables; 1 is Laplace's rule.
+    /// This number is added to every cell of both tables; 1 is Laplace's rule. At most 2⁶².
     Add(f64),
     /// Shares below this one are raised to it, without renormalising, as many scripts do with
     /// 0.0001.
@@ -98,12 +101,17 @@ impl<'a> Shares<'a> {
         let (n, m) = check(what, reference, current)?;
         let (add, floor, raise) = match zero_cells {
             ZeroCells::AddHalf => (0.5, 0.0, 0.0),
-            ZeroCells::Add(x) if x > 0.0 && x.is_finite() => (x, 0.0, 0.0),
-            ZeroCells::Clip(x) if x > 0.0 && x < 1.0 => (0.0, x, 0.0),
-            ZeroCells::AddToShares(x) if x > 0.0 && x < 1.0 => (0.0, 0.0, x),
+            ZeroCells::Add(x) if (LEAST..=MOST_ROWS as f64).contains(&x) => (x, 0.0, 0.0),
+            ZeroCells::Clip(x) if (LEAST..1.0).contains(&x) => (0.0, x, 0.0),
+            ZeroCells::AddToShares(x) if (LEAST..1.0).contains(&x) => (0.0, 0.0, x),
             ZeroCells::Refuse => (0.0, 0.0, 0.0),
-            ZeroCells::Add(x) | ZeroCells::Clip(x) | ZeroCells::AddToShares(x) => {
-                return Err(Error::invalid("rule for empty cells", "a positive number", x));
+            ZeroCells::Add(x) => {
+                let expected = "a number from 1e-100 to 2^62";
+                return Err(Error::invalid("rule for empty cells", expected, x));
+            }
+            ZeroCells::Clip(x) | ZeroCells::AddToShares(x) => {
+                let expected = "a share from 1e-100 to 1";
+                return Err(Error::invalid("rule for empty cells", expected, x));
             }
         };
         Ok(Self { reference, current, add, floor, raise, n, m })

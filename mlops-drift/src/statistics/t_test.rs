@@ -53,7 +53,8 @@ impl fmt::Display for TTest {
 /// ```
 ///
 /// # Errors
-/// [`Error::Undefined`] for a side with fewer than two values, and where both variances are 0;
+/// [`Error::Undefined`] for a side with fewer than two values, and where both variances are 0 or numbers
+/// are beyond the range of floats;
 /// [`Error::Invalid`] for moments that no sample has.
 ///
 /// # References
@@ -104,6 +105,9 @@ fn student(difference: f64, squared: f64, freedom: f64, side: Alternative) -> Re
         return Err(Error::undefined("t of two means", reason));
     }
     let statistic = difference / squared.sqrt();
+    if !statistic.is_finite() {
+        return Err(Error::undefined("t of two means", "it is beyond the range of floats"));
+    }
     // Beyond this the tail takes long, and is the normal one.
     let df = freedom.min(1e11);
     let p_value = match side {

@@ -72,7 +72,8 @@ fn bounded(freedom: f64) -> f64 {
 /// ```
 ///
 /// # Errors
-/// [`Error::Undefined`] for a side with fewer than two values or without spread;
+/// [`Error::Undefined`] for a side with fewer than two values or without spread, and where the ratio
+/// is beyond the range of floats;
 /// [`Error::Invalid`] for moments that no sample has.
 pub fn f_test(
     reference: SampleMoments,
@@ -81,6 +82,9 @@ pub fn f_test(
 ) -> Result<VarianceTest> {
     let (reference, current) = checked("F of two variances", reference, current)?;
     let statistic = current.variance / reference.variance;
+    if statistic == 0.0 || !statistic.is_finite() {
+        return Err(Error::undefined("F of two variances", "their ratio is beyond floats"));
+    }
     let (m, n) = (bounded(current.freedom()), bounded(reference.freedom()));
     let greater = || f_sf(statistic, m, n);
     let less = || f_sf(reference.variance / current.variance, n, m);
