@@ -246,6 +246,60 @@ fn a_column_that_is_gone_fails_and_one_of_nothing_says_so() {
     let report = monitor.look(&only).expect("a look");
     assert_eq!(report.column("x").map(|c| c.verdict), Some(Verdict::Fail));
     assert_eq!(report.column("one").map(|c| c.verdict), Some(Verdict::Inconclusive));
+    // What is gone is still gone in the process that goes on.
+    let bytes = monitor.to_bytes();
+    let again =
+        SequentialMonitor::resume(monitor.profile().clone(), monitor.rule().clone(), &bytes)
+            .expect("the same");
+    assert_eq!((again.report().expect("a report"), &again), (report, &monitor));
     let back = monitor.look(&rows(vec![Some(1.5)])).expect("a look");
     assert_eq!(back.column("x").map(|c| c.verdict), Some(Verdict::Inconclusive));
+}
+
+#[test]
+fn what_failed_stays_failed_when_the_drift_goes_away() {
+    let mut draws = Draws::new(74, 0, 0);
+    let profile =
+        ReferenceProfile::fit(&day(&mut draws, 2_000, 0.0, 0.01), &ProfileOptions::default())
+            .expect("a profile");
+    let mut monitor =
+        SequentialMonitor::new(profile.clone(), SequentialRule::default()).expect("a monitor");
+    for _ in 0..3 {
+        monitor.look(&day(&mut draws, 300, 1.0, 0.01)).expect("a look");
+    }
+    let failed_at = |monitor: &SequentialMonitor| {
+        let report = monitor.report().expect("a report");
+        report.columns.iter().map(|c| (c.verdict, c.failed_at)).collect::<Vec<_>>()
+    };
+    let first = failed_at(&monitor);
+    assert!(first.iter().all(|(verdict, look)| verdict.is_fail() && look.is_some()), "{first:?}");
+    for _ in 0..20 {
+        monitor.look(&day(&mut draws, 2_000, 0.0, 0.01)).expect("a look");
+    }
+    assert_eq!(failed_at(&monitor), first);
+    let rule = SequentialRule::default();
+    let again = SequentialMonitor::resume(profile, rule, &monitor.to_bytes()).expect("the same");
+    assert_eq!(failed_at(&again), first);
+    // The rows since are less than the floor away: without memory the columns would be let go.
+    let report = monitor.report().expect("a report");
+    assert!(report.columns.iter().any(|c| c.effect.is_some_and(|e| e < 0.05)), "{report}");
+    assert!(report.to_string().contains("enough rows had moved at look"), "{report}");
+}
+
+#[test]
+fn more_rows_than_numbers_can_tell_apart_are_refused() {
+    let n = 1u64 << 42;
+    assert!(EProcess::new(&[n, n, n, n + 1]).is_err());
+    let mut draws = Draws::new(75, 0, 0);
+    let mut process = EProcess::new(&[n; 4]).expect("a process");
+    for _ in 0..50 {
+        process.update(&draws.multinomial(1000, &[0.25; 4]).expect("rows")).expect("a look");
+    }
+    let mut small = EProcess::new(&[1 << 30; 4]).expect("a process");
+    small.update(process.counts()).expect("a look");
+    let mut whole = EProcess::new(&[n; 4]).expect("a process");
+    whole.update(process.counts()).expect("a look");
+    assert!((whole.log_e_value() - small.log_e_value()).abs() < 0.05, "{whole:?}");
+    assert!(process.p_value() > 0.05);
+    assert!(process.update(&[n; 4]).is_err());
 }

@@ -1,10 +1,13 @@
 //! The e-process of counts against a reference that is itself a sample.
 
-use mlops_core::bytes::{add_count, bad, put_f64, put_len, put_u64, take_f64, take_len, take_u64};
+use mlops_core::bytes::{
+    add_count, bad, put_f64, put_len, put_u64, take_count, take_f64, take_len, take_u64,
+};
 use mlops_core::{Error, Result};
 
-use crate::statistics::tables::MOST_ROWS;
-
+/// The most rows of the reference, and of all looks together: beyond it the difference of two
+/// `ln Γ` of some 10¹⁴ has lost the digits that say whether anything changed.
+const MOST_ROWS: u64 = 1 << 44;
 /// How many places in time at which the drift may have begun are kept.
 const MOST_STARTS: usize = 32;
 /// The share of the capital that bets on a drift from the first look on.
@@ -52,7 +55,8 @@ const CONCENTRATIONS: i32 = 6;
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
 ///
-/// The logarithm of `E` is exact to about 10⁻⁵ up to 10⁹ rows. A look takes time in
+/// The logarithm of `E` is exact to about 10⁻⁵ up to 10⁹ rows, and to some hundredths up to 2⁴⁴;
+/// more are refused. A look takes time in
 /// `192 k`, the state `33 k` numbers.
 ///
 /// # References
@@ -87,7 +91,7 @@ impl EProcess {
     ///
     /// # Errors
     /// [`Error::Undefined`] for fewer than two cells or no rows; [`Error::Invalid`] for more than
-    /// 2⁶² rows.
+    /// 2⁴⁴ rows.
     pub fn new(reference: &[u64]) -> Result<Self> {
         let what = "e-process";
         let k = reference.len();
@@ -121,7 +125,7 @@ impl EProcess {
     ///
     /// # Errors
     /// [`Error::Length`] for another number of cells; [`Error::Invalid`] once there are more than
-    /// 2⁶² rows.
+    /// 2⁴⁴ rows.
     pub fn update(&mut self, counts: &[u64]) -> Result<()> {
         if counts.len() != self.counts.len() {
             return Err(Error::Length {
@@ -135,7 +139,7 @@ impl EProcess {
             return Ok(());
         }
         if total(counts)?.saturating_add(total(&self.counts)?) > MOST_ROWS {
-            return Err(Error::invalid("rows of an e-process", "at most 2^62", "more"));
+            return Err(Error::invalid("rows of an e-process", "at most 2^44", "more"));
         }
         let null = self.null.log_probability(&self.counts);
         self.starts.push(Start {
@@ -253,7 +257,7 @@ impl EProcess {
     /// The process against this reference as [`encode`](Self::encode) wrote it.
     pub(crate) fn decode(reference: &[u64], bytes: &mut &[u8]) -> Result<Self> {
         let mut process = Self::new(reference)?;
-        process.looks = take_u64(bytes)?;
+        process.looks = take_count(bytes)?;
         process.most = take_f64(bytes)?;
         if !(process.most >= 0.0 && process.most.is_finite()) {
             return Err(bad(bytes, "a largest e-value of at least 1", process.most));
@@ -266,7 +270,7 @@ impl EProcess {
             *count = take_u64(bytes)?;
         }
         if !matches!(total(&process.counts), Ok(rows) if (rows == 0) == (process.looks == 0)) {
-            return Err(bad(bytes, "rows with looks, and at most 2^62", "others"));
+            return Err(bad(bytes, "rows with looks, and at most 2^44", "others"));
         }
         let starts = take_len(bytes, 16 + 8 * k)?;
         if starts > MOST_STARTS || (starts == 0) != (process.looks == 0) {
@@ -303,7 +307,7 @@ fn share_from(look: u64) -> f64 {
 fn total(counts: &[u64]) -> Result<u64> {
     let sum = counts.iter().try_fold(0u64, |sum, c| sum.checked_add(*c));
     sum.filter(|n| *n <= MOST_ROWS)
-        .ok_or_else(|| Error::invalid("rows of an e-process", "at most 2^62", "more"))
+        .ok_or_else(|| Error::invalid("rows of an e-process", "at most 2^44", "more"))
 }
 
 /// `ln Σ exp(x)`, as accurate as its largest term.

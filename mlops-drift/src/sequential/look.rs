@@ -31,8 +31,12 @@ pub struct SequentialColumn {
     pub looks: u64,
     /// Its rows.
     pub rows: u64,
-    /// The look, from 1, from which on a drift explains the rows best.
+    /// The look, from 1, from which on a drift explains the rows best, of those that had rows for
+    /// it.
     pub likely_start: u64,
+    /// The look of all looks, from 1, at which the evidence first failed it; from then on it stays
+    /// failed.
+    pub failed_at: Option<u64>,
     /// The total variation distance from the reference over the cells since then.
     pub effect: Option<f64>,
 }
@@ -44,6 +48,7 @@ impl SequentialColumn {
         reference: &[u64],
         process: Option<(&EProcess, f64)>,
         absent: Option<&str>,
+        failed_at: Option<u64>,
     ) -> Self {
         let ten = std::f64::consts::LN_10;
         let mut found = Self {
@@ -58,6 +63,7 @@ impl SequentialColumn {
             rows: process.map_or(0, |(p, _)| p.counts().iter().sum()),
             likely_start: process.map_or(1, |(p, _)| p.likely_start()),
             effect: process.and_then(|(p, _)| distance(reference, &p.counts_since_start())),
+            failed_at,
         };
         if let (Some(adjusted), Some(most)) = (found.adjusted_p_value, found.max_log10_e_value) {
             let effect = found.effect.unwrap_or(0.0);
@@ -65,6 +71,13 @@ impl SequentialColumn {
             let evidence = format!("the e-value reached 10^{most:.1}");
             if adjusted > rule.alpha {
                 found.reason = format!("{evidence}: too little to call it drift");
+            } else if let (Some(look), true) = (failed_at, effect < floor) {
+                found.verdict = Verdict::Fail;
+                found.reason = format!(
+                    "{evidence}, and enough rows had moved at look {look}; {:.1} % have since look \
+                     {since}",
+                    effect * 100.0
+                );
             } else if effect >= floor {
                 found.verdict = Verdict::Fail;
                 found.reason = format!(
@@ -84,6 +97,12 @@ impl SequentialColumn {
             absent.clone_into(&mut found.reason);
         }
         found
+    }
+
+    /// Whether the rows say now that it fails.
+    pub(super) fn has_evidence(&self, rule: &SequentialRule) -> bool {
+        self.adjusted_p_value.is_some_and(|p| p <= rule.alpha)
+            && self.effect.is_some_and(|effect| effect >= rule.floor)
     }
 
     fn finding(&self, rule: &SequentialRule) -> Finding {

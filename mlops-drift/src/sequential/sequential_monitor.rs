@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use mlops_core::bytes::{bad, put_len, put_u8, put_u16, take, take_len, take_u8, take_u16};
+use mlops_core::bytes::{
+    bad, put_len, put_str, put_u8, put_u16, put_u64, take, take_count, take_len, take_str, take_u8,
+    take_u16, take_u64,
+};
 use mlops_core::stats::{Correction, adjust};
 use mlops_core::{DataSource, Digest, Error, Plan, Result, Scan};
 use serde::{Deserialize, Serialize};
@@ -140,6 +143,8 @@ struct Watched {
     reference: Vec<u64>,
     process: Option<EProcess>,
     absent: Option<String>,
+    /// The look, from 1, at which its evidence first failed it.
+    failed_at: Option<u64>,
 }
 
 /// How the fine cells of a profile become those of an e-process.
@@ -193,7 +198,8 @@ impl SequentialMonitor {
     /// A monitor that has looked at nothing yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a rule with a number out of its range.
+    /// [`Error::Invalid`] for a rule with a number out of its range, or a reference of more than
+    /// 2⁴⁴ rows.
     pub fn new(profile: ReferenceProfile, rule: SequentialRule) -> Result<Self> {
         rule.check()?;
         let columns = profile
@@ -207,7 +213,7 @@ impl SequentialMonitor {
                 } else {
                     Some(EProcess::new(&reference)?)
                 };
-                Ok(Watched { cells, reference, process, absent: None })
+                Ok(Watched { cells, reference, process, absent: None, failed_at: None })
             })
             .collect::<Result<_>>()?;
         Ok(Self { profile, rule, columns, looks: 0, rows: 0 })
@@ -269,9 +275,21 @@ impl SequentialMonitor {
                 Current::Unmeasured(reason) => Some(reason),
             };
         }
-        self.columns = next;
+        let before = std::mem::replace(&mut self.columns, next);
         self.looks += 1;
+        let report = match self.report() {
+            Ok(report) => report,
+            Err(error) => {
+                (self.columns, self.looks) = (before, self.looks - 1);
+                return Err(error);
+            }
+        };
         self.rows = self.rows.saturating_add(rows);
+        for (column, found) in self.columns.iter_mut().zip(&report.columns) {
+            if found.has_evidence(&self.rule) {
+                column.failed_at.get_or_insert(self.looks);
+            }
+        }
         self.report()
     }
 
@@ -292,6 +310,7 @@ impl SequentialMonitor {
                     &watched.reference,
                     watched.process.as_ref().zip(adjusted),
                     watched.absent.as_deref(),
+                    watched.failed_at,
                 )
             })
             .collect();
@@ -301,12 +320,17 @@ impl SequentialMonitor {
     /// The state as bytes; the profile and the rule are not in them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut payload = Vec::new();
-        mlops_core::bytes::put_u64(&mut payload, self.looks);
-        mlops_core::bytes::put_u64(&mut payload, self.rows);
+        put_u64(&mut payload, self.looks);
+        put_u64(&mut payload, self.rows);
         for column in &self.columns {
             put_u8(&mut payload, u8::from(column.process.is_some()));
             if let Some(process) = &column.process {
                 process.encode(&mut payload);
+            }
+            put_u64(&mut payload, column.failed_at.unwrap_or(0));
+            put_u8(&mut payload, u8::from(column.absent.is_some()));
+            if let Some(absent) = &column.absent {
+                put_str(&mut payload, absent);
             }
         }
         let mut out = Vec::with_capacity(payload.len() + 78);
@@ -355,8 +379,8 @@ impl SequentialMonitor {
         if n != bytes.len() || Digest::of(*bytes).as_bytes() != digest {
             return Err(bad(bytes, "bytes of the stored digest", "others"));
         }
-        self.looks = mlops_core::bytes::take_u64(bytes)?;
-        self.rows = mlops_core::bytes::take_u64(bytes)?;
+        self.looks = take_count(bytes)?;
+        self.rows = take_u64(bytes)?;
         for column in &mut self.columns {
             let has = take_u8(bytes)?;
             if has != u8::from(column.process.is_some()) {
@@ -365,6 +389,16 @@ impl SequentialMonitor {
             if let Some(process) = &mut column.process {
                 *process = EProcess::decode(&column.reference, bytes)?;
             }
+            let failed_at = take_count(bytes)?;
+            if failed_at > self.looks || (failed_at > 0 && column.process.is_none()) {
+                return Err(bad(bytes, format!("a look up to {}", self.looks), failed_at));
+            }
+            column.failed_at = (failed_at > 0).then_some(failed_at);
+            column.absent = match take_u8(bytes)? {
+                0 => None,
+                1 => Some(take_str(bytes)?),
+                other => return Err(bad(bytes, "0 or 1", other)),
+            };
         }
         if !bytes.is_empty() {
             return Err(bad(bytes, "the end", format!("{} more bytes", bytes.len())));
