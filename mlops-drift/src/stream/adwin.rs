@@ -253,12 +253,20 @@ impl Adwin {
                 return Err(bad(bytes, format!("1 to {} buckets", self.options.max_buckets), n));
             }
             let bucket = |bytes: &mut &[u8]| {
-                Ok(Bucket { total: take_finite(bytes)?, squares: take_not_negative(bytes)? })
+                let (total, squares) = (take_finite(bytes)?, take_not_negative(bytes)?);
+                // As of as many of the largest values.
+                if total.abs() > 1e160 || squares > 1e300 {
+                    return Err(bad(bytes, "sums of numbers to 1e140", total));
+                }
+                Ok(Bucket { total, squares })
             };
             self.rows.push((0..n).map(|_| bucket(bytes)).collect::<Result<_>>()?);
         }
-        if self.width() > self.values {
-            return Err(bad(bytes, format!("a window of at most {}", self.values), self.width()));
+        // In more bits than a window of 2⁵⁶ rows of 1,024 buckets needs.
+        let wide = self.rows.iter().enumerate().map(|(row, b)| (b.len() as u128) << row);
+        let width: u128 = wide.sum();
+        if width > u128::from(self.values) {
+            return Err(bad(bytes, format!("a window of at most {}", self.values), width));
         }
         let last = take_finite(bytes)?;
         if last < 0.0 && last != -1.0 {

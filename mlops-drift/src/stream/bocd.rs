@@ -187,8 +187,9 @@ impl Bocd {
         let largest = self.runs.iter().fold(f64::NEG_INFINITY, |most, run| most.max(run.log_mass));
         let sum: f64 = self.runs.iter().map(|run| (run.log_mass - largest).exp()).sum();
         let shift = largest + sum.ln() - log_sum;
+        // No probability is above what all have together, whatever the logarithms' rounding does.
         for run in &mut self.runs {
-            run.log_mass -= shift;
+            run.log_mass = (run.log_mass - shift).min(log_sum);
         }
     }
 

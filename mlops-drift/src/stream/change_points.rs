@@ -1,6 +1,7 @@
 //! Where a column changes, by a detector that reads it in order.
 
 use arrow::array::{Array, Float64Array};
+use mlops_core::report::clean;
 use mlops_core::{DataSource, Error, Result, RowId, Scan, to_numbers};
 use serde::{Deserialize, Serialize};
 
@@ -78,10 +79,12 @@ impl std::fmt::Display for ChangePoints {
         write!(
             f,
             "{}: {n} drifts in {} rows, {} of them null",
-            self.column, self.rows, self.nulls
+            clean(&self.column),
+            self.rows,
+            self.nulls
         )?;
         for change in &self.changes {
-            write!(f, "\n  {}  {}", change.row, change.signal)?;
+            write!(f, "\n  {}  {}", clean(&change.row.to_string()), change.signal)?;
         }
         Ok(())
     }

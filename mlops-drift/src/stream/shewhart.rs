@@ -260,9 +260,16 @@ impl Shewhart {
         let (centre, sd) = (take_finite(bytes)?, take_not_negative(bytes)?);
         let (mean, spread) = (take_finite(bytes)?, take_not_negative(bytes)?);
         let last = take_finite(bytes)?;
+        // Beyond them sums of squares overflow, and z is no number.
+        if [centre, sd, mean, spread, last].iter().any(|x| x.abs() > 1e150) {
+            return Err(bad(bytes, "means and spreads of numbers to 1e140", mean));
+        }
         self.limits = limited.then_some((centre, sd));
         self.fit = Fit { points, mean, spread, last };
         let (mean, squares) = (take_finite(bytes)?, take_not_negative(bytes)?);
+        if mean.abs() > 1e150 || squares > 1e300 {
+            return Err(bad(bytes, "sums of numbers to 1e140", mean));
+        }
         self.group = Group { n: n as usize, mean, squares };
         let n = take_len(bytes, 8)?;
         if n > LONGEST || (n > 0 && !limited) {

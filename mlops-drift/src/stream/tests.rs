@@ -155,6 +155,27 @@ fn options_out_of_range_are_refused() {
     }
 }
 
+#[test]
+fn windows_of_more_values_than_there_are_numbers_are_refused() {
+    let options = AdwinOptions { max_buckets: 1024, ..AdwinOptions::default() };
+    let mut detector = Adwin::new(options).unwrap();
+    let mut bytes = Vec::new();
+    bytes.extend(100_u64.to_le_bytes());
+    bytes.push(0);
+    for count in [100_u64, 56] {
+        bytes.extend(count.to_le_bytes());
+    }
+    for _ in 0..56 {
+        bytes.extend(1023_u64.to_le_bytes());
+        bytes.resize(bytes.len() + 1023 * 16, 0);
+    }
+    bytes.extend((-1.0_f64).to_le_bytes());
+    let before = detector.to_bytes();
+    let error = detector.decode(&mut bytes.as_slice()).unwrap_err().to_string();
+    assert!(error.contains("a window of at most 100"), "{error}");
+    assert_eq!(detector.to_bytes(), before);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -55,7 +55,7 @@ pub struct WindowStates<S> {
 }
 
 impl<A: Analyzer> ByWindow<A> {
-    /// More panes than this are refused unless [`with_most`](Self::with_most) says otherwise:
+    /// More panes than this, and windows than they make in a row, are refused unless [`with_most`](Self::with_most) says otherwise:
     /// somebody took an identifier for a time.
     pub const MOST: usize = 10_000;
 
@@ -76,7 +76,8 @@ impl<A: Analyzer> ByWindow<A> {
     /// Where a partition does not say how many rows it has they are counted.
     ///
     /// # Errors
-    /// Those of the source.
+    /// Those of the source; [`Error::Invalid`] for windows by rows of one with two partitions of one
+    /// name, whose rows can't be told apart.
     pub fn of_source(analyzer: A, windowing: Windowing, source: &dyn DataSource) -> Result<Self> {
         let mut places = BTreeMap::new();
         if windowing.time_column().is_none() {
@@ -88,8 +89,21 @@ impl<A: Analyzer> ByWindow<A> {
                         .read(index, Some(&[]), Scan::BATCH_SIZE)?
                         .try_fold(0, |n, batch| Ok::<_, Error>(n + batch?.num_rows() as u64))?,
                 };
-                places.insert((partition.origin, partition.first_row), at);
-                at += rows;
+                if rows == 0 {
+                    continue;
+                }
+                let place = (partition.origin, partition.first_row);
+                if let Some((twice, row)) =
+                    places.contains_key(&place).then(|| (place.0.clone(), place.1))
+                {
+                    return Err(Error::invalid(
+                        "partitions of a source in windows of rows",
+                        "rows with names of their own",
+                        format!("two that begin with row {row} of {twice}"),
+                    ));
+                }
+                places.insert(place, at);
+                at = at.saturating_add(rows);
             }
         }
         Ok(Self { analyzer, windowing, most: Self::MOST, places })
@@ -176,7 +190,9 @@ impl<A: Analyzer> Analyzer for ByWindow<A> {
 
     fn finish(&self, state: Self::State) -> Result<Self::Output> {
         self.check(state.panes.len())?;
-        let windows = panes::windows(&self.windowing, state.panes)?;
+        // As many as rows without gaps make of the most panes.
+        let most = self.most.saturating_add(self.windowing.panes_per_window() as usize);
+        let windows = panes::windows(&self.windowing, state.panes, most)?;
         Ok(WindowStates { windows, without_time: state.without_time })
     }
 
@@ -312,6 +328,17 @@ mod tests {
         let of_rows = Windowing::by_rows(8).unwrap().every_rows(6).unwrap();
         let source = MemorySource::from(rows.clone());
         conformance::analyzer(&ByWindow::of_source(x, of_rows, &source).unwrap(), &rows);
+    }
+
+    #[test]
+    fn rows_far_apart_do_not_make_windows_without_end() {
+        let rows = data((0..50).map(|i| Some(i * 100_000)).collect());
+        let seconds = Duration::from_secs;
+        let sliding = Windowing::by_time("at", seconds(4096)).unwrap().every(seconds(1)).unwrap();
+        let source = MemorySource::from(rows);
+        let error = source.measure(&ByWindow::new(NumericSummary::new("x"), sliding).unwrap());
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "windows that hold rows: expected at most 14096, found 204800");
     }
 
     #[test]

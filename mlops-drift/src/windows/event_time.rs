@@ -7,12 +7,24 @@ use mlops_core::{Error, Result};
 
 use super::calendar::DAY;
 
-/// Microseconds since 1970-01-01T00:00:00Z; null where there is no time, or none that has such a
-/// number (some 292,000 years either way).
+/// Microseconds since 1970-01-01T00:00:00Z; null where there is no time, or none within some
+/// 36,000 years: near the ends of such numbers panes and windows would have none.
 ///
 /// Dates begin at midnight, timestamps without a zone are UTC, nanoseconds round down, text is an
 /// ISO 8601 date or date and time; of other text that begins with an ISO date that date counts.
 pub(crate) fn event_times(name: &str, array: &ArrayRef) -> Result<Int64Array> {
+    let times = any_times(name, array)?;
+    let far = |t: &i64| t.checked_abs().is_none_or(|t| t > FARTHEST);
+    if times.values().iter().any(far) {
+        return Ok(times.unary_opt(|t: i64| (!far(&t)).then_some(t)));
+    }
+    Ok(times)
+}
+
+/// As far as the origin of windows may be.
+pub(super) const FARTHEST: i64 = i64::MAX / 8;
+
+fn any_times(name: &str, array: &ArrayRef) -> Result<Int64Array> {
     let wrong = || {
         Error::column_type(
             name,
@@ -38,7 +50,7 @@ pub(crate) fn event_times(name: &str, array: &ArrayRef) -> Result<Int64Array> {
             })
         }
         DataType::Dictionary(_, value) => {
-            event_times(name, &cast(array, value).map_err(|_| wrong())?)
+            any_times(name, &cast(array, value).map_err(|_| wrong())?)
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => of_text(array, wrong),
         _ => Err(wrong()),
@@ -80,9 +92,10 @@ mod tests {
     fn a_time_is_the_same_in_every_type() {
         const T: i64 = 1_588_413_600_000_000; // 2020-05-02T10:00:00Z
         let midnight = T - T.rem_euclid(DAY);
-        let arrays: [(ArrayRef, [Option<i64>; 2]); 7] = [
+        let arrays: [(ArrayRef, [Option<i64>; 2]); 8] = [
             (Arc::new(Date32Array::from(vec![Some(18_384), None])), [Some(midnight), None]),
             (Arc::new(Date32Array::from(vec![18_384, i32::MAX])), [Some(midnight), None]),
+            (Arc::new(TimestampMicrosecondArray::from(vec![T, i64::MIN])), [Some(T), None]),
             (Arc::new(Date64Array::from(vec![Some(T / 1000), None])), [Some(T), None]),
             (Arc::new(TimestampSecondArray::from(vec![T / 1_000_000, i64::MAX])), [Some(T), None]),
             (

@@ -5,7 +5,7 @@ use std::fmt;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use mlops_core::report::{Cell, Figure, Line, Section, Table};
-use mlops_core::{Analyzer, DataSource, Judge, Plan, PlanState, Result, Scan, Verdict};
+use mlops_core::{Analyzer, DataSource, Judge, Plan, PlanState, Result, Scan, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::by_window::ByWindow;
@@ -93,7 +93,7 @@ impl fmt::Display for DriftOverTime {
                 f,
                 "\n  {:<10}  {verdict:<12}  {rows:>8} rows  {}",
                 w.window.name,
-                drifted.join(", ")
+                mlops_core::report::clean(&drifted.join(", "))
             )?;
         }
         Ok(())
@@ -192,6 +192,12 @@ impl DriftWindows {
         Ok(Self { windows: Windows::new(plan, windowing)?.with_late_rows(late)?, judge })
     }
 
+    /// Leaves out, and counts, rows of a time beyond this from now on: see
+    /// [`Windows::set_latest`].
+    pub fn set_latest(&mut self, latest: Option<Timestamp>) {
+        self.windows.set_latest(latest);
+    }
+
     /// Takes in a batch, and judges the windows that it closed.
     ///
     /// # Errors
@@ -288,6 +294,11 @@ mod tests {
                 windows.iter().map(|w| w.report.clone()).collect()
             };
             assert_eq!(reports(&streamed), reports(&found.windows));
+            let complete = |windows: &[WindowDrift]| -> Vec<bool> {
+                windows.iter().map(|w| w.complete).collect()
+            };
+            assert_eq!(complete(&found.windows), [true, true, true, false]);
+            assert_eq!(complete(&streamed), complete(&found.windows));
         }
         let by_rows = Windowing::by_rows(1200).and_then(|w| w.every_rows(600)).expect("rows");
         let found = over_time(&monitor, &source, &by_rows).expect("windows");

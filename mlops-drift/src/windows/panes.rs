@@ -8,7 +8,7 @@ use arrow::compute::take_record_batch;
 use mlops_core::bytes::{
     add_count, bad, put_i64, put_len, put_u64, take_count, take_i64, take_len,
 };
-use mlops_core::{Analyzer, Names, Result, Rows, State};
+use mlops_core::{Analyzer, Error, Names, Result, Rows, State};
 
 use super::windowing::{Window, Windowing};
 
@@ -25,7 +25,8 @@ pub struct ClosedWindow<S> {
     pub state: S,
     /// 0 when it is first closed, 1 when rows came late and it is closed again, and so on.
     pub revision: u32,
-    /// Whether the stream had gone past its end. The last windows of data that end are not.
+    /// Whether the stream, or the data of a scan, had gone past its end (by rows: to it). The last
+    /// windows of data that end are not.
     pub complete: bool,
 }
 
@@ -123,16 +124,30 @@ pub(super) fn split(
 
 /// The windows with rows that these panes make, in order.
 ///
+/// Panes far apart are each in many windows of their own: more than `most` windows are refused
+/// before any is made.
+///
 /// Panes enter and leave a sliding window at its ends, so two stacks give each window with two
 /// merges, however many panes it has.
 pub(super) fn windows<S: State>(
     windowing: &Windowing,
     panes: Panes<S>,
+    most: usize,
 ) -> Result<Vec<ClosedWindow<S>>> {
+    let Some((&last, _)) = panes.last_key_value() else { return Ok(Vec::new()) };
+    let (mut count, mut behind) = (0_u128, i64::MIN);
+    for &pane in panes.keys() {
+        let (first, last) = windowing.windows_of(pane);
+        count += (i128::from(last) - i128::from(first.max(behind)) + 1).max(0).unsigned_abs();
+        behind = behind.max(last.saturating_add(1));
+    }
+    if count > most as u128 {
+        return Err(Error::invalid("windows that hold rows", format!("at most {most}"), count));
+    }
     let closed = |window: i64, pane: Pane<S>| ClosedWindow {
         window: windowing.window(window),
         rows: pane.rows,
-        complete: windowing.is_whole(pane.rows),
+        complete: windowing.is_over(window, pane.rows, last),
         state: pane.state,
         revision: 0,
     };

@@ -36,7 +36,7 @@ pub struct LateRows {
 pub struct StreamCounts {
     /// All rows.
     pub rows: u64,
-    /// Rows without a time, which are in no window.
+    /// Rows without a time (or one beyond some 36,000 years), which are in no window.
     pub without_time: u64,
     /// Rows of a time beyond [`Windows::set_latest`], left out.
     pub future: u64,
@@ -816,7 +816,7 @@ mod tests {
         assert!(windows.push(&data(&[1]).project(&[1]).unwrap()).is_err());
         assert_eq!(windows.counts(), StreamCounts::default());
         windows.set_latest(Some(Timestamp::from_millis(7_300_000)));
-        let closed = windows.push(&data(&[10, i64::MAX / 1_000_000, 20, 3700])).unwrap();
+        let closed = windows.push(&data(&[10, i64::MAX / 10_000_000, 20, 3700])).unwrap();
         assert_eq!((closed.len(), closed[0].rows, windows.counts().future), (1, 2, 1));
         assert_eq!(windows.watermark(), Some(3_700_000_000));
         let saved = windows.save().unwrap();
@@ -825,7 +825,24 @@ mod tests {
         assert!(matches!(other.resume(&saved), Err(Error::Merge { .. })));
         // Without the bound one such row closes all, and the others are too late.
         let mut windows = Windows::new(x(), hourly()).unwrap();
-        windows.push(&data(&[10, i64::MAX / 1_000_000, 20, 3700])).unwrap();
+        windows.push(&data(&[10, i64::MAX / 10_000_000, 20, 3700])).unwrap();
         assert_eq!(windows.counts().dropped, 2);
+        // Times that no clock shows are none.
+        let ends = [i64::MIN, i64::MIN + 1, i64::MAX].map(|t| {
+            let at = arrow::array::TimestampMicrosecondArray::from(vec![5, t]);
+            batch! { "at" => at, "x" => Float64Array::from(vec![1.0, 2.0]) }.unwrap()
+        });
+        for micros in [1, 3] {
+            let tiny = Windowing::by_time("at", Duration::from_micros(micros)).unwrap();
+            let tiny = tiny.starting_at(Timestamp::from_millis(1_700_000_000_000)).unwrap();
+            for rows in &ends {
+                let mut windows = Windows::new(x(), tiny.clone()).unwrap();
+                windows.push(rows).unwrap();
+                assert_eq!(
+                    (windows.finish().unwrap().len(), windows.counts().without_time),
+                    (1, 1)
+                );
+            }
+        }
     }
 }

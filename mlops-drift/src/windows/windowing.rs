@@ -8,7 +8,7 @@ use mlops_core::{Error, Result, Rows, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Calendar, DAY, MONDAY, civil, first_day, instant};
-use super::event_time::event_times;
+use super::event_time::{FARTHEST, event_times};
 
 /// How long a window is, or how far the next one begins behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -171,7 +171,7 @@ impl Windowing {
             return Err(Error::invalid("step of windows", expected, format!("{step:?}")));
         }
         if (unit != Unit::Microsecond && origin != 0)
-            || origin.checked_abs().is_none_or(|o| o > i64::MAX / 8)
+            || origin.checked_abs().is_none_or(|o| o > FARTHEST)
         {
             let expected = "a time within some 36,000 years of 1970, for windows by time";
             return Err(Error::invalid("origin of windows", expected, origin));
@@ -298,9 +298,13 @@ impl Windowing {
         self.pane_of(at).saturating_sub(self.panes).div_euclid(self.stride)
     }
 
-    /// Whether a window of so many rows lacks none: the last of windows by rows may.
-    pub(crate) fn is_whole(&self, rows: u64) -> bool {
-        self.unit != Unit::Row || rows as i64 == self.pane * self.panes
+    /// Whether data of which this is the last pane with rows go past the end of a window of so
+    /// many rows. Of windows by rows the last row is its end.
+    pub(crate) fn is_over(&self, window: i64, rows: u64, last: i64) -> bool {
+        match self.unit {
+            Unit::Row => rows as i64 == self.pane * self.panes,
+            _ => last >= self.panes_of(window).1,
+        }
     }
 
     /// How many panes at most begin within this many microseconds.
