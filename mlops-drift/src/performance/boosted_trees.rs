@@ -167,7 +167,13 @@ impl Feature {
             let mut known: Vec<f64> =
                 numbers.iter().flatten().filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
             known.sort_unstable_by(f64::total_cmp);
-            Bins::Numbers(if known.is_empty() { Vec::new() } else { cuts(&known, BINS - 1) })
+            let mut edges = if known.is_empty() { Vec::new() } else { cuts(&known, BINS - 1) };
+            // What is written down is finite.
+            for edge in &mut edges {
+                *edge = edge.min(f64::MAX);
+            }
+            edges.dedup();
+            Bins::Numbers(edges)
         } else {
             let categories = rows.categories(name)?;
             let mut of_label: BTreeMap<&str, (u64, Sum)> = BTreeMap::new();
@@ -465,6 +471,16 @@ mod tests {
             let found = trees.predict(&batch).unwrap();
             assert!(found.as_values().unwrap().iter().all(|v| v.unwrap().is_finite()));
         }
+        // ∞ is a value like others, and comes back from what is written down.
+        let infinite = (0..300).map(|i| if i % 3 == 0 { f64::INFINITY } else { f64::from(i) });
+        let infinite = batch! { "x" => Float64Array::from_iter_values(infinite) }.unwrap();
+        let five: Vec<f64> = (0..300).map(|i| if i % 3 == 0 { 5.0 } else { 1.0 }).collect();
+        let trees = fit(&infinite, &five).unwrap();
+        let found = trees.predict(&infinite).unwrap();
+        assert!((found.as_values().unwrap().value(0) - 5.0).abs() < 0.01);
+        let text = serde_json::to_string(&trees).unwrap();
+        assert_eq!(serde_json::from_str::<BoostedTrees>(&text).unwrap(), trees);
+
         let nulls = batch! { "x" => Float64Array::new_null(50) }.unwrap();
         let constant = fit(&nulls, &y[..50]).unwrap();
         assert_eq!(constant.trees[0].len(), 1);

@@ -96,8 +96,8 @@ impl CbpeOptions {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(Error::invalid("confidence", "in (0, 1)", self.confidence));
         }
-        if self.threshold.is_nan() {
-            return Err(Error::invalid("threshold", "a number", self.threshold));
+        if !self.threshold.is_finite() {
+            return Err(Error::invalid("threshold", "a finite number", self.threshold));
         }
         Ok(())
     }
@@ -308,7 +308,7 @@ impl PerformanceEstimate {
     /// The answer to limits: each passes if its whole band is within, fails if it is all outside.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a metric that is not estimated.
+    /// [`Error::Invalid`] for a metric that is not estimated, or a limit that is no number.
     pub fn assess(&self, limits: &[PerformanceLimit]) -> Result<Assessment> {
         let findings = findings("estimated", limits, |metric| self.get(metric).cloned())?;
         Ok(Assessment::new("estimated performance", self.rows, findings))
@@ -335,7 +335,8 @@ type Labelled = (f64, bool, bool);
 
 impl Cbpe {
     /// Fits the calibration on a reference with labels, which must not be what the model was
-    /// trained on. Its scores, predictions and labels are held in memory: 10 bytes a row.
+    /// trained on. Its scores, predictions and labels are held in memory: some 150 bytes a
+    /// row while it is fitted.
     ///
     /// # Errors
     /// Those of the source and the options; [`Error::Undefined`] without a row that counts.

@@ -63,6 +63,10 @@ impl DleOptions {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(Error::invalid("confidence", "in (0, 1)", self.confidence));
         }
+        if self.inputs().contains(&self.y_true) {
+            let expected = "columns that are known without labels";
+            return Err(Error::invalid("features and prediction", expected, &self.y_true));
+        }
         Ok(())
     }
 

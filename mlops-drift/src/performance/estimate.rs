@@ -50,7 +50,7 @@ impl Estimate {
             return Ok(Self::undefined(metric, reference, "it is beyond the range of f64"));
         }
         let std_error = variance.max(0.0).sqrt();
-        let half = normal_quantile(0.5 + confidence / 2.0)? * std_error;
+        let half = -normal_quantile((1.0 - confidence) / 2.0)? * std_error;
         let limit = |x: f64| x.clamp(least, most);
         let interval = Interval::new(limit(value - half), limit(value + half), confidence)?;
         Ok(Self {
@@ -114,6 +114,17 @@ impl PerformanceLimit {
         }
     }
 
+    fn check(&self) -> Result<()> {
+        let low = self.at_least.unwrap_or(f64::NEG_INFINITY);
+        let high = self.at_most.unwrap_or(f64::INFINITY);
+        // Not so of NaN.
+        if low <= high {
+            return Ok(());
+        }
+        let what = format!("limit of `{}`", self.metric);
+        Err(Error::invalid(what, "numbers, the least not above the largest", self.expected()))
+    }
+
     fn expected(&self) -> String {
         match (self.at_least, self.at_most) {
             (Some(low), Some(high)) => format!("between {low} and {high}"),
@@ -131,6 +142,7 @@ pub(super) fn findings(
     find: impl Fn(&str) -> Option<Estimate>,
 ) -> Result<Vec<Finding>> {
     let judge = |limit: &PerformanceLimit| {
+        limit.check()?;
         let estimate = find(&limit.metric).ok_or_else(|| {
             Error::invalid("metric of a limit", "one that is estimated", &limit.metric)
         })?;
@@ -170,6 +182,16 @@ mod tests {
         assert_eq!(verdict(PerformanceLimit::at_least("accuracy", 0.95)), Verdict::Fail);
         assert_eq!(verdict(PerformanceLimit::at_most("accuracy", 0.8)), Verdict::Fail);
         assert!(findings("estimated", &[PerformanceLimit::at_most("mae", 0.8)], |_| None).is_err());
+        let nonsense = [
+            PerformanceLimit::at_least("accuracy", f64::NAN),
+            PerformanceLimit::at_most("accuracy", f64::NAN),
+            PerformanceLimit { at_most: Some(0.1), ..PerformanceLimit::at_least("accuracy", 0.2) },
+        ];
+        for limit in nonsense {
+            assert!(findings("estimated", &[limit], |_| Some(estimate.clone())).is_err());
+        }
+        let most = Estimate::of("x", 0.9, 1e-9, (0.0, 1.0), 1.0 - f64::EPSILON / 2.0, None);
+        assert!(most.unwrap().interval.unwrap().low > 0.89);
         assert_eq!(PerformanceLimit::at_least("x", 0.5).verdict(None), Verdict::Inconclusive);
         assert_eq!(estimate.to_string(), "accuracy 0.9000 [0.8608, 0.9392]");
         let none = Estimate::undefined("precision", Some(0.5), "nothing was predicted positive");

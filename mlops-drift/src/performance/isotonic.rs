@@ -65,7 +65,8 @@ impl Isotonic {
     ///
     /// # Errors
     /// [`Error::Length`]; [`Error::Value`] for a number that is not finite; [`Error::Undefined`]
-    /// without points.
+    /// without points, or of sums
+    /// beyond the range of `f64`.
     pub fn fit(x: &[f64], y: &[f64]) -> Result<Self> {
         if x.len() != y.len() {
             let (left, right) = ("x".into(), "y".into());
@@ -104,6 +105,10 @@ impl Isotonic {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for block in blocks {
             let value = block.sum / block.n;
+            if !value.is_finite() {
+                let reason = "the sums are beyond the range of f64";
+                return Err(Error::undefined("isotonic regression", reason));
+            }
             // Rounding may not undo the order.
             let value = y.last().map_or(value, |&before: &f64| before.max(value));
             x.push(block.first);
@@ -127,8 +132,17 @@ impl Isotonic {
         }
         let Some(&right) = self.x.get(above) else { return self.y[above - 1] };
         let (left, low, high) = (self.x[above - 1], self.y[above - 1], self.y[above]);
+        // Differences of numbers of opposite sign may be infinite where those of halves are not.
+        let share = if (right - left).is_finite() {
+            (x - left) / (right - left)
+        } else {
+            (x / 2.0 - left / 2.0) / (right / 2.0 - left / 2.0)
+        };
+        let rise = high - low;
+        let value =
+            if rise.is_finite() { low + rise * share } else { low * (1.0 - share) + high * share };
         // Between the two whatever rounding does.
-        (low + (high - low) * ((x - left) / (right - left))).clamp(low, high)
+        value.clamp(low, high)
     }
 
     /// The steps as points (x, y), of which it is the line.
@@ -176,6 +190,9 @@ mod tests {
     fn what_is_no_fit_is_refused() {
         assert!(Isotonic::fit(&[], &[]).is_err());
         assert!(Isotonic::fit(&[1.0], &[]).is_err());
+        assert!(Isotonic::fit(&[1.0, 1.0], &[1e308, 1e308]).is_err());
+        let wide = Isotonic::fit(&[-1e308, 1e308], &[-1e308, 1e308]).unwrap();
+        assert_eq!([0.0, 5e307, 1e308].map(|x| wide.predict(x)), [0.0, 5e307, 1e308]);
         assert!(Isotonic::fit(&[f64::NAN], &[1.0]).is_err());
         assert!(Isotonic::fit(&[1.0], &[2.0]).unwrap().predict(f64::NAN).is_nan());
         for bad in [

@@ -1,6 +1,6 @@
 //! Labels that come late, joined to predictions by their id.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -73,7 +73,8 @@ pub struct JoinCounts {
 /// Predictions wait for their labels, and labels for their predictions; rows leave as soon as both
 /// are there.
 ///
-/// Of each side the last `capacity` rows are kept, so memory is bounded. What is joined has the
+/// Of each side the last `capacity` rows are kept, so memory is bounded. Ids are compared as they
+/// are: of both sides integers of any width, text of any layout, or one other type. What is joined has the
 /// columns of the predictions and those of the labels but the id, and goes on into metrics
 /// ([`ClassificationReport`](mlops_core::metrics::ClassificationReport),
 /// [`assess_metrics`]) or, by the time of the prediction, into [windows](crate::windows).
@@ -138,8 +139,10 @@ struct Held {
     first: u64,
     batch: RecordBatch,
     ids: ArrayRef,
-    /// The ids of the rows that stand in the map.
-    keys: Vec<(usize, OwnedRow)>,
+    /// The ids of the rows that stand in the map, and are not forgotten.
+    keys: VecDeque<(usize, OwnedRow)>,
+    /// So many of its first rows are forgotten.
+    gone: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,17 +163,45 @@ impl Side {
         Some((batch, (row - self.batches[batch].first) as usize))
     }
 
-    /// Forgets the oldest batches beyond the capacity, and names the rows that were not joined.
+    /// Forgets the oldest rows beyond the capacity, and names those that were not joined. A batch is
+    /// held until all its rows are forgotten.
     fn forget(&mut self, lost: &mut NamedRows) {
         while self.rows > self.capacity {
-            let Some(held) = self.batches.pop_front() else { break };
-            self.rows -= held.batch.num_rows();
-            for (row, key) in held.keys {
+            let more = self.rows - self.capacity;
+            let Some(held) = self.batches.front_mut() else { break };
+            let now = more.min(held.batch.num_rows() - held.gone);
+            held.gone += now;
+            self.rows -= now;
+            while held.keys.front().is_some_and(|(row, _)| *row < held.gone) {
+                let Some((row, key)) = held.keys.pop_front() else { break };
                 if self.by_id.remove(&key).is_some_and(|place| !place.joined) {
                     lost.add(&held.ids, row);
                 }
             }
+            if held.gone == held.batch.num_rows() {
+                self.batches.pop_front();
+            }
         }
+    }
+}
+
+/// The type in which ids of these two types are compared without a loss.
+fn common_id(a: &DataType, b: &DataType) -> Option<DataType> {
+    fn plain(t: &DataType) -> &DataType {
+        if let DataType::Dictionary(_, values) = t { values } else { t }
+    }
+    let (a, b) = (plain(a), plain(b));
+    let text =
+        |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    if a == b {
+        Some(a.clone())
+    } else if text(a) && text(b) {
+        Some(DataType::LargeUtf8)
+    } else if a.is_integer() && b.is_integer() {
+        let large = *a == DataType::UInt64 || *b == DataType::UInt64;
+        Some(if large { DataType::Decimal128(20, 0) } else { DataType::Int64 })
+    } else {
+        None
     }
 }
 
@@ -178,7 +209,8 @@ impl LabelJoin {
     /// A join of predictions and labels with these columns, that keeps this many rows of each.
     ///
     /// # Errors
-    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for ids that cannot be compared,
+    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for ids that cannot be compared
+    /// (numbers with text, whole numbers with others),
     /// [`Error::Invalid`] for a column of both that is not the id, or no capacity.
     pub fn new(
         predictions: &SchemaRef,
@@ -196,9 +228,13 @@ impl LabelJoin {
             return Err(Error::invalid("capacity of a join", "at least one row", capacity));
         }
         let id = field(predictions, &columns.id)?;
-        field(labels, &columns.id)?;
+        let other = field(labels, &columns.id)?;
         field(labels, &columns.label)?;
-        let converter = RowConverter::new(vec![SortField::new(id.data_type().clone())])
+        let id_type = common_id(id.data_type(), other.data_type()).ok_or_else(|| {
+            let expected = format!("ids like those of the predictions, {}", id.data_type());
+            Error::column_type(&columns.id, expected, other.data_type())
+        })?;
+        let converter = RowConverter::new(vec![SortField::new(id_type.clone())])
             .map_err(|_| Error::column_type(&columns.id, "an id", id.data_type()))?;
         let mut fields: Vec<Arc<Field>> = predictions.fields().iter().cloned().collect();
         for field in labels.fields().iter().filter(|f| *f.name() != columns.id) {
@@ -210,7 +246,7 @@ impl LabelJoin {
         }
         Ok(Self {
             columns: columns.clone(),
-            id_type: id.data_type().clone(),
+            id_type,
             converter,
             schema: Arc::new(Schema::new(fields)),
             predictions: Side::new(predictions.clone(), capacity),
@@ -274,7 +310,8 @@ impl LabelJoin {
             mlops_core::column(batch, &self.columns.label)?.logical_nulls()
         };
         let nulls = ids.logical_nulls();
-        let mut held = Held { first: mine.next, batch: batch.clone(), ids, keys: Vec::new() };
+        let mut held =
+            Held { first: mine.next, batch: batch.clone(), ids, keys: VecDeque::new(), gone: 0 };
         // Rows of mine and theirs that meet.
         let mut met: Vec<(usize, (usize, usize))> = Vec::new();
         for row in 0..batch.num_rows() {
@@ -311,15 +348,20 @@ impl LabelJoin {
                 met.push((row, found));
             }
             mine.by_id.insert(key.clone(), place);
-            held.keys.push((row, key));
+            held.keys.push_back((row, key));
         }
         mine.next += batch.num_rows() as u64;
         mine.rows += batch.num_rows();
-        mine.batches.push_back(held);
+        if batch.num_rows() > 0 {
+            mine.batches.push_back(held);
+        }
         let own: Vec<_> = met.iter().map(|&(row, _)| (0, row)).collect();
         let own = interleave_record_batch(&[batch], &own)?;
-        let others: Vec<_> = theirs.batches.iter().map(|held| &held.batch).collect();
-        let found: Vec<_> = met.into_iter().map(|(_, found)| found).collect();
+        // Of the batches that hold a row that was met, and no others: there may be many.
+        let mut used: BTreeMap<usize, usize> = met.iter().map(|(_, found)| (found.0, 0)).collect();
+        let others: Vec<_> = used.keys().map(|&at| &theirs.batches[at].batch).collect();
+        used.values_mut().zip(0..).for_each(|(place, i)| *place = i);
+        let found: Vec<_> = met.iter().map(|(_, (at, row))| (used[at], *row)).collect();
         let others = if others.is_empty() {
             RecordBatch::new_empty(theirs.schema.clone())
         } else {
@@ -495,6 +537,51 @@ mod tests {
         assert_eq!(counts.duplicate_labels.rows, 1);
         assert!(join_labels(&p, &l, &columns(), 2, |_| Ok(())).is_err());
         assert_eq!(p.collect().unwrap().num_rows(), 4);
+    }
+
+    #[test]
+    fn the_last_rows_are_kept_however_they_come() {
+        let ten: Vec<_> = (0..10).map(Some).collect();
+        for cut in [1, 3, 10] {
+            let mut join = join(4);
+            for part in ten.chunks(cut) {
+                join.push_predictions(&predictions(part)).unwrap();
+                join.push_predictions(&predictions(&[])).unwrap();
+            }
+            assert_eq!(join.counts().missing.ids, ["0", "1", "2", "3", "4", "5"], "{cut}");
+            assert!(join.predictions.batches.len() <= 4);
+            assert_eq!(ids(&join.push_labels(&labels(&[9, 2, 6])).unwrap()), [9, 6]);
+            // Those that have met are not lost when they are forgotten.
+            join.push_predictions(&predictions(&[Some(11), Some(12)])).unwrap();
+            assert_eq!(join.counts().missing.rows, 7, "{cut}");
+            assert_eq!(join.unlabelled(), 3);
+        }
+    }
+
+    #[test]
+    fn ids_are_compared_without_a_loss() {
+        let columns = columns();
+        let met = |left: ArrayRef, right: ArrayRef| {
+            let predictions = batch! { "id" => left, "score" => Float64Array::from(vec![0.5; 2]) };
+            let labels = batch! { "id" => right, "y" => Float64Array::from(vec![1.0; 2]) };
+            let (predictions, labels) = (predictions.unwrap(), labels.unwrap());
+            let mut join =
+                LabelJoin::new(&predictions.schema(), &labels.schema(), &columns, 10).ok()?;
+            join.push_predictions(&predictions).unwrap();
+            let rows = join.push_labels(&labels).unwrap().num_rows();
+            Some((rows, join.counts().without_id))
+        };
+        let int = |v: [i64; 2]| Arc::new(Int64Array::from(v.to_vec())) as ArrayRef;
+        let narrow = Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
+        let huge = Arc::new(arrow::array::UInt64Array::from(vec![u64::MAX, 2])) as ArrayRef;
+        let text = Arc::new(StringArray::from(vec!["1", "2"])) as ArrayRef;
+        let views = Arc::new(arrow::array::StringViewArray::from(vec!["2", "3"])) as ArrayRef;
+        let float = Arc::new(Float64Array::from(vec![1.7, 2.0])) as ArrayRef;
+        assert_eq!(met(narrow.clone(), int([1 << 40, 2])), Some((1, 0)));
+        assert_eq!(met(int([-1, 2]), huge), Some((1, 0)));
+        assert_eq!(met(text.clone(), views), Some((1, 0)));
+        assert_eq!((met(narrow.clone(), float.clone()), met(narrow, text)), (None, None));
+        assert_eq!(met(float.clone(), float), Some((2, 0)));
     }
 
     #[test]

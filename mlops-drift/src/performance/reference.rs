@@ -62,6 +62,9 @@ pub(super) fn is_positive(
     };
     if is_numeric(plain) && plain != &DataType::Boolean {
         let wanted: f64 = positive.parse().map_err(|_| unfit("a number"))?;
+        if wanted.is_nan() {
+            return Err(unfit("a number"));
+        }
         let numbers = rows.numbers(column)?;
         return Ok(numbers
             .iter()
