@@ -446,3 +446,58 @@ fn any_classifier_can_be_asked() {
     let low = found.judged.interval.expect("limits").low;
     assert!((low - 0.025_f64.powf(1.0 / 60.0)).abs() < 1e-12);
 }
+
+#[test]
+fn what_was_constant_is_in_its_own_unit_and_no_rounding() {
+    // Of 0.1 a thousand times the mean is another number.
+    for n in [997, 1000, 1003] {
+        let rows = |constant: f64, seed: u64| {
+            let mut draws = Draws::new(seed, 0, 0);
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            for _ in 0..n {
+                a.push(draws.normal());
+                b.push(a[a.len() - 1] + draws.normal());
+            }
+            let columns: [(&str, ArrayRef); 3] = [
+                ("a", Arc::new(arrow::array::Float64Array::from(a))),
+                ("b", Arc::new(arrow::array::Float64Array::from(b))),
+                ("c", Arc::new(arrow::array::Float64Array::from(vec![constant; n]))),
+            ];
+            MemorySource::from(RecordBatch::try_from_iter(columns).expect("a batch"))
+        };
+        let pca = PcaReconstruction::fit(&rows(0.1, 1), &PcaOptions::new(1)).expect("a fit");
+        let same = pca.compare(&rows(0.1, 2)).expect("a comparison");
+        let near = pca.compare(&rows(0.1000000000000001, 2)).expect("a comparison");
+        let apart = pca.compare(&rows(0.11, 2)).expect("a comparison");
+        assert!((near.change - same.change).abs() < 1e-9, "{} {}", near.change, same.change);
+        assert!((apart.change - same.change).abs() < 0.1, "{} {}", apart.change, same.change);
+    }
+}
+
+#[test]
+fn too_few_permutations_give_no_limits_and_nonsense_is_refused() {
+    let x = matrix(40, Law::Normal, Drift::Nothing, &mut Draws::new(1, 0, 0));
+    let points = points(&x, &x, 0);
+    for replicates in [1, 9, 18] {
+        let test = CorrelationChange::new(1).replicates(replicates).test(&points).expect("a test");
+        assert_eq!(test.judged.interval.map(|i| i.high > 0.9), Some(true), "{test}");
+        let test = SlicedWasserstein::new(1).replicates(replicates).test(&points).expect("a test");
+        assert_eq!((test.judged.interval, test.judged.verdict), (None, Verdict::Inconclusive));
+    }
+    for sigma in [1e-200, 1e200, f64::NAN, -1.0] {
+        assert!(Mmd::new(1).sigma(sigma).test(&points).is_err(), "{sigma}");
+    }
+}
+
+#[test]
+fn a_classifier_always_sees_both_kinds() {
+    let x = Array2::from_shape_fn((40, 1), |(i, _)| (i % 7) as f64);
+    let y = Array2::from_shape_fn((2, 1), |(i, _)| (i % 5) as f64);
+    let points = Points::of_rows(x.view(), y.view(), &["x"], Scaling::Raw).expect("points");
+    let picky = ClassifierFn(|_: ArrayView2<'_, f64>, labels: &[bool]| {
+        assert!(labels.contains(&true) && labels.contains(&false));
+        Ok(Box::new(|x: ArrayView2<'_, f64>| Ok(x.iter().copied().collect())) as Scorer)
+    });
+    let test = DomainClassifier::new(1).folds(2).replicates(99).classifier(picky).test(&points);
+    assert_eq!(test.expect("a test").judged.verdict, Verdict::Inconclusive);
+}

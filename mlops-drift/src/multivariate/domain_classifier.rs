@@ -282,6 +282,12 @@ impl<'a> Learner<'a> {
                         (0..labels.len()).filter(|i| fold_of[*i] != fold).collect();
                     let train = x.select(mlops_core::ndarray::Axis(0), &rows);
                     let labels: Vec<bool> = rows.iter().map(|i| labels[*i]).collect();
+                    if labels.iter().all(|label| *label == labels[0]) {
+                        // From one kind nothing is learned; of few rows a fold may hold all.
+                        return Ok(
+                            Box::new(|x: ArrayView2<'_, f64>| Ok(vec![0.0; x.nrows()])) as Scorer
+                        );
+                    }
                     classifier.fit(train.view(), &labels)
                 };
                 Ok(Fits::Other((0..folds).map(fit).collect::<Result<_>>()?))

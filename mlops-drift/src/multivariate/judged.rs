@@ -76,6 +76,8 @@ pub(crate) struct Evidence {
 impl Judged {
     pub(crate) fn new(rule: &VerdictRule, evidence: Evidence) -> Self {
         let Evidence { p_value, replicates, effect, interval, floor, rows } = evidence;
+        // Infinite limits say nothing.
+        let interval = interval.filter(|i| i.low.is_finite() && i.high.is_finite());
         let rejected = p_value <= rule.alpha;
         let (verdict, reason) = match interval {
             _ if rows < rule.min_rows => {

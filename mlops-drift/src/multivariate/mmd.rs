@@ -162,6 +162,10 @@ impl Mmd {
             None => bandwidth(points, Self::MEDIAN)?,
         };
         let gamma = 1.0 / (2.0 * sigma * sigma);
+        if !(gamma > 0.0 && gamma.is_finite()) {
+            let expected = "a number whose square is neither 0 nor infinite";
+            return Err(Error::invalid("sigma", expected, sigma));
+        }
         let found = match self.estimator {
             MmdEstimator::Auto if points.len() <= Self::EXACT => {
                 self.blocks(points, gamma, 1, watch)

@@ -319,7 +319,11 @@ impl PcaReconstruction {
                     (a + b).powi(2) / (a.powi(2) / (n as f64 - 1.0) + b.powi(2) / (m as f64 - 1.0));
                 let t = student_t_quantile(0.5 + 0.5 * options.rule.confidence, freedom)?;
                 let margin = t.max(critical) * standard_error / sd;
-                Some(Interval::new(change - margin, change + margin, options.rule.confidence)?)
+                let limits = (change - margin, change + margin);
+                // Not where too few permutations give no quantile.
+                (limits.0.is_finite() && limits.1.is_finite())
+                    .then(|| Interval::new(limits.0, limits.1, options.rule.confidence))
+                    .transpose()?
             }
             _ => None,
         };

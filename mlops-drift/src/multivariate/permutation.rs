@@ -136,9 +136,10 @@ impl Permutations {
 }
 
 /// The value at this share of the sorted values that is not below it: conservative for an upper
-/// limit.
+/// limit. `None` where they are too few: with `B` of them the largest stands for `B/(B + 1)`.
 pub(crate) fn upper_quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
-    let at = (share * (values.len() as f64 + 1.0)).ceil() as usize;
-    values.get(at.clamp(1, values.len().max(1)) - 1).copied()
+    // Not one more for the rounding of a product.
+    let at = (share * (values.len() as f64 + 1.0) - 1e-9).ceil() as usize;
+    values.get(at.max(1) - 1).copied()
 }

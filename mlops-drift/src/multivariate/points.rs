@@ -248,7 +248,7 @@ pub(crate) fn scale(scaling: Scaling, mut values: Vec<f64>, by_itself: bool) -> 
         Scaling::Standard => {
             let (mean, sd) = mean_and_sd(&values);
             if !sd.is_finite() || sd == 0.0 {
-                let reason = "the numbers are too large to have a standard deviation";
+                let reason = "the numbers are too large or too small to have a standard deviation";
                 return Err(Error::undefined("a scale of points", reason));
             }
             let scale = if by_itself { sd } else { 1.0 };
@@ -271,6 +271,12 @@ pub(crate) fn scale(scaling: Scaling, mut values: Vec<f64>, by_itself: bool) -> 
 
 /// The mean and the standard deviation (over n) of numbers that may be near the ends of the range.
 pub(crate) fn mean_and_sd(values: &[f64]) -> (f64, f64) {
+    // Of equal numbers the sum of their shares may be another number.
+    if let Some(&first) = values.first()
+        && values.iter().all(|x| *x == first)
+    {
+        return (first, 0.0);
+    }
     let n = values.len() as f64;
     let mean = values.iter().map(|x| x / n).sum::<f64>();
     let largest = values.iter().fold(0.0_f64, |most, x| most.max((x - mean).abs()));

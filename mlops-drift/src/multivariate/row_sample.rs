@@ -11,7 +11,7 @@ use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, DataSource, Description, Digest, Error, Result, Rows, Scan, State};
 use serde::{Deserialize, Serialize};
 
-use crate::multivariate::columns::{Block, ComparedColumn, width};
+use crate::multivariate::columns::{Block, ColumnKind, ComparedColumn, width};
 
 /// Which of the draws of a seed choose rows.
 const STREAM: u32 = 0x4d56_0001;
@@ -36,12 +36,31 @@ const STREAM: u32 = 0x4d56_0001;
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct RowSample {
     columns: Vec<ComparedColumn>,
     cap: usize,
     seed: u64,
     half: Option<Half>,
+}
+
+/// As it is written; whoever reads it trusts nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    columns: Vec<ComparedColumn>,
+    cap: usize,
+    seed: u64,
+    half: Option<Half>,
+}
+
+impl TryFrom<Written> for RowSample {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        let Written { columns, cap, seed, half } = written;
+        Ok(Self { half, ..Self::new(columns, seed)?.with_cap(cap)? })
+    }
 }
 
 /// A half of the rows, told from the other by a hash of the row's name.
@@ -73,10 +92,22 @@ impl RowSample {
     /// A sample of these columns.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there are none.
+    /// [`Error::Invalid`] if there are none, one comes twice, or one is a list of a length that
+    /// none has.
     pub fn new(columns: Vec<ComparedColumn>, seed: u64) -> Result<Self> {
         if columns.is_empty() {
             return Err(Error::invalid("columns to compare", "at least one", "none"));
+        }
+        for (i, column) in columns.iter().enumerate() {
+            if columns[..i].iter().any(|c| c.name == column.name) {
+                return Err(Error::invalid("columns to compare", "each once", &column.name));
+            }
+            if let ColumnKind::Embedding { dimension } = column.kind
+                && !(1..=i32::MAX as usize).contains(&dimension)
+            {
+                let what = format!("length of the lists of `{}`", column.name);
+                return Err(Error::invalid(what, "1 to 2,147,483,647", dimension));
+            }
         }
         Ok(Self { columns, cap: Self::CAP, seed, half: None })
     }
@@ -401,6 +432,17 @@ mod tests {
         let sample = RowSample::new(columns, 1).unwrap();
         let error = sample.draw(&MemorySource::from(other)).unwrap_err();
         assert!(error.to_string().contains("fixed-size list of 2 numbers"), "{error}");
-        assert!(sample.with_cap(0).is_err());
+        assert!(sample.clone().with_cap(0).is_err());
+        let text = serde_json::to_string(&sample).unwrap();
+        assert_eq!(serde_json::from_str::<RowSample>(&text).unwrap(), sample);
+        for (good, bad) in [
+            ("\"cap\":5000", "\"cap\":0"),
+            ("\"dimension\":2", "\"dimension\":0"),
+            ("\"dimension\":2", "\"dimension\":18446744073709551615"),
+            ("\"columns\":[", "\"columns\":[{\"name\":\"e\",\"kind\":\"number\"},"),
+        ] {
+            assert!(text.contains(good));
+            assert!(serde_json::from_str::<RowSample>(&text.replacen(good, bad, 1)).is_err());
+        }
     }
 }
