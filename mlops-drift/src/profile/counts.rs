@@ -7,7 +7,9 @@ use mlops_core::{Analyzer, Categories, Description, Digest, Error, Result, Rows,
 use serde::{Deserialize, Serialize};
 
 use crate::profile::cells::Cells;
-use crate::statistics::tables::MOST_ROWS;
+
+/// As many rows as the bytes of summaries and counts can be read back with.
+pub(crate) const MOST_ROWS: u64 = 1 << 56;
 
 /// How the rows of a column fall into its cells; nulls, NaN and infinities are counted apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +120,7 @@ impl ColumnCounts {
             return Err("a count for each cell");
         }
         if self.checked_rows().is_none() {
-            return Err("counts of at most 2^62 rows");
+            return Err("counts of at most 2^56 rows");
         }
         match (cells, &self.summary) {
             (Cells::Edges(edges), Some(summary)) => {

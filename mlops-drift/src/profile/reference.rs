@@ -13,7 +13,7 @@ use mlops_core::{AtomicFile, DataSource, Digest, Error, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::cells::{Cells, Kind};
-use crate::profile::counts::ColumnCounts;
+use crate::profile::counts::{ColumnCounts, MOST_ROWS};
 use crate::profile::family::Family;
 use crate::profile::fit;
 
@@ -274,15 +274,12 @@ impl ReferenceProfile {
     /// Takes in what another profile counted in the same cells.
     ///
     /// # Errors
-    /// [`Error::Merge`] if it has other columns or cells; only counts at equal edges add up.
+    /// [`Error::Merge`] if it has other columns or cells, as only counts at equal edges add up, or for
+    /// more than 2⁵⁶ rows.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         self.same_cells(&other)?;
-        if self
-            .rows
-            .checked_add(other.rows)
-            .is_none_or(|n| n > crate::statistics::tables::MOST_ROWS)
-        {
-            return Err(Error::merge("profiles", "more than 2^62 rows"));
+        if self.rows.checked_add(other.rows).is_none_or(|n| n > MOST_ROWS) {
+            return Err(Error::merge("profiles", "more than 2^56 rows"));
         }
         self.rows += other.rows;
         for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {

@@ -44,7 +44,8 @@ impl fmt::Display for EnergyTest {
 /// Where nothing drifted, `∫ (F − G)²` is a sum of squares of normal numbers whose mean, variance
 /// and skewness follow from the pooled sample; the p-value is that of the shifted gamma law with
 /// the same. In simulations of the limit it is within a tenth of the true one down to
-/// 0.01, within a half at 10⁻³, and of its order of magnitude beyond.
+/// 0.01, within a half at 10⁻³, and of its order of magnitude beyond. A side of fewer than 30 values among
+/// which most are equal is not normal: up to 9 % were rejected at 5 % and 4 % at 0.5 %.
 ///
 /// ```
 /// use mlops_core::arrow::array::Float64Array;

@@ -51,7 +51,8 @@ impl fmt::Display for EppsSingletonTest {
 /// `statistic` and `wald_p_value` are `scipy.stats.epps_singleton_2samp`. Its covariance is the sum of
 /// both sides' own, which with unequal sizes rejects far too often; `p_value` takes that of the pooled
 /// sample (a score test in place of Wald's), `nm/N · (N − 1)/N (ĝ_x − ĝ_y)ᵀ Σ⁺ (ĝ_x − ĝ_y)`, and keeps its
-/// level. It needs no continuous distribution, and often has more power
+/// level from some 50 values a side on; of 5 to 30 values beside 100 or 1,000, 6 to 10 % were rejected at
+/// 5 % and up to 5 % at 0.5 %. It needs no continuous distribution, and often has more power
 /// than Kolmogorov–Smirnov; there is no form from counts, because counts say too little of cosines.
 /// `O((n + m) log(n + m))`.
 ///

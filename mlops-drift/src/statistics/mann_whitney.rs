@@ -51,7 +51,10 @@ impl fmt::Display for MannWhitneyTest {
 /// `scipy.stats.mannwhitneyu(current, reference, alternative=…)`: exact without ties where the
 /// count is quick (the smaller side times the pairs up to 2²² and at most 2¹²⁷ arrangements: 60 and
 /// 60 values, or 8 and 200), which is further than scipy's 8 values; otherwise the normal law with the
-/// corrections for ties and continuity. Where all values are equal p is 1. `O((n + m) log(n + m))`.
+/// corrections for ties and continuity. That law is rough where a few values differ from a crowd of equal
+/// ones and a side is small: of shares of 2 % with 5 to 20 rows beside 100 or 1,000, 7 to 9 % were rejected
+/// at 5 % and 2 to 4 % at 0.5 % ([`fisher_exact`](crate::statistics::fisher_exact) holds there).
+/// Where all values are equal p is 1. `O((n + m) log(n + m))`.
 ///
 /// ```
 /// use mlops_core::arrow::array::Float64Array;
