@@ -7,9 +7,9 @@ use mlops_core::stats::Draws;
 use mlops_drift::statistics::{
     Alternative, AndersonDarlingTies, EdgeCounts, EdgePair, anderson_darling_from_counts,
     anderson_darling_two_sample, cramer_von_mises_from_counts, cramer_von_mises_two_sample,
-    energy_from_counts, energy_two_sample, ks_from_cells, ks_two_sample, kuiper_from_counts,
-    kuiper_two_sample, mann_whitney, mann_whitney_from_counts, wasserstein_from_counts,
-    wasserstein_two_sample,
+    energy_from_counts, energy_two_sample, ks_from_cells, ks_one_sided, ks_two_sample,
+    kuiper_from_counts, kuiper_two_sample, mann_whitney, mann_whitney_from_counts,
+    wasserstein_from_counts, wasserstein_two_sample,
 };
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -142,8 +142,9 @@ fn every_interval_holds(seed: u64) {
     let (bounds, test) =
         (ks_from_cells(&r, &c, 0.95).expect("ks"), ks_two_sample(&a, &b).expect("ks"));
     check("D").holds(bounds.statistic, test.statistic);
-    check("D+").holds(bounds.d_plus, test.d_plus);
-    check("D-").holds(bounds.d_minus, test.d_minus);
+    let one_sided = |way| ks_one_sided(&a, &b, way).expect("ks").statistic;
+    check("D+").holds(bounds.d_plus, one_sided(Alternative::Greater));
+    check("D-").holds(bounds.d_minus, one_sided(Alternative::Less));
     check("D").p_holds(bounds.p_value, test.p_value);
 
     let bounds = kuiper_from_counts(&pair).expect("kuiper");

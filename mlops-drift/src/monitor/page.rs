@@ -72,6 +72,15 @@ impl DriftReport {
         let drawn = ranked.iter().filter_map(|c| c.figure()).take(DRAWN);
         sections.push(Section::new("Distributions").figures(drawn));
         sections.push(Section::new("Rule").text(self.rule.to_string()));
+        let mut tests = Table::new(["Column", "Decided by", "Because"]);
+        for (column, test) in ranked.iter().filter_map(|c| Some((c, c.test.as_ref()?))) {
+            tests = tests.row(vec![
+                Cell::code(&column.column),
+                test.statistic.to_string().into(),
+                test.because.as_str().into(),
+            ]);
+        }
+        sections.push(Section::new("Why these tests").table(tests).folded(true));
         sections
     }
 
@@ -125,7 +134,7 @@ impl DriftReport {
                 or_dash(effect.map(|s| s.statistic.to_string().into())),
                 or_dash(effect.map(cell_of)),
                 or_dash(effect.and_then(|s| s.floor).map(|f| Cell::number(f, 3))),
-                or_dash(column.test.as_ref().map(|t| t.to_string().into())),
+                or_dash(column.test.as_ref().map(|t| t.statistic.to_string().into())),
                 or_dash(column.adjusted_p_value().map(p_value)),
                 or_dash(column.statistic(Statistic::Psi).map(|s| Cell::number(s.value, 3))),
                 column.reason.as_str().into(),

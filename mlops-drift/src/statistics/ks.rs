@@ -8,7 +8,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::alternative::Alternative;
-use crate::statistics::ks_buckets::{self, Extremes};
+use crate::statistics::ks_buckets::{self, Extremes, Wanted};
 use crate::statistics::ks_p::{KsP, ks_p_value};
 use crate::statistics::psi::checked_confidence;
 use crate::statistics::tables::check;
@@ -21,10 +21,6 @@ pub struct KsTest {
     /// `D = max |F(x) − G(x)|` of the two empirical distribution functions, in [0, 1]; of a
     /// one-sided test its `D⁺` or `D⁻`.
     pub statistic: f64,
-    /// `D⁺ = max F(x) − G(x)`.
-    pub d_plus: f64,
-    /// `D⁻ = max G(x) − F(x)`.
-    pub d_minus: f64,
     /// P of a `D` this large or larger where both samples have one continuous distribution; with
     /// ties it is too large rather than too small.
     pub p_value: f64,
@@ -75,7 +71,7 @@ pub fn ks_two_sample(reference: &Float64Array, current: &Float64Array) -> Result
 /// use mlops_drift::statistics::{Alternative, ks_one_sided};
 /// let (small, large) = (Float64Array::from(vec![1.0, 2.0]), Float64Array::from(vec![3.0, 4.0]));
 /// let test = ks_one_sided(&small, &large, Alternative::Greater)?;
-/// assert_eq!((test.statistic, test.d_plus, test.d_minus), (1.0, 1.0, 0.0));
+/// assert_eq!(test.statistic, 1.0);
 /// assert!((test.p_value - 1.0 / 6.0).abs() < 1e-15);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
@@ -87,20 +83,21 @@ pub fn ks_one_sided(
     current: &Float64Array,
     alternative: Alternative,
 ) -> Result<KsTest> {
-    KsTest::of(extremes("ks", reference, current)?, alternative)
+    KsTest::of(extremes("ks", reference, current, alternative.into())?, alternative)
 }
 
-/// The extremes of F − G, by sorting where that is quicker than counting.
+/// The wanted extremes of F − G, by sorting where that is quicker than counting.
 pub(crate) fn extremes(
     what: &str,
     reference: &Float64Array,
     current: &Float64Array,
+    wanted: Wanted,
 ) -> Result<Extremes> {
     if reference.len() + current.len() < ks_buckets::WORTHWHILE {
         let x = sorted(what, "reference", reference)?;
         Ok(Extremes::of_sorted(&x, &sorted(what, "current data", current)?))
     } else {
-        ks_buckets::of_arrays(reference, current)
+        ks_buckets::of_arrays(reference, current, wanted)
     }
 }
 
@@ -115,8 +112,7 @@ impl KsTest {
         };
         let statistic = ratio(statistic, n, m);
         let KsP { p_value, exact } = ks_p_value(statistic, n, m, alternative)?;
-        let (d_plus, d_minus) = (ratio(plus, n, m), ratio(minus, n, m));
-        Ok(Self { statistic, d_plus, d_minus, p_value, exact, alternative, n, m })
+        Ok(Self { statistic, p_value, exact, alternative, n, m })
     }
 }
 

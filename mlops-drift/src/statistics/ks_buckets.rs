@@ -12,6 +12,8 @@ use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, Error, Result, State};
 use rayon::prelude::*;
 
+use crate::statistics::alternative::Alternative;
+
 /// With fewer values than this sorting is quicker.
 pub(crate) const WORTHWHILE: usize = 1 << 17;
 /// Values of each side that edges are made of.
@@ -30,6 +32,26 @@ pub(crate) struct Extremes {
     pub(crate) plus: u128,
     /// `n m · max (G − F)`.
     pub(crate) minus: u128,
+}
+
+/// Which of the extremes is wanted: the other may come out smaller than it is, and cells that can
+/// hold only that one need no look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Larger,
+    Plus,
+    Minus,
+    Both,
+}
+
+impl From<Alternative> for Wanted {
+    fn from(alternative: Alternative) -> Self {
+        match alternative {
+            Alternative::TwoSided => Self::Larger,
+            Alternative::Greater => Self::Plus,
+            Alternative::Less => Self::Minus,
+        }
+    }
 }
 
 impl Extremes {
@@ -81,7 +103,11 @@ struct Open {
 
 impl Enclosed {
     /// From counts at the same edges.
-    pub(crate) fn of(reference: &HistogramCounts, current: &HistogramCounts) -> Result<Self> {
+    pub(crate) fn of(
+        reference: &HistogramCounts,
+        current: &HistogramCounts,
+        wanted: Wanted,
+    ) -> Result<Self> {
         let total = |side: &str, counts: &HistogramCounts| {
             if counts.nans > 0 {
                 return Err(Error::undefined("ks", format!("the {side} holds NaN")));
@@ -102,6 +128,13 @@ impl Enclosed {
             found.take_in(at);
         }
         let cross = |f: u64, g: u64| (u128::from(f) * u128::from(m), u128::from(g) * u128::from(n));
+        let larger = found.plus.max(found.minus);
+        let (beyond_plus, beyond_minus) = match wanted {
+            Wanted::Larger => (larger, larger),
+            Wanted::Plus => (found.plus, u128::MAX),
+            Wanted::Minus => (u128::MAX, found.minus),
+            Wanted::Both => (found.plus, found.minus),
+        };
         let mut open = Vec::new();
         at = start;
         for (cell, (&r, &c)) in cells() {
@@ -113,8 +146,8 @@ impl Enclosed {
             }
             let (low_f, low_g) = cross(below.0, below.1);
             let (high_f, high_g) = cross(at.0, at.1);
-            if high_f.saturating_sub(low_g) > found.plus
-                || high_g.saturating_sub(low_f) > found.minus
+            if high_f.saturating_sub(low_g) > beyond_plus
+                || high_g.saturating_sub(low_f) > beyond_minus
             {
                 open.push(Open { cell, below, inside });
             }
@@ -162,7 +195,11 @@ impl Enclosed {
 }
 
 /// The extremes of two arrays that have enough values for this; nulls are left out.
-pub(crate) fn of_arrays(reference: &Float64Array, current: &Float64Array) -> Result<Extremes> {
+pub(crate) fn of_arrays(
+    reference: &Float64Array,
+    current: &Float64Array,
+    wanted: Wanted,
+) -> Result<Extremes> {
     let whole = reference.null_count() + current.null_count() == 0 && !reference.is_empty();
     if whole && reference.values()[..] == current.values()[..] {
         // Nothing parts equal data, and all of it would be looked into. NaN is not equal to NaN.
@@ -171,7 +208,7 @@ pub(crate) fn of_arrays(reference: &Float64Array, current: &Float64Array) -> Res
     }
     let histogram = Histogram::new("values", edges_of(sample(reference, current)))?;
     let (r, c) = rayon::join(|| count(&histogram, reference), || count(&histogram, current));
-    let enclosed = Enclosed::of(&histogram.finish(r?)?, &histogram.finish(c?)?)?;
+    let enclosed = Enclosed::of(&histogram.finish(r?)?, &histogram.finish(c?)?, wanted)?;
     if enclosed.open.is_empty() {
         return Ok(enclosed.found);
     }
@@ -327,7 +364,11 @@ mod tests {
             let (x, y) = (sorted(&a), sorted(&b));
             prop_assume!(!x.is_empty() && !y.is_empty());
             let want = Extremes::of_sorted(&x, &y);
-            prop_assert_eq!(of_arrays(&a, &b).unwrap(), want);
+            prop_assert_eq!(of_arrays(&a, &b, Wanted::Both).unwrap(), want);
+            prop_assert_eq!(of_arrays(&a, &b, Wanted::Plus).unwrap().plus, want.plus);
+            prop_assert_eq!(of_arrays(&a, &b, Wanted::Minus).unwrap().minus, want.minus);
+            let larger = of_arrays(&a, &b, Wanted::Larger).unwrap();
+            prop_assert_eq!(larger.plus.max(larger.minus), want.plus.max(want.minus));
             // Against the definition.
             let (n, m) = (x.len() as i128, y.len() as i128);
             let at = |p: f64| {
@@ -340,10 +381,21 @@ mod tests {
             for edges in [vec![], vec![0.0], vec![-1.05, 0.1, 0.3]] {
                 let h = Histogram::new("x", edges).unwrap();
                 let counts = |array: &Float64Array| h.finish(count(&h, array).unwrap()).unwrap();
-                let enclosed = Enclosed::of(&counts(&a), &counts(&b)).unwrap();
-                let wanted = enclosed.wanted(2 * h.edges().len() + 1);
-                let select = |array: &Float64Array| select(&h, array, &wanted).unwrap();
-                prop_assert_eq!(enclosed.refine(select(&a), select(&b)), want);
+                for wanted in [Wanted::Both, Wanted::Larger, Wanted::Plus, Wanted::Minus] {
+                    let enclosed = Enclosed::of(&counts(&a), &counts(&b), wanted).unwrap();
+                    let cells = enclosed.wanted(2 * h.edges().len() + 1);
+                    let select = |array: &Float64Array| select(&h, array, &cells).unwrap();
+                    let found = enclosed.refine(select(&a), select(&b));
+                    match wanted {
+                        Wanted::Both => prop_assert_eq!(found, want),
+                        Wanted::Plus => prop_assert_eq!(found.plus, want.plus),
+                        Wanted::Minus => prop_assert_eq!(found.minus, want.minus),
+                        Wanted::Larger => prop_assert_eq!(
+                            found.plus.max(found.minus),
+                            want.plus.max(want.minus)
+                        ),
+                    }
+                }
             }
         }
     }
@@ -383,15 +435,15 @@ mod tests {
         let of = |values: Vec<Option<f64>>| Float64Array::from(values);
         let one = of(vec![Some(1.0)]);
         for bad in [of(vec![]), of(vec![None]), of(vec![Some(1.0), Some(f64::NAN)])] {
-            assert!(matches!(of_arrays(&one, &bad), Err(Error::Undefined { .. })));
-            assert!(matches!(of_arrays(&bad, &one), Err(Error::Undefined { .. })));
+            assert!(matches!(of_arrays(&one, &bad, Wanted::Both), Err(Error::Undefined { .. })));
+            assert!(matches!(of_arrays(&bad, &one, Wanted::Both), Err(Error::Undefined { .. })));
         }
         // What stands under a null is not looked at.
         let masked = Float64Array::new(
             vec![f64::NAN, 3.0].into(),
             Some(arrow::buffer::NullBuffer::from(vec![false, true])),
         );
-        let found = of_arrays(&one, &masked).unwrap();
+        let found = of_arrays(&one, &masked, Wanted::Both).unwrap();
         assert_eq!(found, Extremes { n: 1, m: 1, plus: 1, minus: 0 });
     }
 }

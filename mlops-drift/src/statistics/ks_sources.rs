@@ -6,7 +6,7 @@ use mlops_core::{Analyzer, Error, Result, Rows, Scan, State};
 
 use crate::statistics::alternative::Alternative;
 use crate::statistics::ks::KsTest;
-use crate::statistics::ks_buckets::{EDGES, Enclosed, between, edges_of};
+use crate::statistics::ks_buckets::{EDGES, Enclosed, Wanted, between, edges_of};
 
 /// Values of both sides that may be held at once: 32 MiB.
 const MOST_VALUES: u64 = 1 << 22;
@@ -55,7 +55,8 @@ fn exactly(reference: Scan<'_>, current: Scan<'_>, column: &str, most: u64) -> R
     let mut edges = edges_of(sample);
     loop {
         let histogram = Histogram::new(column, edges)?;
-        let enclosed = Enclosed::of(&reference.run(&histogram)?, &current.run(&histogram)?)?;
+        let counts = (reference.run(&histogram)?, current.run(&histogram)?);
+        let enclosed = Enclosed::of(&counts.0, &counts.1, Wanted::Larger)?;
         let (r, c) = enclosed.inside();
         if r.saturating_add(c) > most
             && let Some(finer) = finer(&enclosed, histogram.edges())

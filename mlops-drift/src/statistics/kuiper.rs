@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::edge_counts::EdgePair;
 use crate::statistics::ks::{cell_extremes, extremes, ratio};
+use crate::statistics::ks_buckets::Wanted;
 use crate::statistics::ks_p::divisor;
 
 /// What [`kuiper_two_sample`] found.
@@ -59,7 +60,7 @@ impl fmt::Display for KuiperTest {
 /// # References
 /// Kuiper (1960), doi:10.1016/S1385-7258(60)50006-0.
 pub fn kuiper_two_sample(reference: &Float64Array, current: &Float64Array) -> Result<KuiperTest> {
-    let found = extremes("kuiper", reference, current)?;
+    let found = extremes("kuiper", reference, current, Wanted::Both)?;
     let (n, m) = (found.n, found.m);
     let statistic = ratio(found.plus + found.minus, n, m);
     let (p_value, exact) = law(statistic, n, m)?;
