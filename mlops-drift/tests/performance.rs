@@ -217,6 +217,12 @@ fn what_cannot_be_estimated_is_said() {
     assert!(fit(options().confidence(1.0)).is_err());
     assert!(fit(options().threshold(f64::NAN)).is_err());
     assert!(matches!(fit(options().prediction("nope")), Err(Error::ColumnNotFound { .. })));
+    for unreachable in [7.0, -0.1] {
+        assert!(fit(options().threshold(unreachable)).is_err());
+    }
+    assert!(fit(options().folds(1)).is_err());
+    let of_folds = fit(options().folds(4).seed(9)).expect("a fit");
+    assert_eq!((of_folds.options().folds, of_folds.options().seed), (4, 9));
     assert!(fit(CbpeOptions::new("y", "score", "yes")).is_err());
     let empty = MemorySource::from(reference.slice(0, 0));
     assert!(matches!(Cbpe::fit(&empty, &options()), Err(Error::Undefined { .. })));
@@ -240,6 +246,58 @@ fn what_cannot_be_estimated_is_said() {
     let mut state = source.scan().state(&cbpe).expect("a state");
     let theirs = source.scan().state(&other).expect("a state");
     assert!(mlops_core::State::merge(&mut state, theirs).is_err());
+}
+
+/// A label that is misspelt makes every row negative, and every estimate one of nothing.
+#[test]
+fn a_reference_of_one_class_is_refused_with_its_labels() {
+    let fit = |labels: &[&str], positive: &str| {
+        let rows = batch! {
+            "score" => Float64Array::from_iter_values((0..60).map(|i| f64::from(i) / 60.0)),
+            "y" => StringArray::from_iter_values((0..60).map(|i| labels[i % labels.len()])),
+        };
+        let source = MemorySource::from(rows.expect("rows"));
+        Cbpe::fit(&source, &CbpeOptions::new("y", "score", positive))
+    };
+    assert!(fit(&["yes", "no"], "yes").is_ok());
+    let error = |labels: &[&str], positive| fit(labels, positive).expect_err("one class");
+    let what = "the positive label of `y` in the reference: expected one";
+    assert_eq!(
+        error(&["yes", "no"], "Yes").to_string(),
+        format!("{what} that occurs, found `Yes`; the labels are `no`, `yes`"),
+    );
+    assert_eq!(
+        error(&["yes"], "yes").to_string(),
+        format!("{what} of two or more, found `yes`; the labels are `yes`"),
+    );
+    let many = ["g", "f", "e", "d", "c", "b"];
+    assert!(error(&many, "a").to_string().ends_with("are `b`, `c`, `d`, `e`, `f`, …"));
+
+    let numbers = batch! {
+        "score" => Float64Array::from(vec![0.2, 0.8]),
+        "y" => Float64Array::from(vec![0.0, 1.0]),
+    };
+    let numbers = MemorySource::from(numbers.expect("rows"));
+    let error = Cbpe::fit(&numbers, &CbpeOptions::new("y", "score", "2")).expect_err("no 2");
+    assert!(error.to_string().ends_with("found `2`; the labels are `0`, `1`"), "{error}");
+}
+
+#[test]
+fn few_rows_and_rows_left_out_are_no_answer() {
+    let reference = rows(&drawn(1, 0, 2000, Draws::uniform, |s| s));
+    let options = CbpeOptions::new("y", "score", "true");
+    let cbpe = Cbpe::fit(&MemorySource::from(reference), &options).expect("a fit");
+    let verdict = |scores: Vec<f64>| {
+        let rows = batch! { "score" => Float64Array::from(scores) }.expect("rows");
+        let found = MemorySource::from(rows).measure(&cbpe).expect("estimates");
+        let limits = [PerformanceLimit::at_least("accuracy", 0.6)];
+        found.assess(&limits).expect("an answer").verdict
+    };
+    assert_eq!(verdict(vec![0.99]), Verdict::Inconclusive);
+    assert_eq!(verdict(vec![0.99; 100]), Verdict::Pass);
+    let invalid = |n: usize| (0..3000).map(|i| if i < n { 1.5 } else { 0.99 }).collect();
+    assert_eq!(verdict(invalid(2800)), Verdict::Inconclusive);
+    assert_eq!(verdict(invalid(100)), Verdict::Pass);
 }
 
 #[test]

@@ -10,9 +10,9 @@ use mlops_core::{Analyzer, Assessment, DataSource, Description, Error, Result, R
 use serde::{Deserialize, Serialize};
 
 use super::calibration::{Calibrate, CalibrationCheck, calibrate};
-use super::estimate::{Estimate, PerformanceLimit, findings};
+use super::estimate::{Basis, Estimate, PerformanceLimit, findings};
 use super::isotonic::Isotonic;
-use super::reference::{each_batch, is_positive};
+use super::reference::{each_batch, is_positive, labels};
 use super::score_counts::{Group, ONE, Scale, ScoreCounts};
 
 /// How a classifier's performance is to be estimated: the columns, and the calibration.
@@ -23,7 +23,8 @@ pub struct CbpeOptions {
     pub score: String,
     /// The column of what was predicted; without, the score from the threshold on.
     pub prediction: Option<String>,
-    /// The least score that is predicted positive, where there is no column of predictions.
+    /// The least score that is predicted positive, where there is no column of predictions; in
+    /// \[0, 1\].
     pub threshold: f64,
     /// The column of what came true, in the reference.
     pub y_true: String,
@@ -82,6 +83,20 @@ impl CbpeOptions {
         self
     }
 
+    /// The same with so many folds.
+    #[must_use]
+    pub fn folds(mut self, folds: u32) -> Self {
+        self.folds = folds;
+        self
+    }
+
+    /// The same with this seed of the folds.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// The same with bands of this confidence.
     #[must_use]
     pub fn confidence(mut self, confidence: f64) -> Self {
@@ -96,8 +111,9 @@ impl CbpeOptions {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(Error::invalid("confidence", "in (0, 1)", self.confidence));
         }
-        if !self.threshold.is_finite() {
-            return Err(Error::invalid("threshold", "a finite number", self.threshold));
+        if !(0.0..=1.0).contains(&self.threshold) {
+            let expected = "a score that can be reached, in [0, 1]";
+            return Err(Error::invalid("threshold", expected, self.threshold));
         }
         Ok(())
     }
@@ -222,8 +238,8 @@ pub struct CbpeReference {
     pub scores: (f64, f64),
     /// The true counts.
     pub confusion: Confusion,
-    /// The true ROC AUC; `None` with one label only.
-    pub roc_auc: Option<f64>,
+    /// The true ROC AUC.
+    pub roc_auc: f64,
     /// The estimate of the same rows, calibrated out of fold: it should be near the truth.
     pub estimated: Vec<Estimate>,
 }
@@ -233,7 +249,7 @@ impl CbpeReference {
     pub fn metric(&self, name: &str) -> Option<f64> {
         let c = &self.confusion;
         match name {
-            "roc_auc" => self.roc_auc,
+            "roc_auc" => Some(self.roc_auc),
             "accuracy" => c.accuracy().ok(),
             "f1" => c.f1().ok(),
             "precision" => c.precision().ok(),
@@ -305,12 +321,16 @@ impl PerformanceEstimate {
         self.estimates().find(|e| e.metric == metric)
     }
 
-    /// The answer to limits: each passes if its whole band is within, fails if it is all outside.
+    /// The answer to limits: each passes if its whole band is within, fails if it is all outside,
+    /// and is inconclusive else, or where fewer rows count, or more were left out, than the
+    /// limit allows.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a metric that is not estimated, or a limit that is no number.
     pub fn assess(&self, limits: &[PerformanceLimit]) -> Result<Assessment> {
-        let findings = findings("estimated", limits, |metric| self.get(metric).cloned())?;
+        let on = Basis { rows: self.rows, left_out: self.nulls.saturating_add(self.invalid) };
+        let estimates: Vec<Estimate> = self.estimates().cloned().collect();
+        let findings = findings("estimated", on, limits, &estimates)?;
         Ok(Assessment::new("estimated performance", self.rows, findings))
     }
 }
@@ -339,7 +359,9 @@ impl Cbpe {
     /// row while it is fitted.
     ///
     /// # Errors
-    /// Those of the source and the options; [`Error::Undefined`] without a row that counts.
+    /// Those of the source and the options; [`Error::Undefined`] without a row that counts;
+    /// [`Error::Invalid`], with the labels that are there, where the positive label never or always
+    /// occurs.
     pub fn fit(reference: &dyn DataSource, options: &CbpeOptions) -> Result<Self> {
         options.check()?;
         let mut rows: Vec<Labelled> = Vec::new();
@@ -361,6 +383,16 @@ impl Cbpe {
         })?;
         if rows.is_empty() {
             return Err(Error::undefined("an estimator", "no row of the reference counts"));
+        }
+        let positives = rows.iter().filter(|row| row.1).count();
+        if positives == 0 || positives == rows.len() {
+            let there = labels(reference, &options.y_true)?;
+            let expected = if positives == 0 { "one that occurs" } else { "one of two or more" };
+            return Err(Error::invalid(
+                format!("the positive label of `{}` in the reference", options.y_true),
+                expected,
+                format!("`{}`; the labels are {there}", options.positive),
+            ));
         }
         // Equal rows are the same row: whatever their order was, this is one order.
         rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
@@ -395,8 +427,7 @@ impl Cbpe {
                 (false, false) => confusion.true_negatives += 1,
             }
         }
-        let both = confusion.positives() > 0 && confusion.negatives() > 0;
-        let roc_auc = if both { Some(roc_auc_delong(&truth, &scores)?.auc) } else { None };
+        let roc_auc = roc_auc_delong(&truth, &scores)?.auc;
         let range = (scores[0], scores[scores.len() - 1]);
         let reference = CbpeReference {
             rows: rows.len() as u64,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::boosted_trees::{BoostedTrees, TreeOptions};
 use super::cbpe::cuts;
-use super::estimate::{Estimate, PerformanceLimit, findings};
+use super::estimate::{Basis, Estimate, PerformanceLimit, findings};
 use super::reference::each_batch;
 
 /// How a regression's loss is to be estimated.
@@ -47,6 +47,13 @@ impl DleOptions {
             folds: 5,
             confidence: 0.95,
         }
+    }
+
+    /// The same with so many folds.
+    #[must_use]
+    pub fn folds(mut self, folds: u32) -> Self {
+        self.folds = folds;
+        self
     }
 
     /// The same with bands of this confidence.
@@ -234,13 +241,16 @@ impl LossEstimate {
         [&self.mae, &self.mse, &self.rmse].into_iter()
     }
 
-    /// The answer to limits: each passes if its whole band is within, fails if it is all outside.
+    /// The answer to limits: each passes if its whole band is within, fails if it is all outside,
+    /// and is inconclusive else, or where fewer rows count, or more were left out, than the
+    /// limit allows.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a metric that is not estimated.
     pub fn assess(&self, limits: &[PerformanceLimit]) -> Result<Assessment> {
-        let find = |metric: &str| self.estimates().find(|e| e.metric == metric).cloned();
-        let findings = findings("estimated", limits, find)?;
+        let on = Basis { rows: self.rows, left_out: self.left_out };
+        let estimates: Vec<Estimate> = self.estimates().cloned().collect();
+        let findings = findings("estimated", on, limits, &estimates)?;
         Ok(Assessment::new("estimated performance", self.rows, findings))
     }
 }

@@ -12,7 +12,7 @@ use mlops_core::metrics::Metric;
 use mlops_core::{Assessment, DataSource, Error, Result, Scan};
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Estimate, PerformanceLimit, findings};
+use super::estimate::{Basis, Estimate, PerformanceLimit, findings};
 
 /// The columns by which predictions and labels meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -424,7 +424,8 @@ pub fn join_labels(
 
 /// The answer to limits of metrics that labels gave, as
 /// [`ClassificationReport::metrics`](mlops_core::metrics::ClassificationReport::metrics) has them:
-/// each passes if its whole confidence interval is within, fails if it is all outside.
+/// each passes if its whole confidence interval is within, fails if it is all outside, and is
+/// inconclusive else, or of fewer rows than the limit asks for.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a metric that is not there.
@@ -433,16 +434,17 @@ pub fn assess_metrics<'a>(
     metrics: impl Iterator<Item = (&'static str, &'a Metric)>,
     limits: &[PerformanceLimit],
 ) -> Result<Assessment> {
-    let metrics: HashMap<&str, &Metric> = metrics.collect();
-    let find = |name: &str| {
-        metrics.get(name).map(|metric| {
+    let estimates: Vec<Estimate> = metrics
+        .map(|(name, metric)| {
             let reason = metric.reason.as_deref().unwrap_or_default();
             let mut estimate = Estimate::undefined(name, None, reason);
             (estimate.value, estimate.interval) = (metric.value, metric.interval);
             estimate
         })
-    };
-    Ok(Assessment::new("realised performance", rows, findings("realised", limits, find)?))
+        .collect();
+    let on = Basis { rows, left_out: 0 };
+    let findings = findings("realised", on, limits, &estimates)?;
+    Ok(Assessment::new("realised performance", rows, findings))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Reading what a fit needs.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use mlops_core::{DataSource, Error, Names, Result, Rows, Scan, is_numeric};
@@ -75,4 +77,39 @@ pub(super) fn is_positive(
     let labels = categories.labels();
     let wanted: Vec<bool> = (0..labels.len()).map(|i| labels.value(i) == positive).collect();
     Ok(categories.codes().iter().map(|code| code.map(|code| wanted[code as usize])).collect())
+}
+
+/// The first few labels of a column in their order, as an error shows them.
+pub(super) fn labels(source: &dyn DataSource, column: &str) -> Result<String> {
+    const SHOWN: usize = 5;
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut more = false;
+    each_batch(source, &[column.to_owned()], |rows| {
+        // Numbers as numbers: `is_positive` compares them so.
+        let mut add = |label: String| {
+            found.insert(label);
+            if found.len() > SHOWN {
+                found.pop_last();
+                more = true;
+            }
+        };
+        let array = rows.column(column)?;
+        if array.data_type() == &DataType::Boolean {
+            array.as_boolean().iter().flatten().for_each(|label| add(label.to_string()));
+        } else if let Ok(numbers) = rows.numbers(column) {
+            numbers.iter().flatten().for_each(|x| add((x + 0.0).to_string()));
+        } else {
+            let categories = rows.categories(column)?;
+            let occur: BTreeSet<u32> = categories.codes().iter().flatten().collect();
+            for code in occur {
+                add(categories.labels().value(code as usize).to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    let mut shown: Vec<String> = found.into_iter().map(|label| format!("`{label}`")).collect();
+    if more {
+        shown.push("…".to_owned());
+    }
+    Ok(shown.join(", "))
 }
