@@ -150,6 +150,55 @@ fn run_lengths_of_every_kind() {
     }
 }
 
+/// Error rates: how often an alarm is false depends on the rate that is right.
+#[test]
+fn false_alarms_by_error_rate() {
+    println!("| detector | p = .01 | .05 | .2 | .3 |\n|---|---|---|---|---|");
+    let n = 10_000 * replicates(2);
+    let mut rows = 0;
+    for (name, description) in catalogue() {
+        let mut detector = StreamKinds::standard().start(&description).expect("a detector");
+        if name != "adwin" && !matches!(detector.input(), Input::Binary | Input::Unit) {
+            continue;
+        }
+        rows += 1;
+        let shown = [0.01, 0.05, 0.2, 0.3].map(|rate| {
+            let mut draws = Draws::new(7, 4, 0);
+            let mut found = 0;
+            for i in 0..n {
+                if i % 10_000 == 0 {
+                    detector.reset();
+                }
+                let x = f64::from(draws.bernoulli(rate));
+                found += u64::from(detector.update(x).expect("an error or none").is_drift());
+            }
+            assert!(found <= n / 15, "{name} at {rate}: {found} alarms in {n}");
+            if found == 0 { format!("> {n}") } else { format!("{:.0}", n as f64 / found as f64) }
+        });
+        println!("| {name} | {} |", shown.join(" | "));
+    }
+    assert!(rows >= 8, "{rows} detectors of errors");
+}
+
+/// ADWIN keeps what came after a cut, which begins with some of what came before: it cuts again.
+#[test]
+fn adwin_signals_more_than_once_after_one_change() {
+    let description = Description::new("adwin", 1, &json!({}));
+    let counts: Vec<usize> = (0..20)
+        .map(|seed| {
+            let mut detector = StreamKinds::standard().start(&description).expect("a detector");
+            let mut draws = Draws::new(seed, 5, 0);
+            let mut drift = |i: &u64| {
+                let x = f64::from(draws.bernoulli(if *i < 2000 { 0.2 } else { 0.4 }));
+                detector.update(x).expect("an error or none").is_drift()
+            };
+            (0..4000).filter(|i| drift(i) && *i >= 2000).count()
+        })
+        .collect();
+    println!("signals of adwin in 2,000 values after one change: {counts:?}");
+    assert!(counts.iter().all(|n| *n >= 1) && counts.iter().any(|n| *n > 1), "{counts:?}");
+}
+
 /// Charts whose run lengths the literature knows.
 #[test]
 fn charts_have_the_run_lengths_of_the_textbooks() {

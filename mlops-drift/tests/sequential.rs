@@ -209,7 +209,10 @@ fn a_monitor_stops_and_goes_on() {
     let bytes = monitor.to_bytes();
     let other = SequentialRule::default().cells(4);
     assert!(SequentialMonitor::resume(profile.clone(), other, &bytes).is_err());
-    for at in [0, 5, 10, 50, 90, bytes.len() - 1] {
+    let others = rule.clone().cells(9);
+    let error = SequentialMonitor::resume(profile.clone(), others, &bytes).expect_err("others");
+    assert!(error.to_string().contains("the rule differs: this one has 9 cells"), "{error}");
+    for at in [0, 5, 10, 50, 90, 130, bytes.len() - 1] {
         let mut hostile = bytes.clone();
         hostile[at] ^= 1;
         assert!(SequentialMonitor::resume(profile.clone(), rule.clone(), &hostile).is_err());

@@ -12,7 +12,8 @@ use crate::monitor::report::show_p;
 ///
 /// *Fail*: the test rejects at `alpha` and the lower limit of the effect is over the floor.
 /// *Pass*: the upper limit of the effect is within the floor. *Inconclusive* otherwise, and below
-/// `min_rows` on either side: "not significant" is not a pass.
+/// `min_rows` on either side: "not significant" is not a pass. `B` permutations give no p-value
+/// below `1/(B + 1)`: where that is above `alpha` nothing can fail, and the reason says so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictRule {
@@ -79,15 +80,25 @@ impl Judged {
         // Infinite limits say nothing.
         let interval = interval.filter(|i| i.low.is_finite() && i.high.is_finite());
         let rejected = p_value <= rule.alpha;
+        // The p-value is never below this.
+        let least = 1.0 / (f64::from(replicates) + 1.0);
         let (verdict, reason) = match interval {
             _ if rows < rule.min_rows => {
                 let reason = format!("{rows} rows, fewer than {}", rule.min_rows);
                 (Verdict::Inconclusive, reason)
             }
-            None => (Verdict::Inconclusive, "the limits of the effect are undefined".to_owned()),
             Some(limits) if limits.high <= floor => {
                 (Verdict::Pass, format!("the effect is at most {:.4}", limits.high))
             }
+            _ if least > rule.alpha => {
+                let enough = (1.0 / rule.alpha - 1e-9).ceil() - 1.0;
+                let reason = format!(
+                    "{replicates} permutations can never reject at {}: it takes {enough}",
+                    rule.alpha
+                );
+                (Verdict::Inconclusive, reason)
+            }
+            None => (Verdict::Inconclusive, "the limits of the effect are undefined".to_owned()),
             Some(limits) if rejected && limits.low > floor => {
                 (Verdict::Fail, format!("the effect is at least {:.4}", limits.low))
             }
@@ -131,5 +142,29 @@ pub(crate) fn check_floor(floor: f64) -> Result<()> {
         Ok(())
     } else {
         Err(Error::invalid("floor of an effect", "a number of at least 0", floor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_permutations_to_reject_are_said() {
+        let judged = |replicates: u32, limits: Option<(f64, f64)>| {
+            let interval = limits.map(|(low, high)| Interval::new(low, high, 0.95).unwrap());
+            let p_value = 1.0 / (f64::from(replicates) + 1.0);
+            let evidence =
+                Evidence { p_value, replicates, effect: 0.5, interval, floor: 0.1, rows: 500 };
+            Judged::new(&VerdictRule::default(), evidence)
+        };
+        assert_eq!(judged(19, Some((0.4, 0.6))).verdict, Verdict::Fail);
+        for limits in [Some((0.4, 0.6)), None] {
+            let few = judged(9, limits);
+            assert_eq!(few.verdict, Verdict::Inconclusive);
+            assert_eq!(few.reason, "9 permutations can never reject at 0.05: it takes 19");
+        }
+        assert_eq!(judged(9, Some((0.0, 0.05))).verdict, Verdict::Pass);
+        assert_eq!(judged(18, Some((0.4, 0.6))).verdict, Verdict::Inconclusive);
     }
 }

@@ -175,8 +175,9 @@ impl fmt::Display for SequentialReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "drift over {} looks, {} rows: {} ({} of {} columns)",
+            "drift over {} {}, {} rows: {} ({} of {} columns)",
             self.looks,
+            if self.looks == 1 { "look" } else { "looks" },
             self.rows,
             self.verdict,
             self.alarms().count(),

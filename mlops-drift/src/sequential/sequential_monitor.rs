@@ -333,14 +333,25 @@ impl SequentialMonitor {
                 put_str(&mut payload, absent);
             }
         }
-        let mut out = Vec::with_capacity(payload.len() + 78);
+        let mut out = Vec::with_capacity(payload.len() + 110);
         out.extend_from_slice(&MAGIC);
         put_u16(&mut out, VERSION);
         out.extend_from_slice(self.profile.digest().as_bytes());
+        out.extend_from_slice(self.cells().as_bytes());
         out.extend_from_slice(Digest::of(&payload).as_bytes());
         put_len(&mut out, payload.len());
         out.extend_from_slice(&payload);
         out
+    }
+
+    /// In which cells is counted: the reference's rows in each.
+    fn cells(&self) -> Digest {
+        let mut cells = Vec::new();
+        for column in &self.columns {
+            put_len(&mut cells, column.reference.len());
+            column.reference.iter().for_each(|&n| put_u64(&mut cells, n));
+        }
+        Digest::of(&cells)
     }
 
     /// The monitor as it was when [`to_bytes`](Self::to_bytes) wrote it, against the same profile
@@ -348,7 +359,7 @@ impl SequentialMonitor {
     ///
     /// # Errors
     /// [`Error::Decode`] for bytes that are none or damaged; [`Error::Merge`] if they belong to
-    /// another profile; those of [`new`](Self::new).
+    /// another profile, or to a rule with other cells; those of [`new`](Self::new).
     pub fn resume(profile: ReferenceProfile, rule: SequentialRule, bytes: &[u8]) -> Result<Self> {
         let whole = bytes.len() as u64;
         Self::new(profile, rule)?.decode(bytes).map_err(|error| match error {
@@ -373,6 +384,13 @@ impl SequentialMonitor {
         }
         if take(bytes, 32)? != self.profile.digest().as_bytes() {
             return Err(Error::merge("sequential monitor", "the state belongs to another profile"));
+        }
+        if take(bytes, 32)? != self.cells().as_bytes() {
+            let reason = format!(
+                "the rule differs: this one has {} cells, and the state was counted in others",
+                self.rule.cells
+            );
+            return Err(Error::merge("sequential monitor", reason));
         }
         let digest = take(bytes, 32)?;
         let n = take_len(bytes, 1)?;

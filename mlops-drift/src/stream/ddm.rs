@@ -31,7 +31,12 @@ impl DdmOptions {
         positive("warning_level", self.warning_level)?;
         positive("drift_level", self.drift_level)?;
         let above = self.drift_level > self.warning_level;
-        require("drift_level", self.drift_level, above, "more than warning_level")
+        require(
+            "drift_level",
+            self.drift_level,
+            above,
+            &format!("more than warning_level, {}", self.warning_level),
+        )
     }
 }
 

@@ -35,7 +35,12 @@ impl EddmOptions {
         open_probability("warning_level", self.warning_level)?;
         open_probability("drift_level", self.drift_level)?;
         let below = self.drift_level < self.warning_level;
-        require("drift_level", self.drift_level, below, "less than warning_level")
+        require(
+            "drift_level",
+            self.drift_level,
+            below,
+            &format!("less than warning_level, {}", self.warning_level),
+        )
     }
 }
 

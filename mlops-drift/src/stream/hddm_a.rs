@@ -38,7 +38,7 @@ impl HddmAOptions {
 pub(super) fn check_levels(warning: f64, drift: f64) -> Result<()> {
     open_probability("alpha_warning", warning)?;
     open_probability("alpha_drift", drift)?;
-    require("alpha_drift", drift, drift < warning, "less than alpha_warning")
+    require("alpha_drift", drift, drift < warning, &format!("less than alpha_warning, {warning}"))
 }
 
 /// `ln(1/α)` of the two levels, each halved where there are two sides.

@@ -58,13 +58,15 @@ impl StreamKinds {
     /// A detector of this description that has seen nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a kind or version that is not in the map, [`Error::Invalid`] for
-    /// options that the kind does not take.
+    /// [`Error::Invalid`] for a kind or version that is not in the map, with those that are, and
+    /// for options that the kind does not take.
     pub fn start(&self, description: &Description) -> Result<Box<dyn StreamDetector>> {
         let (kind, version) = (&description.kind, description.version);
         let Some(start) = self.kinds.get(&(kind.to_string(), version)) else {
-            let name = format!("{kind}, version {version}");
-            return Err(Error::NotFound { what: "stream detector".into(), name });
+            let known: Vec<String> =
+                self.kinds.keys().map(|(kind, version)| format!("{kind} {version}")).collect();
+            let expected = format!("a kind and version of {}", known.join(", "));
+            return Err(Error::invalid("stream detector", expected, format!("{kind} {version}")));
         };
         start(description)
     }

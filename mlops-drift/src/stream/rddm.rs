@@ -47,10 +47,20 @@ impl RddmOptions {
         positive("warning_level", self.warning_level)?;
         positive("drift_level", self.drift_level)?;
         let above = self.drift_level > self.warning_level;
-        require("drift_level", self.drift_level, above, "more than warning_level")?;
+        require(
+            "drift_level",
+            self.drift_level,
+            above,
+            &format!("more than warning_level, {}", self.warning_level),
+        )?;
         size("min_concept", self.min_concept, 1)?;
         let longer = self.max_concept > self.min_concept as u64;
-        require("max_concept", self.max_concept, longer, "more than min_concept")?;
+        require(
+            "max_concept",
+            self.max_concept,
+            longer,
+            &format!("more than min_concept, {}", self.min_concept),
+        )?;
         require("warning_limit", self.warning_limit, self.warning_limit >= 1, "1 or more")
     }
 }

@@ -71,10 +71,12 @@ pub(crate) fn date(day: i64) -> String {
 
 /// `2014-04-01`, or with the time of day where that is not midnight: `2014-04-01T06:30:00Z`.
 pub(crate) fn instant(micros: i64) -> String {
+    if micros.rem_euclid(DAY) == 0 { date(micros.div_euclid(DAY)) } else { moment(micros) }
+}
+
+/// `2014-04-01T06:30:00Z`, at midnight too.
+pub(crate) fn moment(micros: i64) -> String {
     let (day, of_day) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
-    if of_day == 0 {
-        return date(day);
-    }
     let (seconds, micros) = (of_day / 1_000_000, of_day % 1_000_000);
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
-use mlops_core::report::{Cell, Figure, Line, Section, Table};
-use mlops_core::{Analyzer, DataSource, Judge, Plan, PlanState, Result, Scan, Timestamp, Verdict};
+use arrow::util::display::array_value_to_string;
+use mlops_core::report::{Cell, Figure, Line, Section, Table, clean};
+use mlops_core::{
+    Analyzer, DataSource, Error, Judge, Plan, PlanState, Result, Scan, Timestamp, Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 use super::by_window::ByWindow;
@@ -27,6 +30,21 @@ pub struct WindowDrift {
     pub complete: bool,
     /// What was found.
     pub report: DriftReport,
+}
+
+impl WindowDrift {
+    /// The columns that drifted; of an inconclusive window also the first that is, and why.
+    fn detail(&self) -> String {
+        let drifted: Vec<_> = self.report.drifted().map(|c| c.column.as_str()).collect();
+        let open = |v: Verdict| v == Verdict::Inconclusive;
+        let ranked = self.report.ranked();
+        let first = ranked.into_iter().find(|c| open(c.verdict) && open(self.report.verdict));
+        let parts = [
+            (!drifted.is_empty()).then(|| drifted.join(", ")),
+            first.map(|c| format!("{}: {}", c.column, c.reason)),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Drift over time, as [`over_time`] finds it.
@@ -85,15 +103,18 @@ impl DriftOverTime {
 
 impl fmt::Display for DriftOverTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "drift over {} windows", self.windows.len())?;
+        let n = self.windows.len();
+        write!(f, "drift over {n} {}", if n == 1 { "window" } else { "windows" })?;
+        if self.without_time > 0 {
+            write!(f, " ({} rows without a time)", self.without_time)?;
+        }
         for w in &self.windows {
-            let drifted: Vec<_> = w.report.drifted().map(|c| c.column.as_str()).collect();
             let (verdict, rows) = (w.report.verdict, w.report.current_rows);
             write!(
                 f,
                 "\n  {:<10}  {verdict:<12}  {rows:>8} rows  {}",
                 w.window.name,
-                mlops_core::report::clean(&drifted.join(", "))
+                clean(&w.detail())
             )?;
         }
         Ok(())
@@ -109,7 +130,7 @@ impl fmt::Display for DriftOverTime {
 ///
 /// # Errors
 /// Those of the source; a time column that is missing or of another type, or that makes more than
-/// [10,000](ByWindow::MOST) panes.
+/// [10,000](ByWindow::MOST) panes; [`Error::Invalid`], with a value, where no row has a time.
 pub fn over_time(
     monitor: &DriftMonitor,
     source: &dyn DataSource,
@@ -119,22 +140,50 @@ pub fn over_time(
     let judge = monitor.plan_report(&source.schema(), &mut plan);
     let by_window = ByWindow::of_source(plan, windowing.clone(), source)?;
     let found = Scan::new(source).run(&by_window)?;
+    if let (Some(column), true, 1..) =
+        (windowing.time_column(), found.windows.is_empty(), found.without_time)
+    {
+        let expected = "a date, a timestamp, or text that begins with an ISO date, in some row";
+        let value = some_value(source, column)?.unwrap_or_else(|| "nulls".to_owned());
+        return Err(Error::invalid(format!("times of `{column}`"), expected, value));
+    }
     let windows = found
         .windows
         .into_iter()
-        .map(|closed| judged(&judge, by_window.analyzer(), closed))
+        .map(|closed| judged(&judge, by_window.analyzer(), &closed))
         .collect::<Result<_>>()?;
     Ok(DriftOverTime { windows, without_time: found.without_time })
+}
+
+/// The first value of a column, as an error shows it.
+fn some_value(source: &dyn DataSource, column: &str) -> Result<Option<String>> {
+    let index = source.schema().index_of(column)?;
+    for partition in 0..source.partitions()?.len() {
+        for batch in source.read(partition, Some(&[index]), Scan::BATCH_SIZE)? {
+            let batch = batch?;
+            let values = batch.column(0);
+            let nulls = values.logical_nulls();
+            let is_value = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
+            if let Some(row) = (0..values.len()).find(is_value) {
+                // Of a date that is no date, its type.
+                let shown = array_value_to_string(values, row);
+                let shown = shown.unwrap_or_else(|_| values.data_type().to_string());
+                let head: String = clean(&shown).chars().take(40).collect();
+                return Ok(Some(format!("`{head}`")));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn judged(
     judge: &Judge<DriftReport>,
     plan: &Plan,
-    closed: ClosedWindow<PlanState>,
+    closed: &ClosedWindow<PlanState>,
 ) -> Result<WindowDrift> {
-    let report = judge.judge(&plan.finish(closed.state)?)?;
+    let report = judge.judge(&plan.finish(closed.state.clone())?)?;
     let ClosedWindow { window, revision, complete, .. } = closed;
-    Ok(WindowDrift { window, revision, complete, report })
+    Ok(WindowDrift { window: window.clone(), revision: *revision, complete: *complete, report })
 }
 
 /// A stream of batches against a reference, window by window: [`Windows`] of a [`DriftMonitor`].
@@ -201,7 +250,8 @@ impl DriftWindows {
     /// Takes in a batch, and judges the windows that it closed.
     ///
     /// # Errors
-    /// As [`Windows::push`].
+    /// As [`Windows::push`]; those of the judge. A window that can't be judged is given up, and
+    /// the others that were closed come with the next push, or the end.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<Vec<WindowDrift>> {
         let closed = self.windows.push(batch)?;
         self.judge_all(closed)
@@ -210,7 +260,7 @@ impl DriftWindows {
     /// Judges the windows that are still open.
     ///
     /// # Errors
-    /// As [`Windows::finish`].
+    /// As [`Windows::finish`]; those of the judge, as of [`push`](Self::push).
     pub fn finish(&mut self) -> Result<Vec<WindowDrift>> {
         let closed = self.windows.finish()?;
         self.judge_all(closed)
@@ -229,9 +279,20 @@ impl DriftWindows {
         self.windows.resume(bytes)
     }
 
-    fn judge_all(&self, closed: Vec<ClosedWindow<PlanState>>) -> Result<Vec<WindowDrift>> {
+    fn judge_all(&mut self, mut closed: Vec<ClosedWindow<PlanState>>) -> Result<Vec<WindowDrift>> {
         let plan = self.windows.analyzer();
-        closed.into_iter().map(|closed| judged(&self.judge, plan, closed)).collect()
+        let mut found = Vec::with_capacity(closed.len());
+        for window in &closed {
+            match judged(&self.judge, plan, window) {
+                Ok(judged) => found.push(judged),
+                Err(error) => {
+                    closed.remove(found.len());
+                    self.windows.hand_back(closed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -306,5 +367,65 @@ mod tests {
         assert_eq!(whole, [true, true, true, true, true, true, true, false]);
         assert!(over_time(&monitor, &source, &monthly("x")).is_err());
         assert!(over_time(&monitor, &source, &monthly("nope")).is_err());
+    }
+
+    /// So many rows a day, from 1970-01-01 on.
+    fn days(rows: &[i32]) -> RecordBatch {
+        let day = |(day, n): (usize, &i32)| (0..*n).map(move |_| day as i32);
+        let days: Vec<i32> = rows.iter().enumerate().flat_map(day).collect();
+        batch! {
+            "x" => Float64Array::from_iter_values((0..days.len()).map(|i| (i * 7919 % 1009) as f64)),
+            "race" => StringArray::from_iter_values(days.iter().map(|d| ["other", "any"][*d as usize % 2])),
+            "day" => Date32Array::from(days),
+        }
+        .expect("a batch")
+    }
+
+    fn monitor(reference: RecordBatch) -> DriftMonitor {
+        let options = ProfileOptions::default().columns(["x"]);
+        let source = MemorySource::from(reference);
+        DriftMonitor::new(ReferenceProfile::fit(&source, &options).expect("a fit"))
+    }
+
+    #[test]
+    fn a_column_that_holds_no_time_is_refused_and_what_is_open_has_its_reason() {
+        let rows = days(&[600, 3]);
+        let monitor = monitor(rows.slice(0, 600));
+        let by = |column: &str| Windowing::by_time(column, Calendar::Day).expect("days");
+        let source = MemorySource::from(rows.clone());
+        let error = over_time(&monitor, &source, &by("race")).expect_err("no time");
+        let text = error.to_string();
+        assert!(text.starts_with("times of `race`: expected a date"), "{text}");
+        assert!(text.ends_with("found `other`"), "{text}");
+        let none = MemorySource::from(rows.slice(0, 0));
+        assert!(over_time(&monitor, &none, &by("race")).expect("nothing").windows.is_empty());
+
+        let found = over_time(&monitor, &source, &by("day")).expect("windows");
+        let text = found.to_string();
+        let last = text.lines().last().expect("a line");
+        let open = &found.windows[1].report.columns[0];
+        assert_eq!(open.verdict, Verdict::Inconclusive);
+        assert!(last.contains("1970-01-02") && last.contains("x: "), "{text}");
+        assert!(last.ends_with(clean(&open.reason).as_ref() as &str), "{text}");
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_judged_takes_no_other_with_it() {
+        let rows = days(&[100, 5, 101, 102, 1]);
+        let monitor = monitor(rows.slice(0, 100));
+        let daily = Windowing::by_time("day", Calendar::Day).expect("days");
+        let mut stream = DriftWindows::new(&monitor, &rows.schema(), daily).expect("a stream");
+        let judge = stream.judge;
+        stream.judge = Judge::new(move |measured| match judge.judge(measured)? {
+            report if report.current_rows == 5 => Err(Error::undefined("a verdict", "five rows")),
+            report => Ok(report),
+        });
+        assert!(stream.push(&rows).is_err());
+        assert!(stream.windows().save().is_err(), "windows are waiting");
+        let found = stream.push(&rows.slice(0, 0)).expect("the others");
+        let sizes: Vec<u64> = found.iter().map(|w| w.report.current_rows).collect();
+        assert_eq!(sizes, [100, 101, 102]);
+        assert!(stream.windows().save().is_ok());
+        assert_eq!(stream.finish().expect("the end").len(), 1);
     }
 }

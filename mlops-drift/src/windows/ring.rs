@@ -94,7 +94,7 @@ pub struct Windows<A: Analyzer> {
     capacity: usize,
     latest: Option<i64>,
     ring: Ring<A::State>,
-    /// Closed before a push failed.
+    /// Closed, and not handed over yet: a push failed.
     closed: Vec<ClosedWindow<A::State>>,
 }
 
@@ -328,6 +328,11 @@ impl<A: Analyzer> Windows<A> {
         }
         self.ring = Ring { counts: self.ring.counts, ..Ring::new() };
         Ok(std::mem::take(&mut self.closed))
+    }
+
+    /// Windows that were closed but not dealt with: they come with the next push, or the end.
+    pub(super) fn hand_back(&mut self, closed: Vec<ClosedWindow<A::State>>) {
+        self.closed.splice(0..0, closed);
     }
 
     /// The window's merge of the panes that have rows.

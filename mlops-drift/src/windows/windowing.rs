@@ -7,7 +7,7 @@ use arrow::array::Array;
 use mlops_core::{Error, Result, Rows, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{Calendar, DAY, MONDAY, civil, first_day, instant};
+use super::calendar::{Calendar, DAY, MONDAY, civil, first_day, instant, moment};
 use super::event_time::{FARTHEST, event_times};
 
 /// How long a window is, or how far the next one begins behind it.
@@ -160,6 +160,9 @@ fn gcd(a: i64, b: i64) -> i64 {
 
 impl Windowing {
     fn new(column: Option<String>, length: Length, step: Length, origin: i64) -> Result<Self> {
+        if column.as_deref() == Some("") {
+            return Err(Error::invalid("time column of windows", "a name", "``"));
+        }
         let (unit, units) = length.units()?;
         let (step_unit, step_units) = step.units()?;
         if (unit == Unit::Row) != column.is_none() {
@@ -198,7 +201,8 @@ impl Windowing {
     /// from a Monday.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a length that is 0, or no whole number of microseconds.
+    /// [`Error::Invalid`] for a length that is 0, or no whole number of microseconds, and for a
+    /// column without a name.
     pub fn by_time(column: impl Into<String>, length: impl Into<Length>) -> Result<Self> {
         let length = length.into();
         let origin = if length == Length::Calendar(Calendar::Week) { MONDAY } else { 0 };
@@ -321,6 +325,9 @@ impl Windowing {
     pub(crate) fn window(&self, window: i64) -> Window {
         let (first, behind) = self.panes_of(window);
         let (start, end) = (self.start_of(first), self.start_of(behind));
+        // A date alone would name the whole day.
+        let brief = self.unit == Unit::Microsecond && self.pane * self.panes < DAY;
+        let instant = if brief { moment } else { instant };
         let name = match (self.unit, self.length) {
             (Unit::Row, _) => format!("{start}..{end}"),
             _ if self.stride != self.panes => format!("{}/{}", instant(start), instant(end)),
@@ -426,10 +433,18 @@ mod tests {
         }
         let sliding = of(Calendar::Quarter.into()).every(Calendar::Month).unwrap();
         assert_eq!(name(&sliding, t), "2024-02-01/2024-05-01");
+        let (midnight, second) = (19_782 * DAY, Length::Time(Duration::from_secs(1)));
+        assert_eq!(name(&of(second), midnight), "2024-02-29T00:00:00Z");
+        let sliding = Windowing::by_time("t", Duration::from_secs(7200)).unwrap();
+        let sliding = sliding.every(Duration::from_secs(3600)).unwrap();
+        assert_eq!(name(&sliding, midnight), "2024-02-29T00:00:00Z/2024-02-29T02:00:00Z");
+        let two_days = Length::Time(Duration::from_secs(2 * 86_400));
+        assert_eq!(name(&of(two_days), midnight), "2024-02-29");
         let shifted = of(Calendar::Day.into()).starting_at("2020-01-01T06:00:00Z".parse().unwrap());
         assert_eq!(name(&shifted.unwrap(), t), "2024-02-28T06:00:00Z");
         assert_eq!(Windowing::by_rows(10).unwrap().window(3).name, "30..40");
 
+        assert!(Windowing::by_time("", Calendar::Quarter).is_err());
         assert!(Windowing::by_rows(0).is_err());
         assert!(Windowing::by_rows(u64::MAX).is_err());
         assert!(Windowing::by_time("t", Duration::from_nanos(1500)).is_err());
