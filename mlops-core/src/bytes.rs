@@ -98,6 +98,7 @@ pub fn too_many(bytes: &[u8]) -> Error {
 
 /// Adds the count of another state when the two merge. States that were read back may say
 /// anything, and be merged any number of times: it stops at 2⁶², in any order of merging.
+#[inline]
 pub fn add_count(mine: &mut u64, theirs: u64) {
     *mine = mine.saturating_add(theirs).min(MOST_MERGED);
 }

@@ -27,9 +27,10 @@ const CONCENTRATIONS: i32 = 6;
 /// `E = Σⱼ wⱼ · mean_κ DM(counts since look j; κq) / DM(counts since look j; r + counts before + 1/k)`,
 ///
 /// `q = (r + 1/k)/(n + 1)`: a bet that from look `j` on the probabilities are others, drawn around
-/// the reference's with a concentration `κ` of `k/2, 2k, 8k, …` below `n`, against the urn. `E` is a
+/// the reference's with a concentration `κ` of `k/2, 2k, 8k, …` (six of them at most) below `n`,
+/// against the urn. `E` is a
 /// nonnegative martingale of mean 1 under the null, and `P(E ever ≥ 1/α) ≤ α`. Half of the
-/// capital is on a drift from the first look, `1/(2j(j + 1))` on one from look `j`; at most 32
+/// capital is on a drift from the first look, `1/(2j(j − 1))` on one from look `j ≥ 2`; at most 32
 /// beginnings are kept, by moving the capital of one onto an older neighbour, which any strategy
 /// may do at any time.
 ///

@@ -124,9 +124,9 @@ impl DistanceLaw {
             let step = p * p * length;
             let before = squares + 0.5 * step;
             variance_square += q * q * length * before;
-            let middle = both * length * before;
-            third += q * q * length * (pairs + 0.5 * middle);
-            pairs += middle;
+            // Of three points of one stretch a sixth are in order.
+            third += q * q * length * (pairs + both * length * (0.5 * squares + step / 6.0));
+            pairs += both * length * before;
             squares += step;
 
             let sign = if f > g {
@@ -208,6 +208,22 @@ mod tests {
             let quantile = law.absolute.upper(z);
             assert!((law.absolute.sf(quantile).expect("p") / p - 1.0).abs() < 0.05, "{p}");
         }
+    }
+
+    /// Of a single stretch `∫ B²` is a multiple of one χ² with one degree of freedom; of two apart it
+    /// is their weighted sum, here with the eigenvalues of `[[pq, …], …]` written out.
+    #[test]
+    fn few_stretches_have_their_moments() {
+        let stretch = |p: f64, length: f64| Stretch { length, f: p, g: p };
+        let one = DistanceLaw::error([stretch(0.3, 2.0)].into_iter(), 2, 2).square;
+        assert!((one.skewness - 8f64.sqrt()).abs() < 1e-12);
+        // p = ⅓ and ⅔, lengths 1: K = [[2, 1], [1, 2]]/9, eigenvalues 3/9 and 1/9.
+        let two = [stretch(1.0 / 3.0, 1.0), stretch(2.0 / 3.0, 1.0)];
+        let two = DistanceLaw::error(two.into_iter(), 2, 2).square;
+        let power = |k: i32| (1f64 / 3.0).powi(k) + (1f64 / 9.0).powi(k);
+        assert!((two.mean - power(1)).abs() < 1e-12);
+        assert!((two.spread.powi(2) - 2.0 * power(2)).abs() < 1e-12);
+        assert!((two.skewness - 8.0 * power(3) / (2.0 * power(2)).powf(1.5)).abs() < 1e-12);
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub struct PsiTest {
     /// P of an index this large or larger where nothing drifted; `None` where a cell expects fewer
     /// than [`PsiTest::MIN_EXPECTED`] rows and the law below does not hold: then
     /// [`DirichletMultinomial`](crate::statistics::DirichletMultinomial) has one for bins between
-    /// reference quantiles, [`permutation_p`](crate::statistics::permutation_p) for categories.
+    /// reference quantiles, [`permutation_p`](crate::statistics::permutation_p) for categories. A
+    /// single cell can't differ: 1.
     pub p_value: Option<f64>,
     /// Confidence limits of the index of the two populations: bias taken off, variance by the
     /// delta method to second order.

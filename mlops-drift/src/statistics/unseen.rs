@@ -63,9 +63,9 @@ impl UnseenMass {
         self.singletons as f64 / self.n.max(1) as f64
     }
 
-    /// The Beta law that stands for what is known of the unseen mass: mean `(N₁ + 1) / (n + 1)`,
-    /// and the variance of Good's estimate, `(N₁ (1 − N₁/n) + 2 N₂ + 1) / n²`, as a sample of so
-    /// many rows. `None` where every row is alone: all may be unseen.
+    /// The Beta law that stands for what is known of the unseen mass: mean `μ = (N₁ + 1) / (n + 1)`,
+    /// and as many rows as give it about the variance of Good's estimate: `μ(1 − μ)/v` of them with
+    /// `v = ((N₁ + 1)(1 − μ) + 2 N₂ + 1) / (n + 1)²`. `None` where every row is alone: all may be unseen.
     fn law(&self) -> Option<(f64, f64)> {
         let (a, b) = (self.singletons as f64 + 1.0, self.n.saturating_sub(self.singletons) as f64);
         if b == 0.0 {
