@@ -55,15 +55,15 @@ pub enum Error {
         found: String,
     },
     /// Two lengths that must agree do not.
-    #[error("{left} has {left_len} rows, {right} has {right_len}")]
+    #[error("{left} has length {left_len}, {right} has {right_len}")]
     Length {
         /// The first thing measured.
         left: String,
-        /// Its rows.
+        /// Its length: rows, cells, values.
         left_len: usize,
         /// The other.
         right: String,
-        /// Its rows.
+        /// Its length.
         right_len: usize,
     },
     /// A number that has no value for this data.

@@ -151,7 +151,7 @@ mod tests {
         });
         let rows = batch! { "x" => Int32Array::from(vec![1, 2]) }.unwrap();
         let error = model.predict(&rows).unwrap_err();
-        assert_eq!(error.to_string(), "the input has 2 rows, the predictions of `short` has 1");
+        assert_eq!(error.to_string(), "the input has length 2, the predictions of `short` has 1");
         assert_eq!(format!("{model:?}"), r#"FnModel { name: "short", columns: [], .. }"#);
     }
 }

@@ -70,3 +70,15 @@ impl Table {
         self.expected().map(|(a, b)| a.min(b)).fold(f64::INFINITY, f64::min)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_other_cells_are_not_of_other_rows() {
+        let error = check("a test", &[1, 2], &[1, 2, 3]).unwrap_err().to_string();
+        let expected = "reference counts of a test has length 2, current counts of a test has 3";
+        assert_eq!(error, expected);
+    }
+}
