@@ -650,7 +650,7 @@ fn cbpe(c: &mut Check, case: &Value) {
     let Some(cbpe) = c.ok("fit", Cbpe::fit(&reference, &options)) else { return };
     let Some(found) = c.ok("estimate", current.measure(&cbpe)) else { return };
     let want = &case["want"];
-    c.option("reference auc", cbpe.reference().roc_auc, &want["reference_roc_auc"], P);
+    c.option("reference auc", Some(cbpe.reference().roc_auc), &want["reference_roc_auc"], P);
     c.option("reference accuracy", found.accuracy.reference, &want["reference_accuracy"], P);
     c.same("beyond", found.beyond_reference, want["beyond"].as_u64());
     for estimate in found.estimates() {
