@@ -26,12 +26,14 @@ pub(crate) fn quantile_bins(reference: &[u64], bins: usize) -> Vec<Range<usize>>
     // Cells 2i + 1 are the edges; a bin ends behind one.
     for bin in 1..bins as u64 {
         let target = |count: u64| (count as f64 * bins as f64 - n as f64 * bin as f64).abs();
+        let mut off = target(below);
         while cell + 2 < reference.len() {
             let next = below + reference[cell] + reference[cell + 1];
-            if below > 0 && target(below) <= target(next) {
+            let next_off = target(next);
+            if below > 0 && off <= next_off {
                 break;
             }
-            below = next;
+            (below, off) = (next, next_off);
             cell += 2;
         }
         if below > 0 && below < n && cuts.last() != Some(&cell) {

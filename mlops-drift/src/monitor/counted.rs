@@ -4,6 +4,7 @@ use mlops_core::stats::{Interval, ProportionPair, miettinen_nurminen_difference}
 use mlops_core::{Error, Result};
 
 use super::rule::DriftRule;
+use super::shares::NoneMissing;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::statistics::{
     LogBase, MonteCarlo, PsiTest, ReferenceShares, chi_square, chi_square_goodness_of_fit, g_test,
@@ -22,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) column: u32,
     /// How many tests there are at most over all columns.
     pub(crate) tests: usize,
+    /// The limits of a share that is 0 on both sides, as that of nulls mostly is.
+    pub(crate) none: &'a NoneMissing,
 }
 
 impl Context<'_> {

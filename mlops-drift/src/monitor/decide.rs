@@ -11,7 +11,7 @@ use super::drift_monitor::Current;
 use super::numbers::numbers;
 use super::report::{ColumnDrift, DriftReport, Status};
 use super::rule::{DatasetRule, DriftRule, Effect};
-use super::shares::{missing, novelty};
+use super::shares::{NoneMissing, missing, novelty};
 use super::statistic::Statistic;
 use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
@@ -28,8 +28,9 @@ pub(crate) fn decide(
     current: &[Current<'_>],
 ) -> Result<DriftReport> {
     let tests = TESTS_A_COLUMN * profile.columns().len().max(1);
+    let none = NoneMissing::of(rule, profile.rows(), current_rows);
     let judge = |(i, (column, current)): (usize, (&ColumnProfile, &Current<'_>))| {
-        let context = Context { rule, column: i as u32, tests };
+        let context = Context { rule, column: i as u32, tests, none: &none };
         match current {
             Current::Counts(counts) => compare(&context, column, counts)
                 .unwrap_or_else(|error| unmeasured(column, error.to_string())),
@@ -97,7 +98,7 @@ fn compare(
     };
     let mut drift = not_compared(column, status);
     drift.distribution = Some(distribution(column, current));
-    drift.shares = missing(rule, reference, current)?;
+    drift.shares = missing(context, reference, current)?;
     if n == 0 || m == 0 {
         return Ok(drift);
     }

@@ -9,9 +9,8 @@ use super::rule::Effect;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
 use crate::statistics::dirichlet_multinomial::DirichletMultinomial;
-use crate::statistics::{
-    Alternative, SampleMoments, bartlett, f_test, ks_from_cells, pooled_t, psi, welch_t,
-};
+use crate::statistics::ks::ks_least_evidence;
+use crate::statistics::{Alternative, SampleMoments, bartlett, f_test, pooled_t, psi, welch_t};
 
 /// A column with at most this many values, all of them on edges, is tested as categories: the
 /// order tests' p-values are too large where ties are heavy.
@@ -26,7 +25,7 @@ pub(crate) fn numbers(
     let rule = context.rule;
     let mut found = Found::default();
     let (r, c) = (reference.cells(), current.cells());
-    let ks = ks_from_cells(r, c, rule.confidence)?;
+    let ks = ks_least_evidence(r, c, rule.confidence)?;
     found.push(
         StatisticResult::enclosed(Statistic::Ks, ks.statistic).p(ks.p_value.1).limits(ks.interval),
     );
@@ -97,10 +96,13 @@ fn of_values(
 
 /// The counts of a reference's few values, with all others in a last cell.
 fn few_values(reference: &[u64], current: &[u64]) -> Option<(usize, Vec<u64>, Vec<u64>)> {
-    let open = |counts: &[u64]| counts.iter().step_by(2).sum::<u64>();
+    // Of most columns the first cells tell that they are not it.
+    if reference.iter().step_by(2).any(|c| *c > 0) {
+        return None;
+    }
     let on_edges = |counts: &[u64]| counts.iter().skip(1).step_by(2).filter(|c| **c > 0).count();
     let values = on_edges(reference);
-    if open(reference) > 0 || values > FEW_VALUES {
+    if values > FEW_VALUES {
         return None;
     }
     let taken = |cell: &usize| cell % 2 == 1 && reference[*cell] > 0;

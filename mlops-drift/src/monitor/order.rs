@@ -6,9 +6,10 @@ use super::counted::Found;
 use super::rule::DriftRule;
 use super::statistic::{Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
+use crate::statistics::kuiper::kuiper_least_evidence;
 use crate::statistics::{
     Alternative, EdgeCounts, EdgePair, anderson_darling_from_counts, cramer_von_mises_from_counts,
-    energy_from_counts, kuiper_from_counts, mann_whitney_from_counts, wasserstein_from_counts,
+    energy_from_counts, mann_whitney_from_counts, wasserstein_from_counts,
 };
 
 fn side<'a>(edges: &'a [f64], counts: &'a ColumnCounts) -> EdgeCounts<'a> {
@@ -27,7 +28,8 @@ pub(crate) fn order(
     let pair = EdgePair::new(side(edges, reference), side(edges, current))?;
     let enclosed = StatisticResult::enclosed;
     found.take(
-        kuiper_from_counts(&pair).map(|v| enclosed(Statistic::Kuiper, v.statistic).p(v.p_value.1)),
+        kuiper_least_evidence(&pair)
+            .map(|v| enclosed(Statistic::Kuiper, v.statistic).p(v.p_value.1)),
     )?;
     found.take(
         cramer_von_mises_from_counts(&pair)

@@ -9,7 +9,7 @@ use mlops_core::stats::{
 use mlops_core::{Result, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::counted::difference;
+use super::counted::{Context, difference};
 use super::rule::DriftRule;
 use crate::profile::cells::{Cells, Kind};
 use crate::profile::counts::ColumnCounts;
@@ -141,12 +141,37 @@ impl ShareChange {
     }
 }
 
+/// The limits of a share that is 0 on both sides: the same for every column without nulls, and a
+/// search that takes longer than most statistics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoneMissing(Option<(ProportionPair, Interval)>);
+
+impl NoneMissing {
+    pub(crate) fn of(rule: &DriftRule, n: u64, m: u64) -> Self {
+        let pair = ProportionPair {
+            reference: Proportion { successes: 0, n },
+            current: Proportion { successes: 0, n: m },
+        };
+        // Of no rows there are none.
+        Self(difference(pair, rule.confidence).ok().map(|limits| (pair, limits)))
+    }
+
+    /// Those of any pair.
+    fn limits(&self, pair: ProportionPair, confidence: f64) -> Result<Interval> {
+        match self.0 {
+            Some((none, interval)) if none == pair => Ok(interval),
+            _ => difference(pair, confidence),
+        }
+    }
+}
+
 /// Nulls always, NaN and infinities where a side has any.
 pub(crate) fn missing(
-    rule: &DriftRule,
+    context: &Context<'_>,
     reference: &ColumnCounts,
     current: &ColumnCounts,
 ) -> Result<Vec<ShareChange>> {
+    let rule = context.rule;
     let (n, m) = (reference.rows(), current.rows());
     if n == 0 || m == 0 {
         return Ok(Vec::new());
@@ -176,7 +201,7 @@ pub(crate) fn missing(
                 current: c as f64 / m as f64,
                 p_value,
                 adjusted_p_value: 1.0,
-                interval: difference(pair, rule.confidence)?,
+                interval: context.none.limits(pair, rule.confidence)?,
                 floor: rule.missing,
                 verdict: Verdict::Inconclusive,
             })

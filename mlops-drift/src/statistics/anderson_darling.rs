@@ -272,7 +272,7 @@ pub fn anderson_darling_from_counts(pair: &EdgePair<'_>) -> Result<AndersonDarli
         low_statistic - slack * (1.0 + low_statistic.abs()),
         high_statistic + slack * (1.0 + high_statistic.abs()),
     );
-    let p_value = if pair.cells().any(|cell| !cell.open && cell.r + cell.c > 1) {
+    let p_value = if pair.tied {
         let groups = pair.cells().filter_map(|cell| {
             group(AndersonDarlingTies::Midrank, cell.before, (cell.r + cell.c) as f64, all)
         });
@@ -290,8 +290,8 @@ fn terms(cell: &Cell, all: u64, larger: f64, product: f64) -> (f64, f64) {
     let rows = cell.r + cell.c;
     let (before, after) = (cell.before, all - cell.before - rows);
     let h = rows as f64;
-    let middle = 0.5 * (cell.left + cell.right);
     if !cell.open || rows == 1 {
+        let middle = 0.5 * (cell.left + cell.right);
         let term = h * (middle / product) * middle / midrank(before, after, h);
         return (term, term);
     }
@@ -304,13 +304,11 @@ fn terms(cell: &Cell, all: u64, larger: f64, product: f64) -> (f64, f64) {
     let mut above = h * (most / product) * most / lightest;
     // With B rows outside, |cross| is at most B times the larger size, and the rows' Σ B is at
     // most that of whole runs.
-    let outside = larger * (larger / product) * (x + h) * (x + h) / y;
-    let inside = larger * (larger / product) * (y + h) * (y + h) / x;
     if before == 0 && after > 0 {
-        above = above.min(outside);
+        above = above.min(larger * (larger / product) * (x + h) * (x + h) / y);
     }
     if after == 0 && before > 0 {
-        above = above.min(inside);
+        above = above.min(larger * (larger / product) * (y + h) * (y + h) / x);
     }
     (h * (least / product) * least / heaviest, above)
 }

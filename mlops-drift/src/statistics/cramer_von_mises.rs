@@ -125,14 +125,13 @@ pub fn cramer_von_mises_from_counts(pair: &EdgePair<'_>) -> Result<CramerVonMise
     let scale = scale(n, m);
     let (low, high) = outward(low * scale, high * scale, cells);
     let all = (n + m) as f64;
-    let tied = pair.cells().any(|cell| !cell.open && cell.r + cell.c > 1);
     let groups = pair.cells().map(|cell| {
         let h = (cell.r + cell.c) as f64;
         // The values of an open cell are spread over it.
         let behind = if cell.open && h > 1.0 { 0.5 * (h + 1.0) } else { h };
         group((cell.before as f64 + behind) / all, h / all)
     });
-    let ties = tied.then(|| Ties::of(groups, n + m));
+    let ties = pair.tied.then(|| Ties::of(groups, n + m));
     let (p_low, _) = law(high, n, m, ties)?;
     let p_high = if low == high { p_low } else { law(low, n, m, ties)?.0 };
     Ok(CramerVonMisesBounds { statistic: (low, high), p_value: (p_low, p_high) })
@@ -142,8 +141,8 @@ pub fn cramer_von_mises_from_counts(pair: &EdgePair<'_>) -> Result<CramerVonMise
 /// row of the reference takes `F − G` up by `up` and a current one takes it down by `down`.
 fn squares(cell: &Cell, up: f64, down: f64, product: f64) -> (f64, f64) {
     let (r, c) = (cell.r as f64, cell.c as f64);
-    let right = cell.right / product;
     if !cell.open || cell.r + cell.c == 1 {
+        let right = cell.right / product;
         let sum = (r + c) * right * right;
         return (sum, sum);
     }
@@ -154,6 +153,7 @@ fn squares(cell: &Cell, up: f64, down: f64, product: f64) -> (f64, f64) {
         (ladder(c, -high, down) + r * high * high, c * low * low + ladder(r, -low, -up))
     } else {
         // The last row stands at what is behind the cell.
+        let right = cell.right / product;
         (right * right, (r + c) * low.abs().max(high).powi(2))
     }
 }

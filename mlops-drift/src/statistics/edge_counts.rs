@@ -1,10 +1,12 @@
 //! Counts of two samples at the same edges: what every statistic from counts starts from.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use mlops_core::states::Summary;
 use mlops_core::{Error, Result};
 
+use crate::statistics::distance_law::DistanceLaw;
 use crate::statistics::tables::check;
 
 /// The counts of one sample in `2k + 1` cells around `k ≥ 1` edges, and what else is known of it.
@@ -87,6 +89,11 @@ pub struct EdgePair<'a> {
     pooled: Vec<u64>,
     /// What a further difference of `cross` and a count may be off by, relative to both.
     slack: f64,
+    /// Whether more than one row stands on an edge.
+    pub(crate) tied: bool,
+    /// What both distances are integrals over, and their law where nothing drifted.
+    segments: OnceLock<Vec<Segment>>,
+    null: OnceLock<DistanceLaw>,
 }
 
 impl fmt::Debug for EdgePair<'_> {
@@ -140,15 +147,17 @@ impl<'a> EdgePair<'a> {
     /// cells that do not fit the edges; [`Error::Undefined`] for a side without rows.
     pub fn new(reference: EdgeCounts<'a>, current: EdgeCounts<'a>) -> Result<Self> {
         let edges = reference.edges;
-        if edges != current.edges {
+        if !std::ptr::eq(edges, current.edges) && edges != current.edges {
             return Err(Error::invalid(
                 "edges of current counts",
                 "those of the reference",
                 "others",
             ));
         }
-        let increasing = edges.windows(2).all(|pair| pair[0] < pair[1]);
-        if edges.is_empty() || !increasing || !edges.iter().all(|e| e.is_finite()) {
+        // Counted, not searched for the first: a loop without a way out takes several at a time.
+        let rises = edges.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        let finite = edges.iter().filter(|e| e.is_finite()).count();
+        if edges.is_empty() || rises + 1 != edges.len() || finite != edges.len() {
             return Err(Error::invalid(
                 "edges",
                 "at least one, finite and strictly increasing",
@@ -169,13 +178,15 @@ impl<'a> EdgePair<'a> {
 
         // Below 2^53 products of counts are exact in f64 already.
         let exact = u128::from(n) * u128::from(m) < 1 << 53;
-        let (mut f, mut g) = (0u64, 0u64);
+        let (mut f, mut g, mut tied, mut on_edge) = (0u64, 0u64, false, false);
         let (mut cross, mut pooled) = (
             Vec::with_capacity(reference.counts.len()),
             Vec::with_capacity(reference.counts.len()),
         );
         for (&r, &c) in reference.counts.iter().zip(current.counts) {
             (f, g) = (f + r, g + c);
+            tied |= on_edge && r + c > 1;
+            on_edge = !on_edge;
             cross.push(if exact {
                 f as f64 * m as f64 - g as f64 * n as f64
             } else {
@@ -185,7 +196,18 @@ impl<'a> EdgePair<'a> {
             pooled.push(f + g);
         }
         let slack = if exact { 0.0 } else { 4.0 * f64::EPSILON };
-        Ok(Self { reference, current, n, m, cross, pooled, slack })
+        Ok(Self {
+            reference,
+            current,
+            n,
+            m,
+            cross,
+            pooled,
+            slack,
+            tied,
+            segments: OnceLock::new(),
+            null: OnceLock::new(),
+        })
     }
 
     /// The rows of the reference.
@@ -239,7 +261,25 @@ impl<'a> EdgePair<'a> {
     ///
     /// # Errors
     /// [`Error::Undefined`] where rows lie beyond the outer edges and their range is not known.
-    pub(crate) fn segments(&self) -> Result<Vec<Segment>> {
+    pub(crate) fn segments(&self) -> Result<&[Segment]> {
+        if let Some(all) = self.segments.get() {
+            return Ok(all);
+        }
+        let all = self.cut()?;
+        Ok(self.segments.get_or_init(|| all))
+    }
+
+    /// The law of the distances where nothing drifted, with moments from the middles of the cells.
+    ///
+    /// # Errors
+    /// As [`segments`](Self::segments).
+    pub(crate) fn null_law(&self) -> Result<&DistanceLaw> {
+        let segments = self.segments()?;
+        let law = || DistanceLaw::null(self.stretches(segments), self.n, self.m);
+        Ok(self.null.get_or_init(law))
+    }
+
+    fn cut(&self) -> Result<Vec<Segment>> {
         let edges = self.edges();
         let cells = self.cross.len();
         let mut all = Vec::with_capacity(edges.len() + 4);

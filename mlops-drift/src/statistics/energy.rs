@@ -117,7 +117,7 @@ pub fn energy_from_counts(pair: &EdgePair<'_>) -> Result<EnergyBounds> {
     let segments = pair.segments()?;
     let product = pair.product();
     let (mut low, mut high) = (0.0, 0.0);
-    for s in &segments {
+    for s in segments {
         let (l, h) = (s.low / product, s.high / product);
         let (least, most) = (l.max(-h).max(0.0), h.max(-l));
         low += least * least * s.length;
@@ -125,7 +125,7 @@ pub fn energy_from_counts(pair: &EdgePair<'_>) -> Result<EnergyBounds> {
     }
     let (low, high) = outward(low, high, segments.len());
     let (low, high) = (finite(low)?, finite(high)?);
-    let law = DistanceLaw::null(pair.stretches(&segments), pair.n(), pair.m()).square;
+    let law = pair.null_law()?.square;
     let scale = scale(pair.n(), pair.m());
     Ok(EnergyBounds {
         distance: ((2.0 * low).sqrt(), (2.0 * high).sqrt()),

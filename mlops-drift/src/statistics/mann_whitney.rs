@@ -182,8 +182,12 @@ struct Ties {
 impl Ties {
     fn add(&mut self, t: u64) {
         let (wide, x) = (u128::from(t), t as f64);
-        self.exact =
-            self.exact.wrapping_add(wide.wrapping_mul(wide).wrapping_mul(wide).wrapping_sub(wide));
+        let cube = if t < 1 << 21 {
+            u128::from(t * t * t - t)
+        } else {
+            wide.wrapping_mul(wide).wrapping_mul(wide).wrapping_sub(wide)
+        };
+        self.exact = self.exact.wrapping_add(cube);
         self.rounded += x * (x * x - 1.0);
     }
 

@@ -16,8 +16,12 @@ pub(crate) fn check(what: &str, reference: &[u64], current: &[u64]) -> Result<(u
         });
     }
     let total = |name: &str, counts: &[u64]| {
-        let sum = counts.iter().try_fold(0u64, |sum, c| sum.checked_add(*c));
-        match sum {
+        // In halves, which can't overflow: no check at every cell.
+        let halves = counts.iter().fold((0u64, 0u64), |(low, high), c| {
+            (low + (c & u64::from(u32::MAX)), high + (c >> 32))
+        });
+        let sum = u128::from(halves.0) + (u128::from(halves.1) << 32);
+        match u64::try_from(sum).ok() {
             Some(0) => Err(Error::undefined(what, format!("the {name} counts no rows"))),
             Some(n) if n <= MOST_ROWS => Ok(n),
             _ => Err(Error::invalid(what, "counts that sum to at most 2^62", name)),

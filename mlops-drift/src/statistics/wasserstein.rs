@@ -169,9 +169,9 @@ impl fmt::Display for WassersteinBounds {
 pub fn wasserstein_from_counts(pair: &EdgePair<'_>, confidence: f64) -> Result<WassersteinBounds> {
     let confidence = checked_confidence(confidence)?;
     let segments = pair.segments()?;
-    let (low, high) = enclose(pair, &segments)?;
-    let null = DistanceLaw::null(pair.stretches(&segments), pair.n(), pair.m());
-    let error = DistanceLaw::error(pair.stretches(&segments), pair.n(), pair.m());
+    let (low, high) = enclose(pair, segments)?;
+    let null = pair.null_law()?;
+    let error = DistanceLaw::error(pair.stretches(segments), pair.n(), pair.m());
     let z = DistanceLaw::z(confidence)?;
     let interval = Interval::new(
         (low - error.absolute.upper(z)).max(0.0),
