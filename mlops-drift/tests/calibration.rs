@@ -138,7 +138,8 @@ fn undrifted_data_fail_less_often_than_nominal() {
             let slack = noise(0.05, n_replicates);
             assert!(tally.rate(tally.failed) <= 0.05 + slack, "n {n}, m {m}");
             assert!(tally.rate(tally.rejected) <= 0.06 + slack, "n {n}, m {m}");
-            assert!(high <= 0.06 + slack, "n {n}, m {m}: {:?}", tally.tests);
+            // The largest of eight columns, at each of many pairs of sizes: four standard errors.
+            assert!(high <= 0.06 + 4.0 / 3.0 * slack, "n {n}, m {m}: {:?}", tally.tests);
         }
         for (statistic, (rate, place)) in worst {
             println!(

@@ -10,8 +10,9 @@ use arrow::array::{
     Time64MicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{Int32Type, i256};
+use mlops_core::stats::Draws;
 use mlops_core::{DriftDetectorExt, MemorySource, Verdict, batch};
-use mlops_drift::statistics::{ks_from_cells, ks_two_sample};
+use mlops_drift::statistics::{ks_from_cells, ks_two_sample, total_variation};
 use mlops_drift::{
     Cells, ColumnProfile, DatasetRule, DriftMonitor, DriftReport, DriftRule, Effect, Family, Kind,
     ProfileOptions, ReferenceProfile, Share, Statistic, Status,
@@ -188,7 +189,12 @@ fn profiles_merge_with_equal_cells_only() {
     merged.merge(part(150, 250)).expect("equal cells");
     assert_eq!(merged, whole);
     assert!(part(0, 10).merge(fit(&batch.slice(0, 10))).is_err());
-    assert!(part(0, 10).merge(part(0, 10).without(&["few"])).is_err());
+    let fewer = part(0, 10).without(&["few"]).expect("a column less");
+    assert!(part(0, 10).merge(fewer).is_err());
+    assert!(part(0, 10).without(&["few", "fwe"]).is_err());
+    let source = MemorySource::from(every_type(10));
+    let none = ProfileOptions::new().columns(Vec::<String>::new());
+    assert!(ReferenceProfile::fit(&source, &none).is_err());
     let fewer = batch.project(&[0, 1]).expect("two columns");
     assert!(whole.count(&MemorySource::from(fewer)).is_err());
 }
@@ -460,4 +466,130 @@ proptest! {
         payload.splice(0..0, [5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
         drop(ReferenceProfile::from_bytes(&with_head(&payload)));
     }
+}
+
+/// Counts as rows of a column `c` of categories.
+fn labels(counts: impl IntoIterator<Item = u64>) -> ArrayRef {
+    let rows = counts.into_iter().enumerate();
+    let rows = rows.flat_map(|(i, n)| std::iter::repeat_n(format!("c{i:03}"), n as usize));
+    Arc::new(StringArray::from(rows.collect::<Vec<_>>()))
+}
+
+/// Forty categories of 500 rows, of which 130 current ones would expect three each.
+#[test]
+fn sparse_categories_pass_by_their_own_distance_only() {
+    let reference = vec![500; 40];
+    let rule = || DriftRule::new().min_rows(30);
+    let of = |rule: DriftRule, current: &[u64]| {
+        let source = |c| MemorySource::from(RecordBatch::try_from_iter([("c", c)]).expect("rows"));
+        let fitted = ReferenceProfile::fit(
+            &source(labels(reference.iter().copied())),
+            &ProfileOptions::new(),
+        );
+        let monitor = DriftMonitor::with_rule(fitted.expect("a profile"), rule).expect("a rule");
+        let report = monitor.compare(&source(labels(current.iter().copied()))).expect("a report");
+        report.columns[0].clone()
+    };
+    // 77 % in ten categories that had 25 %.
+    let moved: Vec<u64> = (0..40).map(|i| if i < 10 { 10 } else { 1 }).collect();
+    let column = of(rule(), &moved);
+    assert_eq!(column.verdict, Verdict::Fail, "{column:?}");
+    let tv = column.statistic(Statistic::TotalVariation).expect("a distance");
+    let exact = total_variation(&reference, &moved, 0.95).expect("a distance");
+    let limits = tv.interval.expect("limits");
+    assert_eq!((tv.value, limits.high), (exact.value, exact.interval.high));
+    assert!(tv.value > 0.51 && limits.low > 0.05 && limits.low <= exact.value);
+    let index = of(rule().effect(Effect::Psi { floor: 0.1 }), &moved);
+    assert_ne!(index.verdict, Verdict::Pass, "{index:?}");
+    let psi = index.statistic(Statistic::Psi).expect("an index");
+    assert!(psi.value > 0.5 && psi.interval.expect("limits").high > psi.value);
+
+    // Nothing drifted.
+    for replicate in 0..20 {
+        let mut draws = Draws::new(7, 1, replicate);
+        let current = draws.multinomial(130, &[1.0; 40]).expect("counts");
+        for rule in [rule(), rule().effect(Effect::Psi { floor: 0.1 })] {
+            let column = of(rule, &current);
+            assert_eq!(column.verdict, Verdict::Inconclusive, "{column:?}");
+        }
+    }
+}
+
+/// In many sparse categories, most of them unseen on one side, the limits hold the distance of the
+/// populations.
+#[test]
+fn limits_of_sparse_categories_hold() {
+    let zipf: Vec<f64> = (0..300).map(|i| 1.0 / f64::from(i + 1)).collect();
+    let mut turned = zipf.clone();
+    turned[..20].reverse();
+    turned[100..].reverse();
+    let even = vec![1.0; 300];
+    let mut half = even.clone();
+    half[..150].fill(3.0);
+    let many = vec![1.0; 1000];
+    let shares = |x: &[f64]| x.iter().map(|v| v / x.iter().sum::<f64>()).collect::<Vec<_>>();
+    let replicates =
+        std::env::var("MLOPS_REPLICATES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    for (name, q, p) in [
+        ("zipf", &zipf, &zipf),
+        ("turned", &zipf, &turned),
+        ("even", &even, &even),
+        ("half", &even, &half),
+        ("many", &many, &many),
+    ] {
+        let truth = shares(q).iter().zip(shares(p)).map(|(q, p)| (q - p).abs()).sum::<f64>() / 2.0;
+        for (n, m) in [(100, 100), (2000, 130), (130, 2000), (2000, 2000)] {
+            let (mut low, mut high, mut fails, mut rejects) = (0, 0, 0, 0);
+            for replicate in 0..replicates {
+                let mut draws = Draws::new(8, n, replicate);
+                let r = labels(draws.multinomial(u64::from(n), q).expect("counts"));
+                let c = labels(draws.multinomial(m, p).expect("counts"));
+                let report = compare(r, c);
+                let column = &report.columns[0];
+                let tv = column.statistic(Statistic::TotalVariation).expect("a distance");
+                let limits = tv.interval.expect("limits");
+                low += u64::from(limits.low > truth);
+                high += u64::from(limits.high < truth);
+                fails += u64::from(column.verdict.is_fail());
+                rejects += u64::from(column.test.as_ref().is_some_and(|t| t.p_value <= 0.05));
+            }
+            println!(
+                "{name:<6} {n:>4} {m:>4}, distance {truth:.3}: {low} below, {high} above, \
+                 {rejects} rejected, {fails} failed of {replicates}"
+            );
+            let most = |rate: f64| {
+                let n = replicates as f64;
+                n * rate + 3.0 * (n * rate * (1.0 - rate)).sqrt()
+            };
+            assert!((low.max(high) as f64) < most(0.025), "{name} {n} {m}");
+            assert!(truth > 0.0 || fails == 0 && (rejects as f64) < most(0.06), "{name} {n} {m}");
+        }
+    }
+}
+
+#[test]
+fn reasons_name_what_changed() {
+    let few = compare(floats(3000, |i| Some(i as f64)), floats(1, |_| Some(7.0)));
+    assert_eq!(few.columns[0].reason, "too few values: 3000 and 1");
+    assert!(few.to_string().contains("(1 current row against 3000"), "{few}");
+    let null = compare(floats(3000, |i| Some(i as f64)), floats(40, |i| (i > 20).then_some(7.0)));
+    let reason = &null.columns[0].reason;
+    assert!(reason.contains("null went from 0.0 % to 52.5 % of the rows"), "{reason}");
+}
+
+#[test]
+fn floors_that_no_effect_can_reach_are_refused() {
+    let batch = batch! {
+        "sex" => StringArray::from_iter_values((0..90).map(|i| if i % 3 == 0 { "f" } else { "m" })),
+        "age" => Float64Array::from_iter_values((0..90).map(f64::from)),
+    };
+    let source = MemorySource::from(batch.expect("rows"));
+    let profile = ReferenceProfile::fit(&source, &ProfileOptions::new()).expect("a profile");
+    let refused = |column: &str, effect: Effect| {
+        let rule = DriftRule::new().effect(effect).floor(column, 2.0);
+        DriftMonitor::with_rule(profile.clone(), rule).is_err()
+    };
+    assert!(refused("sex", Effect::distance()) && refused("sex", Effect::wasserstein()));
+    assert!(refused("age", Effect::distance()) && !refused("age", Effect::wasserstein()));
+    assert!(!refused("sex", Effect::Psi { floor: 0.1 }));
 }

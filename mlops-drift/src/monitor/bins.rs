@@ -11,6 +11,9 @@ use crate::profile::reference::ColumnProfile;
 /// A category whose smaller expected count is below this is pooled with the other rare ones: the
 /// rule under which the χ² law of the test is trusted (Cochran 1954).
 const MIN_EXPECTED: f64 = 5.0;
+/// A category of so many rows that all of them are current ones with less than this probability,
+/// if nothing drifted, is one that the reference has not missed.
+const MISSED: f64 = 1e-3;
 /// How many categories are drawn at most.
 const DRAWN_CATEGORIES: usize = 12;
 /// How many bins of numbers are drawn at most, tails not counted.
@@ -56,37 +59,64 @@ pub(crate) fn regroup(counts: &[u64], bins: &[Range<usize>]) -> Vec<u64> {
     bins.iter().map(|bin| counts[bin.clone()].iter().sum()).collect()
 }
 
-/// The counts of categories with the rare ones pooled, and what the reference's labels do not hold
-/// with them: into the last cell. What is rare is decided by both sides together, as if they were
-/// one sample, so that pooling favours neither.
+/// The counts of categories with the rare ones pooled as far as the χ² law of a test needs, and
+/// what the reference's labels do not hold with them: into the last cell. What is rare is decided
+/// by both sides together, as if they were one sample, so that pooling favours neither.
 ///
 /// An unseen category can't be told from others like it; it is counted as rare, which it would be
 /// if nothing had changed.
 pub(crate) fn category_cells(reference: &[u64], current: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let (n, m): (u64, u64) = (reference.iter().sum(), current.iter().sum());
     let smaller = n.min(m) as f64 / (n as f64 + m as f64);
+    let rare = |rows: f64| rows * smaller < MIN_EXPECTED;
+    let (mut left, mut right, pooled) = pooled(reference, current, rare);
+    let rows = pooled.0 as f64 + pooled.1 as f64;
+    if rows > 0.0 && rare(rows) && left.len() > 1 {
+        // Too small to stand alone: with the smallest of the others.
+        let smallest = (0..left.len()).min_by_key(|&i| left[i] + right[i]).unwrap_or(0);
+        left[smallest] += pooled.0;
+        right[smallest] += pooled.1;
+    } else if rows > 0.0 {
+        left.push(pooled.0);
+        right.push(pooled.1);
+    }
+    (left, right)
+}
+
+/// The finest cells whose counts can be permuted, and the distance of which is at most that of the
+/// categories: pooled are only those of so few rows that the reference may have missed others like
+/// them, and what its labels do not hold. Left apart, these would speak of drift where there is
+/// none: identifiers are all unseen, and all of the reference's are gone.
+pub(crate) fn permutable_cells(reference: &[u64], current: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let (n, m): (u64, u64) = (reference.iter().sum(), current.iter().sum());
+    let of_current = (m as f64 / (n as f64 + m as f64)).ln();
+    let rare = |rows: f64| rows * of_current > MISSED.ln();
+    let (mut left, mut right, pooled) = pooled(reference, current, rare);
+    if pooled != (0, 0) {
+        left.push(pooled.0);
+        right.push(pooled.1);
+    }
+    (left, right)
+}
+
+/// The cells that are not rare by their rows on both sides, and the counts of all others.
+fn pooled(
+    reference: &[u64],
+    current: &[u64],
+    rare: impl Fn(f64) -> bool,
+) -> (Vec<u64>, Vec<u64>, (u64, u64)) {
     let last = reference.len() - 1;
     let mut pooled = (0, 0);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     for (cell, (&r, &c)) in reference.iter().zip(current).enumerate() {
-        if cell == last || (r as f64 + c as f64) * smaller < MIN_EXPECTED {
+        if cell == last || rare(r as f64 + c as f64) {
             pooled = (pooled.0 + r, pooled.1 + c);
         } else {
             left.push(r);
             right.push(c);
         }
     }
-    let pooled_expected = (pooled.0 as f64 + pooled.1 as f64) * smaller;
-    if pooled_expected > 0.0 && pooled_expected < MIN_EXPECTED && left.len() > 1 {
-        // Too small to stand alone: with the smallest of the others.
-        let smallest = (0..left.len()).min_by_key(|&i| left[i] + right[i]).unwrap_or(0);
-        left[smallest] += pooled.0;
-        right[smallest] += pooled.1;
-    } else if pooled_expected > 0.0 {
-        left.push(pooled.0);
-        right.push(pooled.1);
-    }
-    (left, right)
+    (left, right, pooled)
 }
 
 /// Both sides in a few bins, with what is missing apart.
@@ -199,5 +229,10 @@ mod tests {
         r.push(0);
         c.push(500);
         assert_eq!(category_cells(&r, &c), (vec![500], vec![500]));
+        assert_eq!(permutable_cells(&r, &c), (vec![500], vec![500]));
+        // Few current rows: too few for the law of a test, but the reference has missed none.
+        let (r, c) = ([500, 400, 1, 0], [3, 0, 0, 1]);
+        assert_eq!(category_cells(&r, &c), (vec![901], vec![4]));
+        assert_eq!(permutable_cells(&r, &c), (vec![500, 400, 1], vec![3, 0, 1]));
     }
 }

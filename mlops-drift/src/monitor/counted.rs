@@ -3,6 +3,7 @@
 use mlops_core::stats::{Interval, ProportionPair, miettinen_nurminen_difference};
 use mlops_core::{Error, Result};
 
+use super::bins::{category_cells, permutable_cells};
 use super::rule::DriftRule;
 use super::shares::NoneMissing;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
@@ -61,9 +62,21 @@ impl Found {
     }
 }
 
-/// The distances of two tables into `found`; the population stability index is handed back, as its
-/// p-value may still have to be drawn.
+/// The distances and tests of two tables into `found`; the population stability index is handed
+/// back, as its p-value may still have to be drawn.
 pub(crate) fn distances(
+    rule: &DriftRule,
+    reference: &[u64],
+    current: &[u64],
+    found: &mut Found,
+) -> Result<Option<StatisticResult>> {
+    let index = effects(rule, reference, current, found)?;
+    tests(reference, current, found)?;
+    Ok(index)
+}
+
+/// The distances alone.
+pub(crate) fn effects(
     rule: &DriftRule,
     reference: &[u64],
     current: &[u64],
@@ -87,6 +100,24 @@ pub(crate) fn distances(
     }
     found.take(hellinger(r, c).map(|h| new(Statistic::Hellinger, h)))?;
     found.take(l_infinity(r, c).map(|l| new(Statistic::LInfinity, l)))?;
+    // Under the rule that refuses empty cells the index may have no value.
+    match psi_test(r, c, rule.zero_cells, rule.confidence) {
+        Ok(index) => {
+            // Its limits are those of the populations' index, which is smaller than the samples' by a
+            // bias; they are widened to hold the samples', as readers expect of limits.
+            let Interval { low, high, .. } = index.interval;
+            let limits = Interval::new(low, high.max(index.value), rule.confidence)?;
+            let result = new(Statistic::Psi, index.value).limits(limits);
+            Ok(Some(StatisticResult { p_value: index.p_value, ..result }))
+        }
+        Err(Error::Undefined { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The tests of counts alone.
+pub(crate) fn tests(reference: &[u64], current: &[u64], found: &mut Found) -> Result<()> {
+    let (r, c) = (reference, current);
     let trusted = |least: f64, test: crate::statistics::ChiSquare| {
         (test.min_expected >= least || test.degrees_of_freedom == 0).then_some(test.p_value)
     };
@@ -101,23 +132,38 @@ pub(crate) fn distances(
     ] {
         found.take(test.map(|test| StatisticResult {
             p_value: trusted(least, test),
-            ..new(statistic, test.statistic)
+            ..StatisticResult::new(statistic, test.statistic)
         }))?;
     }
-    // Under the rule that refuses empty cells the index may have no value.
-    match psi_test(r, c, rule.zero_cells, rule.confidence) {
-        Ok(index) => {
-            let result = new(Statistic::Psi, index.value).limits(index.interval);
-            Ok(Some(StatisticResult { p_value: index.p_value, ..result }))
-        }
-        Err(Error::Undefined { .. }) => Ok(None),
-        Err(error) => Err(error),
+    Ok(())
+}
+
+/// The chi-square test of categories, rare ones pooled for its law. Where that would pool more than
+/// half of the rows of a side, the counts of finer cells are permuted instead.
+pub(crate) fn categories_test(
+    context: &Context<'_>,
+    because: &str,
+    reference: &[u64],
+    current: &[u64],
+) -> Result<DecidingTest> {
+    let (r, c) = category_cells(reference, current);
+    let (finer, finer_current) = permutable_cells(reference, current);
+    let most = |counts: &[u64]| {
+        let rows: u64 = counts.iter().sum();
+        counts.last().is_some_and(|last| *last as f64 > 0.5 * rows as f64)
+    };
+    if (most(&r) || most(&c)) && finer.len() > r.len() {
+        let statistic = |r: &[u64], c: &[u64]| Ok(chi_square(r, c)?.statistic);
+        let p = permutation_p(&finer, &finer_current, statistic, context.draws()?)?;
+        let because = format!("{because}; few rows, counts permuted");
+        return Ok(DecidingTest::new(Statistic::ChiSquare, because, p.p_value));
     }
+    chi_square_test(context, because, &r, &c)
 }
 
 /// The chi-square test, by its law where every cell expects enough rows and by permuted counts
 /// otherwise.
-pub(crate) fn chi_square_test(
+fn chi_square_test(
     context: &Context<'_>,
     because: &str,
     reference: &[u64],

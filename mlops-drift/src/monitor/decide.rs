@@ -155,7 +155,9 @@ fn judged(drift: &mut ColumnDrift, rule: &DriftRule) {
     let rows = drawn.map(|side| side.counts.iter().fold(side.missing, |sum, n| sum + n));
     let enough = rows.min().is_some_and(|rows| rows >= rule.min_rows);
     for change in &mut drift.shares {
-        parts.push(change.judge(rule.alpha, enough));
+        let (verdict, said) = change.judge(rule.alpha, enough);
+        // Beside the status of a column that was not compared, only what changed is news.
+        parts.push((verdict, if compared || change.changed() { said } else { String::new() }));
     }
     let tested = drift.test.as_ref().map(|t| t.adjusted_p_value);
     if let Some(effect) = drift.effect()
@@ -188,11 +190,12 @@ fn judged(drift: &mut ColumnDrift, rule: &DriftRule) {
     let verdict = Verdict::all(parts.iter().map(|p| p.0));
     // The effect comes last and says most; it stands for the parts that agree with it.
     let said = parts.iter().rev().filter(|p| p.0 == verdict).map(|p| p.1.as_str());
+    let said = said.filter(|said| !said.is_empty());
     let reason = match verdict {
         Verdict::Pass => said.take(1).collect::<Vec<_>>(),
         _ => said.collect(),
     };
-    drift.reason = reason.join("; ");
+    drift.reason = if reason.is_empty() { drift.status.to_string() } else { reason.join("; ") };
     drift.verdict = verdict;
 }
 

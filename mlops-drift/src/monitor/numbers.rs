@@ -2,8 +2,8 @@
 
 use mlops_core::Result;
 
-use super::bins::{category_cells, quantile_bins, regroup};
-use super::counted::{Context, Found, chi_square_test, distances};
+use super::bins::{quantile_bins, regroup};
+use super::counted::{Context, Found, categories_test, distances};
 use super::order::order;
 use super::rule::Effect;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
@@ -90,8 +90,7 @@ fn of_values(
         return Ok(DecidingTest::new(Statistic::Ks, because, ks));
     };
     let because = format!("numbers that take {values} values");
-    let (left, right) = category_cells(&left, &right);
-    chi_square_test(context, &because, &left, &right)
+    categories_test(context, &because, &left, &right)
 }
 
 /// The counts of a reference's few values, with all others in a last cell.

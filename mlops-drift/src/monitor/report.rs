@@ -211,10 +211,11 @@ impl fmt::Display for DriftReport {
         let of = |v: Verdict| self.columns.iter().filter(|c| c.verdict == v).count();
         writeln!(
             f,
-            "drift: {} ({} current rows against {} of the reference; columns: {} fail, {} \
+            "drift: {} ({} current row{} against {} of the reference; columns: {} fail, {} \
              inconclusive, {} pass)",
             self.verdict,
             self.current_rows,
+            if self.current_rows == 1 { "" } else { "s" },
             self.reference_rows,
             of(Verdict::Fail),
             of(Verdict::Inconclusive),

@@ -7,6 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::statistic::Statistic;
+use crate::profile::cells::Cells;
 use crate::profile::reference::ReferenceProfile;
 use crate::statistics::shares::ZeroCells;
 
@@ -93,7 +94,7 @@ pub enum DatasetRule {
 /// | numbers | Kolmogorov–Smirnov, exact p up to `nm` = 2²⁰, asymptotic beyond | `D` |
 /// | numbers of at most 20 values | chi-square over the values | `D` |
 /// | two categories | Fisher's exact test | difference of the share |
-/// | more categories | chi-square, those that expect fewer than 5 rows together; permuted counts where that is not enough | total variation |
+/// | more categories | chi-square, those that expect fewer than 5 rows together; permuted counts of finer cells where that is most rows | total variation, of all categories |
 /// | any, under [`Effect::Psi`] | the index by its χ² law where every cell expects 20 rows, else by the Dirichlet–multinomial law (numbers) or permuted counts (categories) | index |
 /// | null, NaN, ±∞ | Fisher's exact test | difference of the share |
 /// | new and vanished categories | Good and Turing's unseen mass | share beyond what is to be expected |
@@ -323,11 +324,16 @@ impl DriftRule {
     /// no effect can reach would switch the column off.
     pub(crate) fn check_columns(&self, profile: &ReferenceProfile) -> Result<()> {
         for (column, &floor) in &self.floors {
-            if profile.column(column).is_none() {
+            let Some(found) = profile.column(column) else {
                 let available = profile.columns().iter().map(|c| c.name().to_owned()).collect();
                 return Err(Error::ColumnNotFound { column: column.clone(), available });
-            }
-            if matches!(self.effect, Effect::Distance { .. }) && floor >= 1.0 {
+            };
+            let within_one = match self.effect {
+                Effect::Distance { .. } => true,
+                Effect::Wasserstein { .. } => matches!(found.cells(), Cells::Labels(_)),
+                Effect::Psi { .. } => false,
+            };
+            if within_one && floor >= 1.0 {
                 let what = format!("floor of column `{column}`");
                 return Err(Error::invalid(what, "a number between 0 and 1", floor));
             }

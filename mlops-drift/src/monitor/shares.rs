@@ -123,20 +123,34 @@ impl ShareChange {
         (self.verdict, self.said())
     }
 
+    /// Whether the samples differ in it at all.
+    pub(crate) fn changed(&self) -> bool {
+        self.reference != self.current
+    }
+
     fn said(&self) -> String {
-        let (before, now) = (self.reference * 100.0, self.current * 100.0);
+        let percent = |share: f64| match share * 100.0 {
+            x if x > 0.0 && x < 0.05 => "less than 0.1 %".to_owned(),
+            x => format!("{x:.1} %"),
+        };
+        let (before, now) = (percent(self.reference), percent(self.current));
         match self.share {
             Share::Unseen => format!(
-                "{now:.1} % of the values are of new categories, where {before:.1} % are to be expected"
+                "{now} of the values are of new categories, where {before} are to be expected"
             ),
             Share::Vanished => format!(
-                "{before:.1} % of the reference are of vanished categories, where {now:.1} % are to \
-                 be expected"
+                "{before} of the reference are of vanished categories, where {now} are to be expected"
             ),
             Share::OutOfRange => {
-                format!("{now:.1} % of the values are out of the reference's range")
+                format!("{now} of the values are out of the reference's range")
             }
-            _ => format!("{} went from {before:.1} % to {now:.1} % of the rows", self.share),
+            share if self.changed() => {
+                format!("{share} went from {before} to {now} of the rows")
+            }
+            share if self.verdict.is_pass() => format!("{share} stayed at {now} of the rows"),
+            share => {
+                format!("too few rows to say that {share} changed by at most {}", self.floor)
+            }
         }
     }
 }

@@ -108,7 +108,9 @@ pub struct StatisticResult {
     /// The p-value (where it is only enclosed, the larger bound); `None` for a distance without a
     /// law, and where the law it comes from does not hold.
     pub p_value: Option<f64>,
-    /// Confidence limits of the same quantity of the two populations, where it is an effect.
+    /// Confidence limits of the same quantity of the two populations, where it is an effect. Those
+    /// of the population stability index have the samples' bias taken off, and are widened to hold
+    /// the value; of categories with rare ones, the lower limit is that of pooled cells.
     pub interval: Option<Interval>,
     /// The floor that the effect must reach, where it decides.
     pub floor: Option<f64>,

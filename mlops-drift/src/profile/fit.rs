@@ -187,6 +187,13 @@ fn wanted(scan: Scan<'_>, options: &ProfileOptions) -> Result<Vec<Wanted>> {
         };
         columns.push(Wanted { name, family, by });
     }
+    if columns.is_empty() {
+        let found = match &options.columns {
+            Some(asked) if asked.is_empty() => "an empty list",
+            _ => "none that is wanted and not nested or binary",
+        };
+        return Err(Error::invalid("columns", "at least one to compare", found));
+    }
     Ok(columns)
 }
 

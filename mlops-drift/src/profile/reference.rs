@@ -209,8 +209,8 @@ impl ReferenceProfile {
     /// are not told apart.
     ///
     /// # Errors
-    /// Those of the source; a column that the options name and the source has not; options out of
-    /// range.
+    /// Those of the source; a column that the options name and the source has not; no column that
+    /// could be compared; options out of range.
     pub fn fit(source: &dyn DataSource, options: &fit::ProfileOptions) -> Result<Self> {
         Self::fit_by(Scan::new(source), options)
     }
@@ -265,10 +265,17 @@ impl ReferenceProfile {
     }
 
     /// The same without these columns.
-    #[must_use]
-    pub fn without(mut self, names: &[&str]) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`] for a column that the profile has not: a name that is misspelt
+    /// would leave a column in unnoticed.
+    pub fn without(mut self, names: &[&str]) -> Result<Self> {
+        if let Some(name) = names.iter().find(|name| self.column(name).is_none()) {
+            let available = self.columns.iter().map(|c| c.name.clone()).collect();
+            return Err(Error::ColumnNotFound { column: (*name).to_owned(), available });
+        }
         self.columns.retain(|c| !names.contains(&c.name.as_str()));
-        self
+        Ok(self)
     }
 
     /// Takes in what another profile counted in the same cells.

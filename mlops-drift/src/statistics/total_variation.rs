@@ -33,7 +33,8 @@ impl fmt::Display for TotalVariation {
 /// of its mean (`McDiarmid`) with probability `1 − α/2` on either side. So the upper limit is
 /// `value + t`, at any sample size; the lower is `value − t − b`, with the mean's excess bounded by
 /// `b = ½ Σ √(pᵢ(1−pᵢ)/m + qᵢ(1−qᵢ)/n)`, where the shares are the samples'. Both limits together
-/// hold with probability `confidence = 1 − α` and are wide rather than narrow.
+/// hold with probability `confidence = 1 − α` and are wide rather than narrow; of many cells of a few
+/// rows each `b`, and with it the lower limit, is not to be trusted.
 ///
 /// ```
 /// let tv = mlops_drift::statistics::total_variation(&[500, 500], &[800, 200], 0.95)?;
@@ -52,6 +53,17 @@ pub fn total_variation(
     current: &[u64],
     confidence: f64,
 ) -> Result<TotalVariation> {
+    with_added(reference, current, confidence, 0.0)
+}
+
+/// The same with so many rows more in every cell of the excess's bound: roots of sparse counts are
+/// too small on average, and with ½ added they are not.
+pub(crate) fn with_added(
+    reference: &[u64],
+    current: &[u64],
+    confidence: f64,
+    added: f64,
+) -> Result<TotalVariation> {
     let table = Table::of("total variation", reference, current)?;
     let (n, m) = (table.n as f64, table.m as f64);
     let alpha = 1.0 - checked_confidence(confidence)?;
@@ -59,7 +71,7 @@ pub fn total_variation(
     for &(r, c) in &table.pairs {
         moved +=
             (u128::from(r) * u128::from(table.m)).abs_diff(u128::from(c) * u128::from(table.n));
-        let (q, p) = (r as f64 / n, c as f64 / m);
+        let (q, p) = (((r as f64 + added) / n).min(1.0), ((c as f64 + added) / m).min(1.0));
         excess += 0.5 * (p * (1.0 - p) / m + q * (1.0 - q) / n).sqrt();
     }
     let value = 0.5 * moved as f64 / (n * m);
