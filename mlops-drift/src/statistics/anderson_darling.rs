@@ -7,7 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::bridge_square::BridgeSquare;
-use crate::statistics::edge_counts::{Cell, EdgePair, outward};
+use crate::statistics::edge_counts::{Cell, EdgePair, outward, p_between};
 use crate::statistics::tied_law::{Group, moments, untied};
 use crate::statistics::two_samples::{Compensated, Runs};
 
@@ -278,9 +278,9 @@ pub fn anderson_darling_from_counts(pair: &EdgePair<'_>) -> Result<AndersonDarli
         });
         let (mean, spread) = tied(groups, all);
         let p = |a_squared| sf_tied(a_squared, mean, deviation * spread);
-        (p(high), p(low))
+        p_between(p(high), p(low))
     } else {
-        (sf(statistic.1), sf(statistic.0))
+        p_between(sf(statistic.1), sf(statistic.0))
     };
     Ok(AndersonDarlingBounds { statistic, a_squared: (low, high), p_value })
 }

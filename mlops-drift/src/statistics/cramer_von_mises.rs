@@ -7,7 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::bridge_square::BridgeSquare;
-use crate::statistics::edge_counts::{Cell, EdgePair, outward};
+use crate::statistics::edge_counts::{Cell, EdgePair, outward, p_between};
 use crate::statistics::ks_p::divisor;
 use crate::statistics::tied_law::{Group, moments, untied};
 use crate::statistics::two_samples::{Compensated, Runs};
@@ -134,7 +134,7 @@ pub fn cramer_von_mises_from_counts(pair: &EdgePair<'_>) -> Result<CramerVonMise
     let ties = pair.tied.then(|| Ties::of(groups, n + m));
     let (p_low, _) = law(high, n, m, ties)?;
     let p_high = if low == high { p_low } else { law(low, n, m, ties)?.0 };
-    Ok(CramerVonMisesBounds { statistic: (low, high), p_value: (p_low, p_high) })
+    Ok(CramerVonMisesBounds { statistic: (low, high), p_value: p_between(p_low, p_high) })
 }
 
 /// The least and the most that the squares of `F − G` at the rows of a cell can add up to, where a

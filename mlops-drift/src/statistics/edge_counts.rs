@@ -389,6 +389,11 @@ fn check_range(side: &str, counts: &EdgeCounts<'_>) -> Result<()> {
     }
 }
 
+/// The bounds of a p-value: the last bits of a tail need not fall where its argument rises.
+pub(crate) fn p_between(a: f64, b: f64) -> (f64, f64) {
+    (a.min(b), a.max(b))
+}
+
 /// Two numbers that enclose another, moved apart by what rounding may have taken: `steps`
 /// additions of terms of one sign. Equal numbers stay equal: the counts determine the statistic.
 pub(crate) fn outward(low: f64, high: f64, steps: usize) -> (f64, f64) {

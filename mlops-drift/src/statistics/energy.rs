@@ -7,7 +7,7 @@ use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::distance_law::DistanceLaw;
-use crate::statistics::edge_counts::{EdgePair, outward};
+use crate::statistics::edge_counts::{EdgePair, outward, p_between};
 use crate::statistics::two_samples::{Compensated, Runs};
 use crate::statistics::wasserstein::finite;
 
@@ -130,6 +130,6 @@ pub fn energy_from_counts(pair: &EdgePair<'_>) -> Result<EnergyBounds> {
     Ok(EnergyBounds {
         distance: ((2.0 * low).sqrt(), (2.0 * high).sqrt()),
         statistic: (2.0 * low * scale, 2.0 * high * scale),
-        p_value: (law.sf(high)?, law.sf(low)?),
+        p_value: p_between(law.sf(high)?, law.sf(low)?),
     })
 }

@@ -8,6 +8,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::alternative::Alternative;
+use crate::statistics::edge_counts::p_between;
 use crate::statistics::ks_buckets::{self, Extremes, Wanted};
 use crate::statistics::ks_p::{KsP, ks_p_value};
 use crate::statistics::psi::checked_confidence;
@@ -181,7 +182,7 @@ pub fn ks_from_cells(reference: &[u64], current: &[u64], confidence: f64) -> Res
     let ((low, high), p_high) = (bounds.statistic, bounds.p_value.1);
     let (n, m) = check("ks", reference, current)?;
     let p_low = if low == high { p_high } else { p_value(high, n, m)? };
-    Ok(KsBounds { p_value: (p_low, p_high), ..bounds })
+    Ok(KsBounds { p_value: p_between(p_low, p_high), ..bounds })
 }
 
 /// As [`ks_from_cells`], with no more than 0 as the lower end of the p-value: what a verdict does

@@ -7,7 +7,7 @@ use mlops_core::stats::binomial_pmf;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::edge_counts::EdgePair;
+use crate::statistics::edge_counts::{EdgePair, p_between};
 use crate::statistics::ks::{cell_extremes, extremes, ratio};
 use crate::statistics::ks_buckets::Wanted;
 use crate::statistics::ks_p::divisor;
@@ -88,7 +88,7 @@ pub fn kuiper_from_counts(pair: &EdgePair<'_>) -> Result<KuiperBounds> {
     let bounds = kuiper_least_evidence(pair)?;
     let ((low, high), p_high) = (bounds.statistic, bounds.p_value.1);
     let p_low = if low == high { p_high } else { kuiper_quick(high, pair.n(), pair.m())? };
-    Ok(KuiperBounds { p_value: (p_low, p_high), ..bounds })
+    Ok(KuiperBounds { p_value: p_between(p_low, p_high), ..bounds })
 }
 
 /// As [`kuiper_from_counts`], with no more than 0 as the lower end of the p-value: what a verdict

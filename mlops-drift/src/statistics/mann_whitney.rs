@@ -8,7 +8,7 @@ use mlops_core::stats::normal_sf;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::alternative::Alternative;
-use crate::statistics::edge_counts::EdgePair;
+use crate::statistics::edge_counts::{EdgePair, p_between};
 use crate::statistics::two_samples::Runs;
 
 /// What [`mann_whitney`] found.
@@ -165,7 +165,7 @@ pub fn mann_whitney_from_counts(
     Ok(MannWhitneyBounds {
         statistic: (0.5 * least as f64, 0.5 * largest as f64),
         superiority: (scale * least as f64, scale * largest as f64),
-        p_value: (p_low, p_high),
+        p_value: p_between(p_low, p_high),
         alternative,
     })
 }

@@ -9,7 +9,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::distance_law::{DistanceLaw, Stretch};
-use crate::statistics::edge_counts::{EdgePair, Segment, outward};
+use crate::statistics::edge_counts::{EdgePair, Segment, outward, p_between};
 use crate::statistics::psi::checked_confidence;
 use crate::statistics::two_samples::{Compensated, Runs};
 
@@ -182,7 +182,10 @@ pub fn wasserstein_from_counts(pair: &EdgePair<'_>, confidence: f64) -> Result<W
     Ok(WassersteinBounds {
         statistic: (low, high),
         normalised: unit.map(|sd| outward(low / sd, high / sd, 1)),
-        p_value: (null.absolute_sf(high)?.unwrap_or(0.0), null.absolute_sf(low)?.unwrap_or(1.0)),
+        p_value: p_between(
+            null.absolute_sf(high)?.unwrap_or(0.0),
+            null.absolute_sf(low)?.unwrap_or(1.0),
+        ),
         interval,
         normalised_interval: unit
             .map(|sd| Interval::new(interval.low / sd, interval.high / sd, confidence))
