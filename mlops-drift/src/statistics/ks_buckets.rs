@@ -1,10 +1,13 @@
 //! The extremes of F − G of two large samples, exactly, without sorting them.
 //!
-//! Both are counted once at some tens of thousands of edges, values of a sample of theirs, where F
-//! and G are then known. Inside an open cell `(a, b)` F − G is at most `F(b−) − G(a)`: only cells
-//! whose bound is beyond the largest difference at edges are looked into, and only their values
-//! are sorted. An atom that the sample has seen is an edge, so that its many copies need no second
-//! look.
+//! Both are counted once in some tens of thousands of cells that a sample of theirs suggests, and F
+//! and G are then known between them. Inside an open cell `(a, b)` F − G is at most `F(b−) − G(a)`:
+//! only cells whose bound is beyond the largest difference between cells are looked into, and only
+//! their values are sorted. The finer the cells, the fewer values: half as wide, a quarter.
+//!
+//! Data without atoms are counted in the buckets of a [`Cut`], which hold about as many values each.
+//! Others are counted at edges: an atom that the sample has seen is an edge, so that its many copies
+//! need no second look.
 
 use arrow::array::{Array, Float64Array};
 use mlops_core::states::{Histogram, HistogramCounts, HistogramState};
@@ -13,6 +16,7 @@ use mlops_core::{Analyzer, Error, Result, State};
 use rayon::prelude::*;
 
 use crate::statistics::alternative::Alternative;
+use crate::statistics::ks_cut::Cut;
 
 /// With fewer values than this sorting is quicker.
 pub(crate) const WORTHWHILE: usize = 1 << 17;
@@ -20,6 +24,12 @@ pub(crate) const WORTHWHILE: usize = 1 << 17;
 const SAMPLE: usize = 1 << 12;
 /// As many edges as can be counted at speed.
 pub(crate) const EDGES: usize = 1 << 15;
+/// Of so many values of the sample one may be there already, where data are said to have no atoms.
+const ATOMS: usize = 16;
+/// Buckets that data without atoms are counted in: as many as the counters of a core's own cache.
+const BUCKETS: u32 = 1 << 16;
+/// Of so many values one may need a second look; else edges may part them better.
+const SECOND_LOOK: u64 = 8;
 /// Edges to a gap of the sample, at most.
 const FINEST: usize = 8;
 
@@ -108,19 +118,31 @@ impl Enclosed {
         current: &HistogramCounts,
         wanted: Wanted,
     ) -> Result<Self> {
-        let total = |side: &str, counts: &HistogramCounts| {
-            if counts.nans > 0 {
-                return Err(Error::undefined("ks", format!("the {side} holds NaN")));
-            }
-            match counts.rows().saturating_sub(counts.nulls) {
-                0 => Err(Error::undefined("ks", format!("the {side} has no values"))),
-                n => Ok(n),
-            }
+        let all = |side: &str, counts: &HistogramCounts| {
+            total(side, counts.rows().saturating_sub(counts.nulls), counts.nans)
         };
-        let (n, m) = (total("reference", reference)?, total("current data", current)?);
-        let mut found = Extremes { n, m, plus: 0, minus: 0 };
+        let (n, m) = (all("reference", reference)?, all("current data", current)?);
         let start = (reference.negative_infinities, current.negative_infinities);
-        let cells = || reference.cells.iter().zip(&current.cells).enumerate();
+        // The odd cells are edges.
+        let may_open = |cell| cell % 2 == 0;
+        Ok(Self::among((n, m), start, (&reference.cells, &current.cells), may_open, wanted))
+    }
+
+    /// From counts in the same buckets, which hold everything.
+    fn of_buckets(n: (u64, u64), reference: &[u64], current: &[u64], wanted: Wanted) -> Self {
+        Self::among(n, (0, 0), (reference, current), |_| true, wanted)
+    }
+
+    /// From the sizes of the samples, what is below the first cell, and counts in cells.
+    fn among(
+        (n, m): (u64, u64),
+        start: (u64, u64),
+        (reference, current): (&[u64], &[u64]),
+        may_open: impl Fn(usize) -> bool,
+        wanted: Wanted,
+    ) -> Self {
+        let mut found = Extremes { n, m, plus: 0, minus: 0 };
+        let cells = || reference.iter().zip(current).enumerate();
         let mut at = start;
         found.take_in(at);
         for (_, (r, c)) in cells() {
@@ -141,7 +163,7 @@ impl Enclosed {
             let (below, inside) = (at, (r, c));
             at = (at.0 + r, at.1 + c);
             // With values of one side only the extremes are at the ends.
-            if cell % 2 == 1 || r == 0 || c == 0 {
+            if r == 0 || c == 0 || !may_open(cell) {
                 continue;
             }
             let (low_f, low_g) = cross(below.0, below.1);
@@ -152,7 +174,7 @@ impl Enclosed {
                 open.push(Open { cell, below, inside });
             }
         }
-        Ok(Self { found, open })
+        Self { found, open }
     }
 
     /// For each cell whether it must be looked into.
@@ -194,6 +216,15 @@ impl Enclosed {
     }
 }
 
+/// How many values a side has, if they can be compared.
+fn total(side: &str, n: u64, nans: u64) -> Result<u64> {
+    match n {
+        _ if nans > 0 => Err(Error::undefined("ks", format!("the {side} holds NaN"))),
+        0 => Err(Error::undefined("ks", format!("the {side} has no values"))),
+        n => Ok(n),
+    }
+}
+
 /// The extremes of two arrays that have enough values for this; nulls are left out.
 pub(crate) fn of_arrays(
     reference: &Float64Array,
@@ -206,7 +237,52 @@ pub(crate) fn of_arrays(
         let n = reference.len() as u64;
         return Ok(Extremes { n, m: n, plus: 0, minus: 0 });
     }
-    let histogram = Histogram::new("values", edges_of(sample(reference, current)))?;
+    let mut sample = sample(reference, current);
+    sample.sort_unstable_by(f64::total_cmp);
+    let again = sample.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    if again * ATOMS <= sample.len()
+        && let Some(cut) = Cut::new(&sample, BUCKETS)
+        && let Some(found) = by_buckets(&cut, reference, current, wanted, SECOND_LOOK)?
+    {
+        return Ok(found);
+    }
+    by_edges(edges_of(sample), reference, current, wanted)
+}
+
+/// The extremes from counts in buckets, if no more than one in so many values needs a second look.
+fn by_buckets(
+    cut: &Cut,
+    reference: &Float64Array,
+    current: &Float64Array,
+    wanted: Wanted,
+    second_look: u64,
+) -> Result<Option<Extremes>> {
+    let (r, c) = rayon::join(|| cut.count(reference), || cut.count(current));
+    let buckets = r.len() - Cut::APART;
+    let all =
+        |side: &str, counts: &[u64]| total(side, counts[..=buckets].iter().sum(), counts[buckets]);
+    let n = (all("reference", &r)?, all("current data", &c)?);
+    let enclosed = Enclosed::of_buckets(n, &r[..buckets], &c[..buckets], wanted);
+    let inside = enclosed.inside();
+    if enclosed.open.is_empty() {
+        return Ok(Some(enclosed.found));
+    }
+    if (inside.0 + inside.1).saturating_mul(second_look) > n.0 + n.1 {
+        return Ok(None);
+    }
+    let wanted = enclosed.wanted(r.len());
+    let (r, c) = rayon::join(|| cut.select(reference, &wanted), || cut.select(current, &wanted));
+    Ok(Some(enclosed.refine(r, c)))
+}
+
+/// The extremes from counts at edges.
+fn by_edges(
+    edges: Vec<f64>,
+    reference: &Float64Array,
+    current: &Float64Array,
+    wanted: Wanted,
+) -> Result<Extremes> {
+    let histogram = Histogram::new("values", edges)?;
     let (r, c) = rayon::join(|| count(&histogram, reference), || count(&histogram, current));
     let enclosed = Enclosed::of(&histogram.finish(r?)?, &histogram.finish(c?)?, wanted)?;
     if enclosed.open.is_empty() {
@@ -288,18 +364,20 @@ pub(crate) fn between(low: Option<f64>, high: Option<f64>, most: u64) -> impl It
 }
 
 /// An integer that is ordered as the number is; both zeros are 0.
-fn key(x: f64) -> i64 {
+pub(crate) fn key(x: f64) -> i64 {
     let magnitude = (x.to_bits() & !(1 << 63)) as i64;
     if x < 0.0 { -magnitude } else { magnitude }
 }
 
-fn from_key(key: i64) -> f64 {
+pub(crate) fn from_key(key: i64) -> f64 {
     f64::from_bits(key.unsigned_abs()).copysign(if key < 0 { -1.0 } else { 1.0 })
 }
 
 /// The array in as many pieces as there are threads, and some more for balance.
-fn pieces(array: &Float64Array) -> impl IndexedParallelIterator<Item = Float64Array> {
-    let step = array.len().div_ceil(4 * rayon::current_num_threads()).max(1);
+pub(crate) fn pieces(array: &Float64Array) -> impl IndexedParallelIterator<Item = Float64Array> {
+    let step = array.len().div_ceil(4 * rayon::current_num_threads());
+    // 32 bits hold the counts of a piece.
+    let step = step.clamp(1, u32::MAX as usize);
     let n = array.len().div_ceil(step);
     (0..n).into_par_iter().map(move |i| {
         let from = i * step;
@@ -356,6 +434,17 @@ mod tests {
         prop::collection::vec(prop::option::weighted(0.9, one), 1..n).prop_map(Float64Array::from)
     }
 
+    /// Whether what was wanted is the same.
+    fn agree(wanted: Wanted, found: Extremes, want: Extremes) -> bool {
+        let larger = |of: Extremes| of.plus.max(of.minus);
+        match wanted {
+            Wanted::Both => found == want,
+            Wanted::Plus => found.plus == want.plus,
+            Wanted::Minus => found.minus == want.minus,
+            Wanted::Larger => larger(found) == larger(want),
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
@@ -377,6 +466,18 @@ mod tests {
             };
             let all: Vec<_> = x.iter().chain(&y).step_by(7).map(|&p| at(p)).collect();
             prop_assert!(all.iter().all(|&d| d <= want.plus as i128 && -d <= want.minus as i128));
+            // Buckets made for the reference, for hardly anything and for other numbers.
+            let finite: Vec<_> = x.iter().copied().filter(|x| x.is_finite()).collect();
+            for (sample, buckets) in [(&finite[..], 100), (&[0.1], 7), (&[1e9, 1.1e9], 3000)] {
+                let Some(cut) = Cut::new(sample, buckets) else { continue };
+                for wanted in [Wanted::Both, Wanted::Larger, Wanted::Plus, Wanted::Minus] {
+                    let found = by_buckets(&cut, &a, &b, wanted, 0).unwrap().unwrap();
+                    prop_assert!(agree(wanted, found, want), "{wanted:?}: {found:?}, {want:?}");
+                    if let Some(found) = by_buckets(&cut, &a, &b, wanted, 8).unwrap() {
+                        prop_assert!(agree(wanted, found, want), "{wanted:?}: {found:?}, {want:?}");
+                    }
+                }
+            }
             // Few edges leave much to be looked into.
             for edges in [vec![], vec![0.0], vec![-1.05, 0.1, 0.3]] {
                 let h = Histogram::new("x", edges).unwrap();
@@ -386,15 +487,7 @@ mod tests {
                     let cells = enclosed.wanted(2 * h.edges().len() + 1);
                     let select = |array: &Float64Array| select(&h, array, &cells).unwrap();
                     let found = enclosed.refine(select(&a), select(&b));
-                    match wanted {
-                        Wanted::Both => prop_assert_eq!(found, want),
-                        Wanted::Plus => prop_assert_eq!(found.plus, want.plus),
-                        Wanted::Minus => prop_assert_eq!(found.minus, want.minus),
-                        Wanted::Larger => prop_assert_eq!(
-                            found.plus.max(found.minus),
-                            want.plus.max(want.minus)
-                        ),
-                    }
+                    prop_assert!(agree(wanted, found, want), "{wanted:?}: {found:?}, {want:?}");
                 }
             }
         }
@@ -431,12 +524,47 @@ mod tests {
     }
 
     #[test]
+    fn data_without_atoms_and_with_some_are_counted_in_their_ways() {
+        let drawn = |seed: u64, of: fn(f64) -> f64| -> Float64Array {
+            let mut draws = Draws::new(seed, 0, 0);
+            (0..40_000).map(|i| (i % 9 > 0).then(|| of(draws.normal()))).collect()
+        };
+        // In one bucket there are two heaps, one of them far from 0: edges part them.
+        let heaps = |z: f64| if z > 0.0 { 1e9 + z * 1e-3 } else { z * 1e-9 };
+        for (of, buckets) in
+            [(|z| z) as fn(f64) -> f64, |z| (3.0 * z).exp(), |z| 1e12 + 1e6 * z, heaps]
+                .into_iter()
+                .zip([true, true, true, false])
+        {
+            let (a, b) = (drawn(1, of), drawn(2, of));
+            let mut sample = sample(&a, &b);
+            sample.sort_by(f64::total_cmp);
+            let cut = Cut::new(&sample, BUCKETS).unwrap();
+            let want = Extremes::of_sorted(&sorted(&a), &sorted(&b));
+            let found = by_buckets(&cut, &a, &b, Wanted::Both, SECOND_LOOK).unwrap();
+            assert_eq!(found, buckets.then_some(want));
+            assert_eq!(of_arrays(&a, &b, Wanted::Both).unwrap(), want);
+            // Whatever the threads.
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let again = pool.install(|| of_arrays(&a, &b, Wanted::Larger)).unwrap();
+                assert!(agree(Wanted::Larger, again, want));
+            }
+        }
+    }
+
+    #[test]
     fn what_has_no_order_is_an_error() {
         let of = |values: Vec<Option<f64>>| Float64Array::from(values);
         let one = of(vec![Some(1.0)]);
         for bad in [of(vec![]), of(vec![None]), of(vec![Some(1.0), Some(f64::NAN)])] {
             assert!(matches!(of_arrays(&one, &bad, Wanted::Both), Err(Error::Undefined { .. })));
             assert!(matches!(of_arrays(&bad, &one, Wanted::Both), Err(Error::Undefined { .. })));
+            let cut = Cut::new(&[1.0], 10).unwrap();
+            for (a, b) in [(&one, &bad), (&bad, &one)] {
+                let found = by_buckets(&cut, a, b, Wanted::Both, 0);
+                assert!(matches!(found, Err(Error::Undefined { .. })));
+            }
         }
         // What stands under a null is not looked at.
         let masked = Float64Array::new(

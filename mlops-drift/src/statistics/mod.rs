@@ -52,6 +52,7 @@ pub(crate) mod hypergeometric;
 pub(crate) mod jensen_shannon;
 pub(crate) mod ks;
 pub(crate) mod ks_buckets;
+pub(crate) mod ks_cut;
 pub(crate) mod ks_p;
 pub(crate) mod ks_sources;
 pub(crate) mod kuiper;
