@@ -27,6 +27,7 @@ pub(super) struct Grid {
     edges: Vec<f64>,
     k: usize,
     of: Of,
+    is_snapped: bool,
 }
 
 /// What there is in a bucket.
@@ -35,7 +36,7 @@ enum Of {
     /// By bucket: the one edge in it or next to it, or the name of a cell aside.
     Edge(Vec<u16>),
     ManyEdges(Vec<u32>),
-    /// By code: the cell.
+    /// By code: the cell, which may be the one aside of values to search for.
     Cell(Vec<u16>),
     ManyCells(Vec<u32>),
 }
@@ -55,29 +56,32 @@ impl Grid {
             let buckets: Vec<_> = edges.iter().map(|&e| dyadic.bucket(e)).collect();
             (dyadic, buckets)
         };
-        let groups = groups(edges, 0.0);
-        let snapped =
-            Layout::snapped(&groups).map(|layout| place(&layout)).filter(|(_, buckets)| {
-                buckets.iter().all(|b| !b.1) && buckets.windows(2).all(|b| b[0] != b[1])
-            });
-        let (dyadic, of) = if let Some((dyadic, buckets)) = snapped {
-            let of = cells(&dyadic, &buckets);
-            (dyadic, of)
-        } else {
-            let (dyadic, buckets) = place(&Layout::best(edges, &groups));
+        let all = groups(edges, 0.0);
+        let layout = Layout::snapped(&all)
+            .or_else(|| Layout::snapped(&groups_but(edges, 0.0, limit(edges, k / Self::ODD))));
+        let snapped = layout.map(|layout| place(&layout)).and_then(|(dyadic, buckets)| {
+            let (of, odd) = cells(&dyadic, &buckets);
+            (odd <= k / Self::ODD).then_some((dyadic, of, odd == 0))
+        });
+        let (dyadic, of, is_snapped) = snapped.unwrap_or_else(|| {
+            let (dyadic, buckets) = place(&Layout::best(edges, &all));
             let of = neighbours(&dyadic, &buckets);
-            (dyadic, of)
-        };
-        Self { dyadic, edges: padded, k, of }
+            (dyadic, of, false)
+        });
+        Self { dyadic, edges: padded, k, of, is_snapped }
     }
+
+    /// Of so many edges one may lie anywhere within its bucket, and the values there are searched
+    /// for: the extremes of data are no simple fractions.
+    const ODD: usize = 256;
 
     /// How many counters [`count`](Self::count) needs besides those of the cells; they are 0 again
     /// when it is done.
     pub(super) const BESIDES: usize = 2 * PLACES + 1;
 
-    /// Whether it counts without comparing.
+    /// Whether it counts all values without comparing.
     pub(super) fn is_snapped(&self) -> bool {
-        matches!(self.of, Of::Cell(_) | Of::ManyCells(_))
+        self.is_snapped
     }
 
     /// The edges moved, by a small part of their distances, to where this is so. Some may meet.
@@ -148,7 +152,7 @@ impl Grid {
         found: &mut Vec<f64>,
     ) {
         self.dyadic.locate::<false>(values, valid, at);
-        let crowded = 2 * (self.k + 1 + ASIDE);
+        let crowded = self.crowded();
         let (mut some, mut n) = ([0.0; BLOCK], 0);
         let (mut crowd, mut m) = ([0.0; BLOCK], 0);
         for (&x, &at) in values.iter().zip(&*at) {
@@ -161,14 +165,8 @@ impl Grid {
             m += usize::from(cell == crowded);
         }
         found.extend_from_slice(&some[..n]);
-        if m > 0 {
-            at.fill(0);
-            search(&self.edges[..self.k], &crowd[..m], at);
-            found.extend(crowd[..m].iter().zip(&*at).filter_map(|(&x, &below)| {
-                let below = below as usize;
-                wanted[2 * below + usize::from(self.edges[below] == x)].then_some(x)
-            }));
-        }
+        let crowd = &crowd[..m];
+        self.search(crowd, at, |x, cell| found.extend(wanted[cell].then_some(x)));
     }
 
     fn looked_up<T: Copy + Into<u32>>(
@@ -181,12 +179,19 @@ impl Grid {
         found: &mut Vec<f64>,
     ) {
         self.dyadic.locate::<true>(values, valid, at);
+        let crowded = self.crowded();
         let (mut some, mut n) = ([0.0; BLOCK], 0);
+        let (mut crowd, mut m) = ([0.0; BLOCK], 0);
         for (&x, &at) in values.iter().zip(&*at) {
+            let cell = of[at as usize].into() as usize;
             some[n] = x;
-            n += usize::from(wanted[of[at as usize].into() as usize]);
+            n += usize::from(wanted[cell]);
+            crowd[m] = x;
+            m += usize::from(cell == crowded);
         }
         found.extend_from_slice(&some[..n]);
+        let crowd = &crowd[..m];
+        self.search(crowd, at, |x, cell| found.extend(wanted[cell].then_some(x)));
     }
 
     fn compare<T: Copy + Into<u32>>(
@@ -199,21 +204,7 @@ impl Grid {
     ) -> NotFinite {
         let found = self.dyadic.locate::<false>(values, valid, at);
         compared(of, &self.edges, values, at, counters);
-        self.clear_aside(counters);
-        let crowded = self.k + 1 + ASIDE;
-        if std::mem::take(&mut counters[2 * crowded]) > 0 {
-            let (mut crowd, mut n) = ([0.0; BLOCK], 0);
-            for (&x, &at) in values.iter().zip(&*at) {
-                crowd[n] = x;
-                n += usize::from(of[at as usize].into() as usize == crowded);
-            }
-            at.fill(0);
-            search(&self.edges[..self.k], &crowd[..n], at);
-            for (&x, &below) in crowd[..n].iter().zip(&*at) {
-                let below = below as usize;
-                counters[2 * below + usize::from(self.edges[below] == x)] += 1;
-            }
-        }
+        self.count_aside(self.crowded() / 2, of, values, at, counters);
         found
     }
 
@@ -229,13 +220,50 @@ impl Grid {
         for &at in &at[..values.len()] {
             counters[of[at as usize].into() as usize] += 1;
         }
-        self.clear_aside(counters);
+        self.count_aside(self.crowded(), of, values, at, counters);
         found
     }
 
-    fn clear_aside(&self, counters: &mut [u64]) {
+    /// The cell aside of values that have to be searched for.
+    fn crowded(&self) -> usize {
+        2 * (self.k + 1 + ASIDE)
+    }
+
+    /// Forgets the rows without a value, and counts those values in their cells that stand aside
+    /// because there are edges in their buckets; these are by this name in `of`.
+    fn count_aside<T: Copy + Into<u32>>(
+        &self,
+        name: usize,
+        of: &[T],
+        values: &[f64],
+        at: &mut [u32; BLOCK],
+        counters: &mut [u64],
+    ) {
         for i in 0..ASIDE {
             counters[2 * (self.k + 1 + i)] = 0;
+        }
+        if std::mem::take(&mut counters[self.crowded()]) == 0 {
+            return;
+        }
+        let (mut crowd, mut n) = ([0.0; BLOCK], 0);
+        for (&x, &at) in values.iter().zip(&*at) {
+            crowd[n] = x;
+            n += usize::from(of[at as usize].into() as usize == name);
+        }
+        self.search(&crowd[..n], at, |_, cell| counters[cell] += 1);
+    }
+
+    /// Finds each value's cell among the edges themselves.
+    fn search(&self, values: &[f64], at: &mut [u32; BLOCK], mut each: impl FnMut(f64, usize)) {
+        if values.is_empty() {
+            return;
+        }
+        at.fill(0);
+        let edges = &self.edges[..self.k];
+        search(edges, values, at);
+        for (&x, &below) in values.iter().zip(&*at) {
+            let below = below as usize;
+            each(x, 2 * below + usize::from(edges.get(below) == Some(&x)));
         }
     }
 }
@@ -319,29 +347,47 @@ fn neighbours(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> Of {
     }
 }
 
-/// By code: the cell, where each edge is the first number of a bucket of its own.
-fn cells(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> Of {
+/// By code: the cell, where each edge is the first number of a bucket of its own; the name of the
+/// crowded, where there is another. How many edges are there.
+fn cells(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> (Of, usize) {
     let k = buckets.len();
     let mut of = vec![0u32; 2 * dyadic.buckets()];
     for (i, of) in of.iter_mut().take(2 * ASIDE).enumerate() {
         *of = 2 * (k + 1 + i / 2) as u32;
     }
-    let mut below = 0;
+    let crowded = 2 * (k + 1 + ASIDE) as u32;
+    let (mut below, mut odd) = (0, 0);
     for (bucket, negative) in dyadic.ascending() {
-        let inside = buckets.get(below).is_some_and(|b| b.0 == bucket);
+        let inside = buckets[below..].iter().take_while(|b| b.0 == bucket).count();
+        let first = inside == 1 && !buckets[below].1;
         let cell = 2 * below as u32;
         // Below 0 the first number, the smallest in magnitude, is the largest.
-        (of[2 * bucket], of[2 * bucket + 1]) = match (inside, negative) {
-            (false, _) => (cell, cell),
-            (true, false) => (cell + 1, cell + 2),
-            (true, true) => (cell + 1, cell),
+        (of[2 * bucket], of[2 * bucket + 1]) = match (inside, first, negative) {
+            (0, ..) => (cell, cell),
+            (_, true, false) => (cell + 1, cell + 2),
+            (_, true, true) => (cell + 1, cell),
+            (_, false, _) => (crowded, crowded),
         };
-        below += usize::from(inside);
+        below += inside;
+        odd += if first { 0 } else { inside };
     }
-    match of.iter().map(|&c| u16::try_from(c)).collect() {
+    let of = match of.iter().map(|&c| u16::try_from(c)).collect() {
         Ok(short) => Of::Cell(short),
         Err(_) => Of::ManyCells(of),
-    }
+    };
+    (of, odd)
+}
+
+/// The most bits of the mantissa that an edge needs, but for so many edges that need the most.
+fn limit(edges: &[f64], odd: usize) -> u32 {
+    let mut needed: Vec<_> = edges.iter().map(|&edge| exact_bits(edge)).collect();
+    needed.sort_unstable_by_key(|&bits| std::cmp::Reverse(bits));
+    needed.get(odd).copied().unwrap_or(0)
+}
+
+/// How many leading bits of the mantissa hold all of it.
+fn exact_bits(x: f64) -> u32 {
+    52 - (x.to_bits() & MANTISSA).trailing_zeros().min(52)
 }
 
 /// The edges of one sign and exponent, counted from an offset.
@@ -351,11 +397,14 @@ struct Group {
     edges: usize,
     /// How many leading bits of the mantissa tell how many of the neighbours apart.
     apart: [u32; 53],
-    /// How many leading bits of the mantissa hold all of the edges.
+    /// How many leading bits of the mantissa hold all of the edges but the odd.
     exact: u32,
 }
 
 impl Group {
+    /// So many bits part an octave with an odd edge: few values are then in one bucket with it.
+    const ODD_BITS: u32 = 10;
+
     /// How many neighbours so many bits leave together.
     fn together(&self, bits: u32) -> usize {
         self.edges - 1 - self.apart[..=bits as usize].iter().sum::<u32>() as usize
@@ -374,12 +423,20 @@ impl Group {
 
 /// Edges by octave, ascending.
 fn groups(edges: &[f64], offset: f64) -> Vec<Group> {
+    groups_but(edges, offset, 52)
+}
+
+/// The same, where edges that need more bits than this are odd.
+fn groups_but(edges: &[f64], offset: f64, most_bits: u32) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut last = 0;
     for edge in edges {
         let y = edge + offset;
         let bits = y.to_bits();
-        let exact = 52 - (bits & MANTISSA).trailing_zeros().min(52);
+        let exact = match exact_bits(y) {
+            bits if bits > most_bits => Group::ODD_BITS,
+            bits => bits,
+        };
         match groups.last_mut().filter(|group| group.octave == octave_of(y)) {
             Some(group) => {
                 group.edges += 1;
@@ -635,5 +692,10 @@ mod tests {
         assert!(check(whole.clone(), vec![0.5]).is_snapped());
         assert_eq!(Grid::snap(&whole), whole);
         assert!(!check(vec![0.1, 0.2, 0.3], vec![0.5]).is_snapped());
+        // But for the few values near an odd one.
+        let mut odd = whole;
+        odd.extend([-70.3, 17.2, 5123.7]);
+        let odd = check(odd, vec![0.5, 17.1, 17.3, -60.0, -71.0, 5e3, 6e3]);
+        assert!(!odd.is_snapped() && matches!(odd.of, Of::Cell(_)));
     }
 }

@@ -47,8 +47,8 @@ fn key_of(x: f64) -> u64 {
 /// let source = MemorySource::from(batch! { "x" => x }?);
 /// let found = source.measure(&FindEdges::new("x", 4096)?)?;
 /// assert_eq!((found.n(), found.distinct()), (1000, Some(7)));
-/// assert_eq!(found.edges(4096), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-/// assert_eq!(found.edges(3), [0.0, 3.0, 6.0]); // minimum, median, maximum
+/// assert_eq!(found.edges(4096)?, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// assert_eq!(found.edges(3)?, [0.0, 3.0, 6.0]); // minimum, median, maximum
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -367,19 +367,36 @@ mod tests {
     fn few_values_are_their_own_edges() {
         let runs = found(&[3.0, -0.0, 0.0, 2.5, 3.0, f64::NEG_INFINITY], 100);
         assert_eq!((runs.distinct(), runs.n()), (Some(3), 5));
-        assert_eq!(runs.edges(10), [0.0, 2.5, 3.0]);
-        assert_eq!(runs.edges(2), [0.0, 3.0]);
-        assert!(found(&[f64::NAN], 4).edges(4).is_empty());
+        assert_eq!(runs.edges(10).expect("edges"), [0.0, 2.5, 3.0]);
+        assert_eq!(runs.edges(2).expect("edges"), [0.0, 3.0]);
+        assert!(found(&[f64::NAN], 4).edges(4).expect("edges").is_empty());
     }
 
     #[test]
     fn edges_lie_at_equal_ranks() {
         let values: Vec<_> = (0..10_000).map(|i| f64::from(i) / 7.0).collect();
-        let edges = found(&values, 101).edges(101);
+        let edges = found(&values, 101).edges(101).expect("edges");
         assert_eq!(edges.len(), 101);
         for (i, edge) in edges.iter().enumerate() {
             assert!((edge * 7.0 - 99.99 * i as f64).abs() <= 60.0, "{i}: {edge}");
         }
+    }
+
+    #[test]
+    fn many_edges_are_simple_fractions_but_for_the_extremes() {
+        let values: Vec<_> = (0..50_000u64).map(|i| (i * i % 99_991) as f64 / 7e4).collect();
+        let edges = found(&values, 1000).edges(1000).expect("edges");
+        assert!(edges.len() > 900, "{}", edges.len());
+        for edge in &edges[1..edges.len() - 1] {
+            assert_eq!(edge.to_bits() % (1 << 40), 0, "{edge}");
+        }
+        let (low, high) = (edges[0], edges[edges.len() - 1]);
+        assert!(values.contains(&low) && values.contains(&high));
+        // A heavy value that is no simple fraction is worth more than speed.
+        let mut heavy = values;
+        heavy.extend([1.1234567; 1000]);
+        let edges = found(&heavy, 1000).edges(1000).expect("edges");
+        assert!(edges.contains(&1.1234567));
     }
 
     #[test]
@@ -393,7 +410,7 @@ mod tests {
             })
             .collect();
         for most in [12, 50, 100] {
-            let edges = found(&values, most).edges(most);
+            let edges = found(&values, most).edges(most).expect("edges");
             for pair in edges.windows(2) {
                 let between = values.iter().filter(|x| pair[0] < **x && **x < pair[1]).count();
                 assert!(between * (most - 1) <= 3 * values.len() + most, "{between} in {pair:?}");
@@ -432,7 +449,9 @@ mod tests {
         ) {
             values.extend(std::iter::repeat_n(atom, atoms));
             let runs = found(&values, edges);
-            let chosen = runs.edges(edges);
+            let plain = runs.edges(edges).expect("edges");
+            let near = runs.snapped(&plain, edges).expect("edges");
+            for chosen in [Some(plain), near].into_iter().flatten() {
             prop_assert!(chosen.len() <= edges && chosen.windows(2).all(|w| w[0] < w[1]));
             let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
             prop_assert_eq!((chosen[0], *chosen.last().expect("an edge")), (low, high));
@@ -443,13 +462,14 @@ mod tests {
                 let between = values.iter().filter(|x| pair[0] < **x && **x < pair[1]).count();
                 prop_assert!(between * (edges - 1) <= 3 * values.len() + edges, "{between} in {pair:?}");
             }
+            }
         }
 
         #[test]
         fn hostile_bytes_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let find = FindEdges::new("x", 8).expect("edges");
             if let Ok(state) = find.decode(&mut bytes.as_slice()) {
-                drop(find.finish(state).map(|found| (found.edges(8), found.n())));
+                drop(find.finish(state).map(|found| (found.edges(8), found.edges(600), found.n())));
             }
         }
     }

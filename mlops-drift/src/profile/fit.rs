@@ -255,7 +255,7 @@ fn describe(
                 if let Some(again) = find.again(found) {
                     left.push((i, again, found.clone()));
                 }
-                cells_of(found, column.family, options)
+                cells_of(found, column.family, options)?
             }
             (By::Labels(_), Found::Edges(_)) => continue,
         };
@@ -271,7 +271,7 @@ fn describe(
         for ((i, again, mut found), handle) in left.into_iter().zip(handles) {
             found.refine(&again, measured.get(&handle)?.clone())?;
             let column = &mut described[i];
-            (column.kind, column.cells) = cells_of(&found, column.family, options);
+            (column.kind, column.cells) = cells_of(&found, column.family, options)?;
             if let Some(more) = again.again(&found) {
                 next.push((i, more, found));
             }
@@ -308,16 +308,16 @@ fn labels_of(found: &CategoryTable, options: &ProfileOptions) -> (Kind, Cells) {
     (Kind::SampledLabels, Cells::Labels(labels.into()))
 }
 
-fn cells_of(found: &FoundEdges, family: Family, options: &ProfileOptions) -> (Kind, Cells) {
+fn cells_of(found: &FoundEdges, family: Family, options: &ProfileOptions) -> Result<(Kind, Cells)> {
     // Beyond 2⁵³ integers were rounded when they were read, and their text would be another.
     let exact = |x: f64| x.abs() < 9007199254740992.0;
     let few = found.distinct().is_some_and(|n| (1..=options.integer_categories).contains(&n));
     if family == Family::Integer && few && found.values().all(exact) {
         let mut labels: Vec<_> = found.values().map(|x| format!("{}", x as i64)).collect();
         labels.sort_unstable();
-        return (Kind::FewIntegers, Cells::Labels(labels.into()));
+        return Ok((Kind::FewIntegers, Cells::Labels(labels.into())));
     }
-    (Kind::Numeric, Cells::Edges(found.edges(options.edges).into()))
+    Ok((Kind::Numeric, Cells::Edges(found.edges(options.edges)?.into())))
 }
 
 /// Columns in groups that are counted within the memory; at least one, as there are rows without

@@ -1,9 +1,13 @@
 //! What a look at a column found: runs of floats, and the edges to choose among them.
 
+use mlops_core::states::Histogram;
 use mlops_core::{Error, Result};
 
 use crate::profile::edges::FindEdges;
 use crate::profile::pages::Pages;
+
+/// With fewer edges it does not matter how fast they are counted at, and each is seen more.
+const WORTH_SNAPPING: usize = 512;
 
 /// The key of 0.
 pub(super) const ZERO: u64 = 1 << 63;
@@ -95,7 +99,7 @@ impl FoundEdges {
 
     /// A run with more than two shares of the values, which may hide a value with as many.
     pub(super) fn is_unresolved(&self, run: &Run, edges: usize) -> bool {
-        !run.is_value() && u128::from(run.count) * edges as u128 > 2 * u128::from(self.n)
+        !run.is_value() && self.is_over(run.count, 2, edges)
     }
 
     /// Puts what was found by [`FindEdges::again`] in the place of the runs that were unresolved.
@@ -136,23 +140,62 @@ impl FoundEdges {
     /// values.
     ///
     /// Between two edges there are at most 3 / `edges` of the values if nothing is unresolved, and
-    /// a value that more than 2 / `edges` have is an edge.
-    pub fn edges(&self, most: usize) -> Vec<f64> {
+    /// a value that more than 2 / `edges` have is an edge. Where that leaves room, edges that are
+    /// no such value and no extreme stand where they are counted at the fastest
+    /// ([`Histogram::snap`]), if they are hundreds.
+    ///
+    /// # Errors
+    /// None that finite values could cause.
+    pub fn edges(&self, most: usize) -> Result<Vec<f64>> {
         let (Some(first), Some(last)) = (self.runs.first(), self.runs.last()) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let most = most.max(2);
-        let n = self.n;
-        let mut edges = Vec::with_capacity(most.min(self.runs.len() + 1));
         if self.runs.len() <= most && self.runs.iter().all(Run::is_value) {
-            edges.extend(self.values());
-            return edges;
+            return Ok(self.values().collect());
         }
+        let mut edges = self.at_equal_ranks(most, first);
+        edges.push(value_of(last.high));
+        edges.dedup();
+        if edges.len() < WORTH_SNAPPING {
+            return Ok(edges);
+        }
+        Ok(self.snapped(&edges, most)?.unwrap_or(edges))
+    }
+
+    /// These edges where they are counted at the fastest, but for the extremes; `None` if that
+    /// loses a value that must be an edge, or leaves too many values between two.
+    pub(super) fn snapped(&self, edges: &[f64], most: usize) -> Result<Option<Vec<f64>>> {
+        let mut near = Histogram::snap(edges)?;
+        let (Some(first), Some(last)) = (self.runs.first(), self.runs.last()) else {
+            return Ok(None);
+        };
+        // Values near an extreme are searched for, which is slow where there are many.
+        let is_heavy = |run: &Run| run.is_value() && self.is_over(run.count, 2, most);
+        let ends = [first, last].into_iter().filter(|run| is_heavy(run));
+        if ends.into_iter().any(|run| !near.contains(&value_of(run.low))) {
+            return Ok(None);
+        }
+        let (low, high) = (value_of(first.low), value_of(last.high));
+        near.retain(|&edge| low < edge && edge < high);
+        near.insert(0, low);
+        near.push(high);
+        Ok((near.len() <= most && self.are_fine(&near, most)).then_some(near))
+    }
+
+    /// Whether a count is more than so many of equal shares of the values.
+    fn is_over(&self, count: u64, shares: u128, most: usize) -> bool {
+        u128::from(count) * most as u128 > shares * u128::from(self.n)
+    }
+
+    /// The lowest floats of the runs at equally spaced ranks, without the last.
+    fn at_equal_ranks(&self, most: usize, first: &Run) -> Vec<f64> {
+        let mut edges = Vec::with_capacity(most);
         let mut runs = self.runs.iter();
         let (mut run, mut through) = (first, first.count);
         runs.next();
         for i in 0..most as u64 - 1 {
-            let rank = (u128::from(n - 1) * u128::from(i) / (most as u128 - 1)) as u64;
+            let rank = (u128::from(self.n - 1) * u128::from(i) / (most as u128 - 1)) as u64;
             while through <= rank
                 && let Some(next) = runs.next()
             {
@@ -161,8 +204,38 @@ impl FoundEdges {
             }
             edges.push(value_of(run.low));
         }
-        edges.push(value_of(last.high));
-        edges.dedup();
         edges
+    }
+
+    /// Whether no two of these edges can have more than three shares of the values between them,
+    /// and all values with more than two are edges.
+    fn are_fine(&self, edges: &[f64], most: usize) -> bool {
+        let mut at = 0;
+        let mut between = 0u64;
+        for run in &self.runs {
+            let (low, high) = (value_of(run.low), value_of(run.high));
+            if edges.get(at).is_some_and(|&edge| edge <= low) {
+                between = 0;
+                at += edges[at..].partition_point(|&edge| edge <= low);
+            }
+            if run.is_value() {
+                if at > 0 && edges[at - 1] == low {
+                    continue;
+                }
+                if self.is_over(run.count, 2, most) {
+                    return false;
+                }
+            }
+            between = between.saturating_add(run.count);
+            if self.is_over(between, 3, most) {
+                return false;
+            }
+            if edges.get(at).is_some_and(|&edge| edge <= high) {
+                // All of it may lie beyond the last edge in it.
+                at += edges[at..].partition_point(|&edge| edge <= high);
+                between = run.count;
+            }
+        }
+        true
     }
 }
