@@ -5,20 +5,25 @@
 //! is how that script shows us beside the peers; otherwise it makes data of the same shape, and
 //! measures the kernel besides: each kind of data on one thread in batches of 16 Ki rows, from the
 //! cache (64 Ki rows) and from memory (10 M rows). An argument `counts` stops after that.
+//!
+//! `cargo bench --bench drift -- wide [DIR]` fits and compares 1,000 columns, streamed from Parquet
+//! (60,000 rows and 6,000, made in the folder unless they are there, some 600 MB; a temporary one if
+//! none is given), and says how much memory that took at the most.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, RecordBatch};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, TimeUnit};
 use mlops::core::stats::Draws;
 use mlops::core::{Analyzer, DataSource, MemorySource, Rows, Scan};
-use mlops::data::IpcSource;
+use mlops::data::{IpcSource, ParquetSink, ParquetSource, Sink};
 use mlops::drift::statistics::{ks_two_sample, ks_two_sources};
 use mlops::drift::{CountAtCells, DriftMonitor, ProfileOptions, ReferenceProfile};
 
@@ -33,13 +38,21 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 fn main() -> Result<()> {
     let mut folder = None;
-    let mut counts_only = false;
+    let (mut counts_only, mut wide_only, mut make_only) = (false, false, false);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "counts" => counts_only = true,
+            "wide" => wide_only = true,
+            "wide-make" => make_only = true,
             flag if flag.starts_with("--") => {}
             path => folder = Some(PathBuf::from(path)),
         }
+    }
+    if make_only {
+        return make_wide(&folder.ok_or("no folder")?);
+    }
+    if wide_only {
+        return wide(folder.as_deref());
     }
     if folder.is_none() {
         counts()?;
@@ -170,6 +183,76 @@ fn twenty(folder: Option<&Path>) -> Result<()> {
         line(&format!("fit_{kind}"), fit, COLUMNS * rows, threads);
     }
     Ok(())
+}
+
+/// The columns of a wide table, its rows, those of the current data, and those of a full-sized one.
+const WIDE: usize = 1000;
+const WIDE_ROWS: [(&str, usize); 2] = [("reference", 60_000), ("current", 6_000)];
+const FULL_ROWS: [usize; 2] = [3_000_000, 300_000];
+
+/// Two wide files, in small row groups, so that no more of them is ever in memory.
+fn make_wide(folder: &Path) -> Result<()> {
+    let kinds = ["normal", "lognormal", "uniform", "integers"];
+    let field = |i| Field::new(format!("x{i}"), DataType::Float64, false);
+    let schema = Arc::new(Schema::new((0..WIDE).map(field).collect::<Vec<_>>()));
+    for (side, rows) in WIDE_ROWS {
+        let path = folder.join(format!("wide_{side}.parquet"));
+        if path.exists() {
+            continue;
+        }
+        let mut sink = Box::new(ParquetSink::with_row_groups(path, schema.clone(), 6_000)?);
+        for at in (0..rows).step_by(6_000) {
+            let n = (rows - at).min(6_000);
+            let seed = |i: usize| ((at + usize::from(side == "current")) * WIDE + i) as u64;
+            let column = |i| Arc::new(drawn(kinds[i % kinds.len()], n, seed(i))) as ArrayRef;
+            sink.write(&RecordBatch::try_new(schema.clone(), (0..WIDE).map(column).collect())?)?;
+        }
+        sink.finish()?;
+    }
+    Ok(())
+}
+
+/// Fits a profile of 1,000 columns and compares with it, both streamed from Parquet.
+fn wide(folder: Option<&Path>) -> Result<()> {
+    let made = tempfile::tempdir()?;
+    let folder = folder.unwrap_or(made.path());
+    // In a process of its own: what it takes to make them is none of what is measured.
+    let program = std::env::current_exe()?;
+    if !Command::new(program).arg("wide-make").arg(folder).status()?.success() {
+        return Err("the files were not made".into());
+    }
+    let open = |side: &str| ParquetSource::open(folder.join(format!("wide_{side}.parquet")));
+    let (reference, current) = (open("reference")?, open("current")?);
+    let threads = rayon::current_num_threads();
+    let start = Instant::now();
+    let profile = ReferenceProfile::fit(&reference, &ProfileOptions::default())?;
+    let fit = start.elapsed();
+    let start = Instant::now();
+    let report = DriftMonitor::new(profile).compare(&current)?;
+    let compare = start.elapsed();
+    black_box(report);
+    for ((name, took), ((_, rows), full)) in [("wide_fit", fit), ("wide_compare", compare)]
+        .into_iter()
+        .zip(WIDE_ROWS.into_iter().zip(FULL_ROWS))
+    {
+        line(name, took, WIDE * rows, threads);
+        let each = took.as_secs_f64() / (WIDE * rows) as f64;
+        let projected = each * (WIDE * full) as f64;
+        println!("{name}: {:.1} M values/s; {full} rows would take {projected:.0} s", 1e-6 / each);
+    }
+    match peak_mib() {
+        Some(peak) => println!("wide_peak {peak:.0} MiB"),
+        None => println!("wide_peak unknown: there is no /proc/self/status"),
+    }
+    Ok(())
+}
+
+/// The most memory that this process has had, where the system tells.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 /// The exact KS of two raw columns, in memory and as if they did not fit.

@@ -97,7 +97,7 @@ fn number(name: &str, default: usize) -> usize {
 /// `MLOPS_COLUMNS=1000 MLOPS_ROWS=1000000 MLOPS_MEMORY=256` for the full size.
 #[test]
 fn memory_is_bounded_whatever_the_columns_and_rows() {
-    let (columns, rows) = (number("MLOPS_COLUMNS", 12), number("MLOPS_ROWS", 18_000));
+    let (columns, rows) = (number("MLOPS_COLUMNS", 18), number("MLOPS_ROWS", 18_000));
     let memory = number("MLOPS_MEMORY", 8) << 20;
     let source = Made::new(columns, (rows / 9000).max(1), 9000);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
@@ -125,7 +125,7 @@ fn memory_is_bounded_whatever_the_columns_and_rows() {
     println!("peak {:.1} MiB of a comparison", mib(peak_compare));
     assert!(peak_compare < ProfileOptions::default().memory + 3 * kept, "{peak_compare} bytes");
     assert_eq!(report.expect("a report").verdict, Verdict::Pass);
-    if columns <= 12 {
+    if columns <= 18 {
         // In one group, and so at the price of all states at once: the same profile.
         let options = ProfileOptions::default();
         let (whole, peak, _) =

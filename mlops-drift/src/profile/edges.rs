@@ -1,39 +1,33 @@
 //! The first look at a reference: where its values lie, in bounded memory.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use arrow::array::{Array, Float64Array};
-use mlops_core::bytes::{add_count, bad, put_u8, put_u64, take_count, take_u8, take_u64};
-use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
+use mlops_core::bytes::{
+    bad, put_len, put_str, put_u8, put_u64, take_count, take_len, take_u8, take_u64,
+};
+use mlops_core::{Analyzer, Description, Digest, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::found_edges::{FoundEdges, ZERO, value_of};
-use crate::profile::pages::Pages;
+use crate::profile::counters::Counters;
+use crate::profile::few::Few;
+use crate::profile::found_edges::{FoundEdges, Run};
+use crate::profile::keys::{BLOCK, Extent, ZERO, all_keys, is_finite, some_keys};
+use crate::profile::look::{Look, Parts};
 
-/// Pages of counters for each edge that is wanted; there are eight counters in a page.
-const PAGES_PER_EDGE: usize = 2;
-/// Fewer edges don't make fewer pages.
-const LEAST_PAGES: usize = 64;
-/// Values whose keys are made and counted at once: the more, the sooner the shift is right.
-const BLOCK: usize = 1 << 14;
-/// Order of the floats as order of integers; −0 is +0.
-fn key_of(x: f64) -> u64 {
-    let bits = (x + 0.0).to_bits();
-    let sign = (bits as i64 >> 63) as u64;
-    bits ^ (sign | ZERO)
-}
+/// Parts for each share of the values in the runs that are looked at again.
+const PARTS_PER_EDGE: u64 = 4;
 
 /// Finds where the finite numbers of a column lie, so that edges can be chosen at equal ranks: the
 /// first of the two analyzers of a profile, before [`CountAtCells`](crate::CountAtCells).
 ///
-/// The keys of the floats (their bits, made monotone) are counted by their upper bits: by all bits
-/// while there are few distinct values, then by ever fewer, so that the state stays within
-/// [`state_bytes`](Self::state_bytes), whatever the number of rows. How many bits depends on the
-/// set of values alone, so that the state is the same for any order, batches and partitions.
-///
-/// What it finds may leave a run of floats with many values unresolved: of data with atoms amid a
-/// continuum, or in narrow clusters far apart. [`again`](Self::again) looks at these runs only.
+/// Values are counted one by one while no more than the edges are distinct. Where more are, the keys
+/// of the floats (their bits, made monotone) are counted by their leading bits, which leaves runs
+/// of floats with many values unresolved. [`again`](Self::again) looks at these runs only, each cut
+/// in parts by the number of values that it has: once for most data, then at what is narrow amid
+/// the wide, as atoms amid a continuum. Every look counts in places that are fixed before it, so
+/// that its state is the same for any order, batches and partitions, and stays within
+/// [`state_bytes`](Self::state_bytes) whatever the number of rows.
 ///
 /// Null, NaN and ±∞ are passed over; −0 is 0. Numbers are read as [`Rows::numbers`] reads them:
 /// integers and decimals as the nearest `f64`, dates and times in their unit.
@@ -56,40 +50,9 @@ fn key_of(x: f64) -> u64 {
 pub struct FindEdges {
     column: String,
     edges: usize,
-    within: Option<Within>,
-    /// The buckets of `within`, to be looked up.
-    known: Buckets,
-}
-
-/// The runs to be looked at again: their buckets at a shift, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Within {
-    shift: u8,
-    buckets: Vec<u64>,
-}
-
-type Buckets = HashSet<u64, BuildHasherDefault<Spread>>;
-
-/// Buckets may differ in any bits, and a table looks at the highest and the lowest.
-#[derive(Clone, Copy, Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, bucket: u64) {
-        // 2⁶⁴ over the golden ratio.
-        let product = u128::from(self.0 ^ bucket) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = product as u64 ^ (product >> 64) as u64;
-    }
+    look: Arc<Look>,
+    /// Of a look at runs only: how many of the lowest bits are 0 in all keys.
+    grain: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,7 +60,7 @@ struct Written {
     column: String,
     edges: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    within: Option<Within>,
+    again: Option<(u32, Vec<Parts>)>,
 }
 
 impl TryFrom<Written> for FindEdges {
@@ -105,18 +68,23 @@ impl TryFrom<Written> for FindEdges {
 
     fn try_from(written: Written) -> Result<Self> {
         let find = Self::new(written.column, written.edges)?;
-        let Some(within) = written.within else { return Ok(find) };
-        let increasing = within.buckets.windows(2).all(|w| w[0] < w[1]);
-        if !increasing || within.shift > 63 {
-            return Err(Error::invalid("runs to look at again", "buckets in order", "others"));
+        match written.again {
+            None => Ok(find),
+            Some((grain, _)) if grain >= u64::BITS => {
+                Err(Error::invalid("bits that are 0 in all keys", "below 64", grain))
+            }
+            Some((grain, runs)) => {
+                let look = Arc::new(Look::again(runs, find.edges)?);
+                Ok(Self { look, grain: Some(grain), ..find })
+            }
         }
-        Ok(Self { known: within.buckets.iter().copied().collect(), within: Some(within), ..find })
     }
 }
 
 impl From<FindEdges> for Written {
     fn from(find: FindEdges) -> Self {
-        Self { column: find.column, edges: find.edges, within: find.within }
+        let again = find.grain.map(|grain| (grain, find.look.runs().to_vec()));
+        Self { column: find.column, edges: find.edges, again }
     }
 }
 
@@ -134,25 +102,35 @@ impl FindEdges {
         if !(2..=1 << 16).contains(&edges) {
             return Err(Error::invalid("edges", "2 to 65,536", edges));
         }
-        Ok(Self { column: column.into(), edges, within: None, known: Buckets::default() })
+        Ok(Self { column: column.into(), edges, look: Arc::new(Look::first()), grain: None })
     }
 
     /// The analyzer that looks again at the runs which are unresolved for this many edges; `None`
     /// if there are none. What it finds goes into [`FoundEdges::refine`].
     pub fn again(&self, found: &FoundEdges) -> Option<Self> {
-        let runs = found.runs.iter().filter(|run| found.is_unresolved(run, self.edges));
-        let buckets: Vec<_> = runs.map(|run| run.low >> found.shift).collect();
-        if buckets.is_empty() {
+        if !found.runs.iter().any(|run| found.is_unresolved(run, self.edges)) {
             return None;
         }
-        let known = buckets.iter().copied().collect();
-        let within = Some(Within { shift: found.shift as u8, buckets });
-        Some(Self { column: self.column.clone(), edges: self.edges, within, known })
+        // After the first look all runs that edges may lie in, and then only what still hides one.
+        let wanted = |run: &&Run| {
+            let edges = if self.grain.is_none() { 4 * self.edges } else { self.edges };
+            found.is_unresolved(run, edges)
+        };
+        let wanted: Vec<_> = found.runs.iter().filter(wanted).collect();
+        let n = wanted.iter().fold(0u128, |sum, run| sum + u128::from(run.count));
+        let parts = wanted.into_iter().map(|run| {
+            let share = u128::from(PARTS_PER_EDGE * self.edges as u64) * u128::from(run.count);
+            let most = (share / n.max(1)) as u64;
+            Parts::new(run.low, run.high, most, found.grain)
+        });
+        let look = Arc::new(Look::again(parts.collect(), self.edges).ok()?);
+        let column = self.column.clone();
+        Some(Self { column, edges: self.edges, look, grain: Some(found.grain) })
     }
 
     /// Whether it looks again at the run with this key.
     pub(super) fn looks_at(&self, key: u64) -> bool {
-        self.within.as_ref().is_some_and(|within| self.known.contains(&(key >> within.shift)))
+        self.grain.is_some() && self.look.counter(key) > 0
     }
 
     /// The column.
@@ -160,58 +138,87 @@ impl FindEdges {
         &self.column
     }
 
-    fn pages(&self) -> usize {
-        (self.edges * PAGES_PER_EDGE).max(LEAST_PAGES)
-    }
-
-    /// The most bytes of memory that a state takes: 704 KiB for 4,096 edges.
+    /// The most bytes of memory that a state takes: 384 KiB for 4,096 edges, and 896 KiB beyond some
+    /// four billion rows.
     pub fn state_bytes(&self) -> usize {
-        size_of::<EdgesState>() + Pages::most_bytes(self.pages())
-    }
-
-    /// Counts values, no more than there is room for their keys.
-    fn add_block(
-        &self,
-        state: &mut EdgesState,
-        values: impl Iterator<Item = f64>,
-        keys: &mut [u64],
-    ) {
-        let mut n = 0;
-        for x in values {
-            keys[n] = key_of(x);
-            n += usize::from(x.is_finite());
-        }
-        if let Some(within) = &self.within {
-            let mut kept = 0;
-            for i in 0..n {
-                let key = keys[i];
-                // 0 is a run of its own, and never unresolved.
-                if key != ZERO && self.known.contains(&(key >> within.shift)) {
-                    keys[kept] = key;
-                    kept += 1;
-                }
-            }
-            n = kept;
-        }
-        for &key in &keys[..n] {
-            state.zeros += u64::from(key == ZERO);
-            state.ends = (state.ends.0.min(key), state.ends.1.max(key));
-        }
-        state.pages.add(&keys[..n]);
+        size_of::<EdgesState>() + 4 * Look::most_counters(self.edges) + Few::most_bytes(self.edges)
     }
 }
 
 /// What [`FindEdges`] has seen so far.
 #[derive(Clone, Debug)]
 pub struct EdgesState {
-    pages: Pages,
-    /// How many of the values are 0.
-    zeros: u64,
-    /// The smallest and the largest key.
-    ends: (u64, u64),
+    look: Arc<Look>,
+    /// So many distinct keys are counted one by one.
+    most: usize,
+    few: Few,
+    /// Of more keys by counter of the look; none while they are few.
+    counts: Counters,
+    /// In a first look, of those that are counted by counter.
+    extent: Extent,
 }
 
-const NO_ENDS: (u64, u64) = (u64::MAX, 0);
+impl EdgesState {
+    fn is_few(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// Counts keys of finite values.
+    fn add(&mut self, keys: &[u64]) {
+        let (look, mut left) = (&*self.look, keys);
+        if self.is_few() {
+            let taken = if look.is_first() {
+                self.few.add(keys, self.most, |_| true)
+            } else {
+                self.few.add(keys, self.most, |key| look.counter(key) > 0)
+            };
+            left = &keys[taken..];
+            if left.is_empty() {
+                return;
+            }
+            self.spread();
+        }
+        if self.look.is_first() {
+            self.extent = self.extent.and(Extent::of(left));
+        }
+        let look = &*self.look;
+        self.counts.add(left, |key| look.counter(key));
+    }
+
+    /// From one by one to the counters.
+    fn spread(&mut self) {
+        self.counts = Counters::new(self.look.counters());
+        for (key, count) in std::mem::replace(&mut self.few, Few::new()).iter() {
+            self.add_many(key, count);
+        }
+    }
+
+    /// Adds to the counter of a key.
+    fn add_many(&mut self, key: u64, count: u64) {
+        self.counts.add_count(self.look.counter(key), count);
+        if self.look.is_first() {
+            let zeros = if key == ZERO { count } else { 0 };
+            self.extent = self.extent.and(Extent { zeros, ..Extent::of(&[key]) });
+        }
+    }
+
+    /// The counters of keys that are in a run, with their places.
+    fn counters(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.counts.iter().enumerate().skip(1).filter(|(_, count)| *count > 0)
+    }
+
+    /// Whether the extent can be that of these counts.
+    fn agrees(&self) -> bool {
+        let Extent { zeros, low, high, bits } = self.extent;
+        let at = |key| is_finite(key).then(|| self.look.counter(key));
+        let (first, last) = (self.counters().next(), self.counters().last());
+        low <= high
+            && at(low) == first.map(|(at, _)| at)
+            && at(high) == last.map(|(at, _)| at)
+            && zeros <= self.counts.get(self.look.counter(ZERO))
+            && (low | high) & !bits == 0
+    }
+}
 
 impl Analyzer for FindEdges {
     type State = EdgesState;
@@ -222,87 +229,161 @@ impl Analyzer for FindEdges {
     }
 
     fn start(&self) -> EdgesState {
-        EdgesState { pages: Pages::new(self.pages()), zeros: 0, ends: NO_ENDS }
+        EdgesState {
+            look: self.look.clone(),
+            most: self.edges,
+            few: Few::new(),
+            counts: Counters::new(0),
+            extent: Extent::NONE,
+        }
     }
 
     fn update(&self, state: &mut EdgesState, rows: &Rows<'_>) -> Result<()> {
         let array: &Float64Array = rows.numbers(&self.column)?;
         let values = array.values();
-        let mut keys = vec![0; values.len().min(BLOCK)];
-        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => {
-                for block in values.chunks(BLOCK) {
-                    self.add_block(state, block.iter().copied(), &mut keys);
+        let valid = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        let mut keys = [0; BLOCK];
+        for at in (0..values.len()).step_by(BLOCK) {
+            let part = &values[at..values.len().min(at + BLOCK)];
+            let n = match valid {
+                Some(valid) => {
+                    let valid = valid.inner().slice(at, part.len());
+                    some_keys(part, valid.bit_chunks().iter_padded(), &mut keys)
                 }
-            }
-            Some(nulls) => {
-                let mut valid = nulls.valid_indices().map(|row| values[row]).peekable();
-                while valid.peek().is_some() {
-                    self.add_block(state, valid.by_ref().take(BLOCK), &mut keys);
-                }
-            }
+                None if all_keys(part, &mut keys) => part.len(),
+                None => some_keys(part, std::iter::repeat(u64::MAX), &mut keys),
+            };
+            state.add(&keys[..n]);
         }
         Ok(())
     }
 
     fn finish(&self, state: EdgesState) -> Result<FoundEdges> {
-        let within = self.within.as_ref().map(|within| within.shift);
-        Ok(FoundEdges::of(&state.pages, state.zeros, state.ends, self.edges, within))
+        Ok(if state.is_few() {
+            FoundEdges::values_of(&state.few.sorted())
+        } else {
+            FoundEdges::parts_of(&self.look, &state.counts, state.extent, self.grain, self.edges)
+        })
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<EdgesState> {
-        let zeros = take_count(bytes)?;
-        let ends = match take_u8(bytes)? {
-            0 => NO_ENDS,
-            1 => (take_u64(bytes)?, take_u64(bytes)?),
+        let mut state = self.start();
+        let few = match take_u8(bytes)? {
+            0 => true,
+            1 => false,
             other => return Err(bad(bytes, "0 or 1", other)),
         };
-        let pages = Pages::decode(bytes, self.pages())?;
-        let buckets = pages.buckets();
-        let shift = pages.shift();
-        let agree = match (buckets.first(), buckets.last()) {
-            (Some(first), Some(last)) => {
-                let of_zero = buckets.iter().find(|(bucket, _)| *bucket == ZERO >> shift);
-                ends.0 <= ends.1
-                    && (ends.0 >> shift, ends.1 >> shift) == (first.0, last.0)
-                    && value_of(ends.0).is_finite()
-                    && value_of(ends.1).is_finite()
-                    && zeros <= of_zero.map_or(0, |(_, count)| *count)
-            }
-            _ => ends == NO_ENDS && zeros == 0,
-        };
-        if agree {
-            Ok(EdgesState { pages, zeros, ends })
-        } else {
-            Err(bad(bytes, "finite extremes and zeros that the counts hold", "others"))
+        if !few && self.look.is_first() {
+            let zeros = take_count(bytes)?;
+            let (low, high, bits) = (take_u64(bytes)?, take_u64(bytes)?, take_u64(bytes)?);
+            state.extent = Extent { zeros, low, high, bits };
         }
+        let n = take_len(bytes, 16)?;
+        let mut counts = Vec::with_capacity(n);
+        let (mut last, mut total) = (None, 0);
+        for _ in 0..n {
+            let (at, count) = (take_u64(bytes)?, take_count(bytes)?);
+            total += u128::from(count);
+            let known = if few {
+                is_finite(at) && self.look.counter(at) > 0
+            } else {
+                (1..self.look.counters() as u64).contains(&at)
+            };
+            if !known || last >= Some(at) || count == 0 || total > 1 << 56 {
+                return Err(bad(bytes, "keys or counters in order with counts of rows", at));
+            }
+            last = Some(at);
+            counts.push((at, count));
+        }
+        // Fewer values would have been counted one by one, and more would not.
+        if few && n > self.edges || !few && total <= self.edges as u128 {
+            return Err(bad(bytes, "counters where keys are too many, and only there", n));
+        }
+        if few {
+            for (key, count) in counts {
+                state.few.add_count(key, count, self.edges);
+            }
+            return Ok(state);
+        }
+        state.counts = Counters::new(self.look.counters());
+        for (at, count) in counts {
+            state.counts.add_count(at as usize, count);
+        }
+        if self.look.is_first() && !state.agrees() {
+            return Err(bad(bytes, "an extent that the counts hold", "another"));
+        }
+        Ok(state)
     }
 
     fn description(&self) -> Option<Description> {
         Some(Description::new(Self::KIND, Self::VERSION, self))
     }
+
+    /// Thousands of runs take a millisecond to write as text, and as long as a scan of a column.
+    fn identity(&self) -> Option<Digest> {
+        let mut bytes = Vec::new();
+        put_str(&mut bytes, &self.column);
+        put_len(&mut bytes, self.edges);
+        if let Some(grain) = self.grain {
+            put_u8(&mut bytes, grain as u8);
+            for run in self.look.runs() {
+                put_u64(&mut bytes, run.low);
+                put_u64(&mut bytes, run.high);
+                put_u8(&mut bytes, run.shift as u8);
+            }
+        }
+        Some(Digest::of(bytes))
+    }
 }
 
 impl State for EdgesState {
-    fn merge(&mut self, other: Self) -> Result<()> {
-        self.pages.merge(&other.pages)?;
-        add_count(&mut self.zeros, other.zeros);
-        self.ends = (self.ends.0.min(other.ends.0), self.ends.1.max(other.ends.1));
+    fn merge(&mut self, mut other: Self) -> Result<()> {
+        if self.most != other.most
+            || !(Arc::ptr_eq(&self.look, &other.look) || self.look == other.look)
+        {
+            return Err(Error::merge("counts of keys", "the other was counted in another look"));
+        }
+        if self.is_few() && !other.is_few() {
+            std::mem::swap(self, &mut other);
+        }
+        if other.is_few() {
+            for (key, count) in other.few.iter() {
+                if self.is_few() && !self.few.add_count(key, count, self.most) {
+                    self.spread();
+                }
+                if !self.is_few() {
+                    self.add_many(key, count);
+                }
+            }
+            return Ok(());
+        }
+        self.extent = self.extent.and(other.extent);
+        self.counts.merge(&other.counts);
         Ok(())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put_u64(out, self.zeros);
-        put_u8(out, u8::from(self.ends != NO_ENDS));
-        if self.ends != NO_ENDS {
-            put_u64(out, self.ends.0);
-            put_u64(out, self.ends.1);
+        put_u8(out, u8::from(!self.is_few()));
+        let counts: Vec<_> = if self.is_few() {
+            self.few.sorted()
+        } else {
+            self.counters().map(|(at, count)| (at as u64, count)).collect()
+        };
+        if !self.is_few() && self.look.is_first() {
+            put_u64(out, self.extent.zeros);
+            put_u64(out, self.extent.low);
+            put_u64(out, self.extent.high);
+            put_u64(out, self.extent.bits);
         }
-        self.pages.encode(out);
+        put_len(out, counts.len());
+        for (at, count) in counts {
+            put_u64(out, at);
+            put_u64(out, count);
+        }
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.pages.size()
+        size_of::<Self>() + self.few.size() + self.counts.size()
     }
 }
 
@@ -313,7 +394,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::profile::found_edges::Run;
+    use crate::profile::keys::key_of;
 
     fn found(values: &[f64], edges: usize) -> FoundEdges {
         let find = FindEdges::new("x", edges).expect("edges");
@@ -429,7 +510,7 @@ mod tests {
             find.finish(state).expect("runs")
         };
         let run = Run { low: key_of(1e9), high: key_of(2e9), count: 20_000 };
-        let mut found = FoundEdges { n: 20_000, shift: 48, runs: vec![run] };
+        let mut found = FoundEdges { n: 20_000, grain: 0, runs: vec![run] };
         let again = find.again(&found).expect("one run with all values");
         assert!(found.clone().refine(&again, look(&again, 19_999)).is_err());
         assert!(found.clone().refine(&find, look(&find, 20_000)).is_err());

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
 use mlops_core::{Digest, Error, Handle, Plan, Result, Scan};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::cells::{Cells, Kind};
@@ -232,54 +233,53 @@ fn describe(
     columns: &[Wanted],
     options: &ProfileOptions,
 ) -> Result<Vec<Described>> {
-    enum Found {
-        Edges(Handle<FoundEdges>),
-        Labels(Handle<CategoryTable>),
+    let mut labels = Vec::new();
+    let mut edges = Vec::new();
+    for (i, column) in columns.iter().enumerate() {
+        match &column.by {
+            By::Edges(find) => edges.push((i, find.clone(), None)),
+            By::Labels(count) => labels.push((i, count)),
+        }
     }
-    let mut plan = Plan::new();
-    let handles: Vec<_> = columns
-        .iter()
-        .map(|column| match &column.by {
-            By::Edges(find) => Found::Edges(plan.add(find.clone())),
-            By::Labels(count) => Found::Labels(plan.add(count.clone())),
-        })
-        .collect();
-    let measured = scan.run(&plan)?;
-    let mut described = Vec::with_capacity(columns.len());
-    let mut left: Vec<(usize, FindEdges, FoundEdges)> = Vec::new();
-    for (i, (column, handle)) in columns.iter().zip(handles).enumerate() {
-        let (kind, cells) = match (&column.by, handle) {
-            (_, Found::Labels(handle)) => labels_of(measured.get(&handle)?, options),
-            (By::Edges(find), Found::Edges(handle)) => {
-                let found = measured.get(&handle)?;
-                if let Some(again) = find.again(found) {
-                    left.push((i, again, found.clone()));
-                }
-                cells_of(found, column.family, options)?
-            }
-            (By::Labels(_), Found::Edges(_)) => continue,
-        };
-        let (name, family) = (column.name.clone(), column.family);
-        described.push(Described { name, family, kind, cells });
-    }
-    drop(measured);
-    while !left.is_empty() {
+    let mut cells: Vec<_> = columns.iter().map(|_| None).collect();
+    while !labels.is_empty() || !edges.is_empty() {
         let mut plan = Plan::new();
-        let handles: Vec<_> = left.iter().map(|(_, again, _)| plan.add(again.clone())).collect();
+        let counted: Vec<_> =
+            labels.drain(..).map(|(i, count)| (i, plan.add(count.clone()))).collect();
+        let looks: Vec<_> = edges.iter().map(|(_, find, _)| plan.add(find.clone())).collect();
         let measured = scan.run(&plan)?;
-        let mut next = Vec::new();
-        for ((i, again, mut found), handle) in left.into_iter().zip(handles) {
-            found.refine(&again, measured.get(&handle)?.clone())?;
-            let column = &mut described[i];
-            (column.kind, column.cells) = cells_of(&found, column.family, options)?;
-            if let Some(more) = again.again(&found) {
-                next.push((i, more, found));
+        for (i, handle) in counted {
+            cells[i] = Some(labels_of(measured.get(&handle)?, options));
+        }
+        let looked = |((i, find, before), handle): (Looked, Handle<FoundEdges>)| {
+            let mut found = measured.get(&handle)?.clone();
+            if let Some(mut before) = before {
+                before.refine(&find, found)?;
+                found = before;
+            }
+            Ok(match find.again(&found) {
+                Some(again) => (i, Err((again, found))),
+                None => (i, Ok(cells_of(&found, columns[i].family, options)?)),
+            })
+        };
+        let looked: Result<Vec<_>> = edges.into_par_iter().zip(looks).map(looked).collect();
+        edges = Vec::new();
+        for (i, result) in looked? {
+            match result {
+                Ok(found) => cells[i] = Some(found),
+                Err((again, found)) => edges.push((i, again, Some(found))),
             }
         }
-        left = next;
     }
-    Ok(described)
+    let described = columns.iter().zip(cells).filter_map(|(column, cells)| {
+        let (kind, cells) = cells?;
+        Some(Described { name: column.name.clone(), family: column.family, kind, cells })
+    });
+    Ok(described.collect())
 }
+
+/// A column, how it was looked at, and what was found before that.
+type Looked = (usize, FindEdges, Option<FoundEdges>);
 
 /// The labels that get a cell: all, or those with a share that earns one, and a sample of the rest.
 fn labels_of(found: &CategoryTable, options: &ProfileOptions) -> (Kind, Cells) {

@@ -3,17 +3,16 @@
 use mlops_core::states::Histogram;
 use mlops_core::{Error, Result};
 
+use crate::profile::counters::Counters;
 use crate::profile::edges::FindEdges;
-use crate::profile::pages::Pages;
+use crate::profile::keys::{Extent, ZERO, value_of};
+use crate::profile::look::Look;
 
 /// With fewer edges it does not matter how fast they are counted at, and each is seen more.
 const WORTH_SNAPPING: usize = 512;
 
-/// The key of 0.
-pub(super) const ZERO: u64 = 1 << 63;
-
-pub(super) fn value_of(key: u64) -> f64 {
-    f64::from_bits(if key >= ZERO { key & !ZERO } else { !key })
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// A run of floats, by their keys, and how many values are in it.
@@ -36,49 +35,66 @@ impl Run {
 pub struct FoundEdges {
     /// How many values are in all runs.
     pub(super) n: u64,
-    /// Of the runs that were counted last.
-    pub(super) shift: u32,
+    /// How many of the lowest bits are 0 in all keys.
+    pub(super) grain: u32,
     pub(super) runs: Vec<Run>,
 }
 
 impl FoundEdges {
-    /// The buckets as runs; where there are more than edges, small neighbours are one, but for those
-    /// that lie in different runs of an earlier look: keys that differ beyond `within` bits.
-    pub(super) fn of(
-        pages: &Pages,
-        zeros: u64,
-        ends: (u64, u64),
+    /// Keys that were counted one by one.
+    pub(super) fn values_of(counts: &[(u64, u64)]) -> Self {
+        let runs: Vec<_> =
+            counts.iter().map(|&(key, count)| Run { low: key, high: key, count }).collect();
+        Self { n: total(runs.iter().map(|run| run.count)), grain: 0, runs }
+    }
+
+    /// The parts of a look as runs; small neighbours are one, but for those that lie in different
+    /// runs of an earlier look. A first look knows the extent, others what grain came of it.
+    pub(super) fn parts_of(
+        look: &Look,
+        counts: &Counters,
+        extent: Extent,
+        grain: Option<u32>,
         edges: usize,
-        within: Option<u8>,
     ) -> Self {
-        let shift = pages.shift();
-        let buckets = pages.buckets();
-        let n = buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-        let small = if buckets.len() > edges { n / (2 * edges as u64) } else { 0 };
-        let together = |a: u64, b: u64| within.is_none_or(|shift| a >> shift == b >> shift);
+        let is_first = grain.is_none();
+        let grain = grain.unwrap_or(extent.bits.trailing_zeros()).min(u64::BITS - 1);
+        let step = 1 << grain;
+        let n = total(counts.iter().skip(1));
+        let small = n / (2 * edges as u64);
         let mut runs: Vec<Run> = Vec::new();
-        let mut push = |run: Run| match runs.last_mut() {
-            Some(last)
-                if last.count.saturating_add(run.count) <= small && together(last.low, run.low) =>
-            {
-                last.high = run.high;
-                last.count += run.count;
-            }
-            _ => runs.push(run),
-        };
-        for (bucket, mut count) in buckets {
-            let (mut low, high) = (bucket << shift, bucket << shift | ((1 << shift) - 1));
-            // A bucket with 0 begins with it.
-            if low == ZERO && zeros > 0 {
-                push(Run { low, high: low, count: zeros });
-                count = count.saturating_sub(zeros);
-                low += 1;
-            }
-            if count > 0 {
-                push(Run { low: low.max(ends.0), high: high.min(ends.1), count });
+        let mut left = counts.iter().skip(1);
+        for earlier in look.runs() {
+            let first = runs.len();
+            let mut push = |low: u64, high: u64, count: u64| {
+                // Up to the highest key that there can be.
+                let high = high - (high - low) % step;
+                match runs[first..].last_mut() {
+                    Some(last) if last.count.saturating_add(count) <= small => {
+                        last.high = high;
+                        last.count += count;
+                    }
+                    _ => runs.push(Run { low, high, count }),
+                }
+            };
+            let of_run = (0..earlier.len() as u64).zip(left.by_ref());
+            for (at, mut count) in of_run.filter(|(_, count)| *count > 0) {
+                let (mut low, mut high) = earlier.part(at);
+                if is_first {
+                    // Where 0 is, a part begins with it.
+                    if low == ZERO && extent.zeros > 0 {
+                        push(low, low, extent.zeros);
+                        count = count.saturating_sub(extent.zeros);
+                        low = (low + step).min(high);
+                    }
+                    (low, high) = (low.max(extent.low), high.min(extent.high));
+                }
+                if count > 0 {
+                    push(low.min(high), high, count);
+                }
             }
         }
-        Self { n, shift, runs }
+        Self { n, grain, runs }
     }
 
     /// How many finite values there are.
@@ -131,7 +147,7 @@ impl FoundEdges {
         if finer.next().is_some() {
             return Err(changed());
         }
-        *self = Self { n: self.n, shift: found.shift, runs };
+        self.runs = runs;
         Ok(())
     }
 

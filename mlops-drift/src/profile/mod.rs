@@ -1,10 +1,14 @@
 //! What is kept of a reference: cells, and the counts in them.
 
 pub(crate) mod cells;
+mod counters;
 pub(crate) mod counts;
 pub(crate) mod edges;
 pub(crate) mod family;
+mod few;
 pub(crate) mod fit;
 pub(crate) mod found_edges;
-pub(crate) mod pages;
+mod keys;
+mod look;
+
 pub(crate) mod reference;

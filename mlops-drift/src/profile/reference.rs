@@ -196,12 +196,13 @@ impl ReferenceProfile {
     ///
     /// A scan finds the cells ([`FindEdges`](crate::FindEdges),
     /// [`CategoryCounts`](mlops_core::states::CategoryCounts)), and another one counts in them
-    /// ([`CountAtCells`](crate::CountAtCells)). Between the two, a column that hides atoms amid a
-    /// continuum, or has clusters far apart, is looked at again, most often once.
+    /// ([`CountAtCells`](crate::CountAtCells)). Between the two, a column of more distinct values
+    /// than edges is looked at again: once, or some times if it hides atoms amid a continuum, or has
+    /// clusters far apart.
     ///
     /// Sizes, by default: 4,096 edges take 40 to 48 KiB in bytes (10⁴ to 10⁹ rows), and 96 KiB in
     /// memory; a label takes its length and 9 to 13 bytes. While the edges of a column of numbers
-    /// are found, a state takes at most 704 KiB, one of up to 65,536 labels some 8 MiB; while it
+    /// are found, a state takes at most 384 KiB, one of up to 65,536 labels some 8 MiB; while it
     /// counts 64 KiB. There is a state for each column and thread, so columns are scanned in
     /// groups that stay within [`ProfileOptions::memory`](crate::ProfileOptions::memory).
     ///
