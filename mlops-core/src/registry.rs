@@ -11,7 +11,7 @@ use crate::{Digest, Error, GateReport, Result, Timestamp};
 mod rules;
 mod show;
 
-pub use rules::{check_name, history_flaws, manifest_digest};
+pub use rules::{check_name, check_paths, history_flaws, manifest_digest};
 pub use show::Listing;
 
 /// A version to be registered.

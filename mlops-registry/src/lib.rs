@@ -100,6 +100,8 @@
 //! error or a [`Problem`] of [`SqliteRegistry::verify`], not another answer. That finds accidents;
 //! it does not stop somebody who owns the file and rewrites the digests, too.
 
+pub mod artifacts;
+
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

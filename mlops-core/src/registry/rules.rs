@@ -1,7 +1,7 @@
 //! The rules of a registry as pure functions, so that every backend decides alike: what a name
 //! may be, what a version's digest is, when an alias may move and where a rollback leads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::{
@@ -80,6 +80,47 @@ fn check_path(path: &str) -> Result<()> {
         ),
         shown(path),
     ))
+}
+
+/// Whether files of these names can stand together in one directory on every operating system:
+/// relative paths with `/` between their parts, at most 512 bytes, that lead nowhere outside and
+/// open no device; no two that differ in case alone (macOS and Windows take those for one file),
+/// and none that is a directory of another.
+///
+/// ```
+/// use mlops_core::check_paths;
+/// assert!(check_paths(["model.onnx", "tokens/vocab.txt"]).is_ok());
+/// for bad in [["../x", "y"], ["A", "a"], ["D/x", "d/y"], ["a", "a/b"], ["nul.txt", "y"]] {
+///     assert!(check_paths(bad).is_err());
+/// }
+/// ```
+///
+/// # Errors
+/// [`Error::Invalid`] with the rule and the name.
+pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    // What a name folds to, as it was written, and whether it is a file.
+    let mut seen: BTreeMap<String, (&str, bool)> = BTreeMap::new();
+    for path in paths {
+        check_path(path)?;
+        let ends = path.char_indices().filter(|(_, c)| *c == '/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            let (part, is_file) = (&path[..end], end == path.len());
+            let folded = part.to_lowercase();
+            let expected = match seen.get(&folded) {
+                None => {
+                    seen.insert(folded, (part, is_file));
+                    continue;
+                }
+                Some((spelling, _)) if *spelling != part => "names that differ in more than case",
+                Some((_, was_file)) if is_file || *was_file => {
+                    "names that differ, none of which is a directory of another"
+                }
+                Some(_) => continue,
+            };
+            return Err(Error::invalid("artifacts", expected, shown(path)));
+        }
+    }
+    Ok(())
 }
 
 /// Whether this can name a person, a metric, a parameter, a tag or a gate.
@@ -198,28 +239,7 @@ impl NewVersion {
         if self.artifacts.is_empty() {
             return Err(Error::invalid("artifacts", "at least one", "none"));
         }
-        let mut files = BTreeSet::new();
-        for path in self.artifacts.keys() {
-            check_path(path)?;
-            // macOS and Windows take names that differ in case for one file.
-            if !files.insert(path.to_lowercase()) {
-                return Err(Error::invalid(
-                    "artifacts",
-                    "names that differ in more than case",
-                    shown(path),
-                ));
-            }
-        }
-        for file in &files {
-            let mut parents = file.char_indices().filter(|(_, c)| *c == '/');
-            if parents.any(|(at, _)| files.contains(&file[..at])) {
-                return Err(Error::invalid(
-                    "artifacts",
-                    "names none of which is a directory of another",
-                    shown(file),
-                ));
-            }
-        }
+        check_paths(self.artifacts.keys().map(String::as_str))?;
         for name in self.metrics.keys() {
             check_label("name of the metric", name)?;
         }
