@@ -101,6 +101,7 @@
 //! it does not stop somebody who owns the file and rewrites the digests, too.
 
 pub mod artifacts;
+pub mod tracking;
 
 mod memory;
 #[cfg(feature = "sqlite")]

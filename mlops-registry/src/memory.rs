@@ -27,6 +27,7 @@ use mlops_core::{
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
     state: Mutex<State>,
+    tracked: crate::tracking::Tracked,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +77,10 @@ impl MemoryRegistry {
     /// An empty registry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(crate) fn tracked(&self) -> &crate::tracking::Tracked {
+        &self.tracked
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
