@@ -83,20 +83,14 @@ impl Batch {
 
     /// The same, with a point of a metric.
     #[must_use]
-    pub fn metric(
-        mut self,
-        key: impl Into<String>,
-        value: f64,
-        step: i64,
-        at: Timestamp,
-    ) -> Self {
+    pub fn metric(mut self, key: impl Into<String>, value: f64, step: i64, at: Timestamp) -> Self {
         self.metrics.push(Metric::new(key, value, step, at));
         self
     }
 
     /// The same, with a parameter.
     #[must_use]
-    pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+    pub fn param(mut self, key: impl Into<String>, value: impl std::fmt::Display) -> Self {
         self.params.insert(key.into(), value.to_string());
         self
     }

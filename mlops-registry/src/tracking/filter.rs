@@ -247,21 +247,20 @@ fn like(text: &str, pattern: &str) -> bool {
     // Where to go on if what follows the last `%` does not fit here.
     let mut again = None;
     loop {
-        let (rest_of_text, rest_of_pattern) = (text.clone(), pattern.clone());
+        let whole = text.clone();
         let fits = match (pattern.next(), text.next()) {
             (None, None) => return true,
             (Some('%'), _) => {
-                text = rest_of_text;
+                text = whole;
                 again = Some((text.clone(), pattern.clone()));
                 continue;
             }
             (Some('_'), Some(_)) => true,
             (Some('\\'), Some(c)) => pattern.next() == Some(c),
             (Some(p), Some(c)) => p == c,
-            (Some(_) | None, None) | (None, Some(_)) => false,
+            (Some(_), None) | (None, Some(_)) => false,
         };
         if !fits {
-            let _ = rest_of_pattern;
             let Some((from, after)) = &mut again else { return false };
             if from.next().is_none() {
                 return false;
@@ -351,7 +350,7 @@ impl Filter {
     }
 
     /// A parameter that has this value.
-    pub fn param(key: impl Into<String>, value: impl ToString) -> Self {
+    pub fn param(key: impl Into<String>, value: impl fmt::Display) -> Self {
         Self::Is(Field::Param(key.into()), Test::Text(Comparison::Equal, value.to_string()))
     }
 
@@ -538,23 +537,16 @@ mod tests {
     }
 
     fn number() -> impl Strategy<Value = f64> {
-        let odd = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 5e-324, f64::MAX];
+        let odd = vec![0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 5e-324, f64::MAX];
         prop_oneof![
             proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL,
-            proptest::sample::select(&odd[..]),
+            proptest::sample::select(odd),
         ]
     }
 
     fn comparison() -> impl Strategy<Value = Comparison> {
         use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-        proptest::sample::select(vec![
-            Equal,
-            NotEqual,
-            Less,
-            LessOrEqual,
-            Greater,
-            GreaterOrEqual,
-        ])
+        proptest::sample::select(vec![Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual])
     }
 
     fn leaf() -> impl Strategy<Value = Filter> {
@@ -564,8 +556,7 @@ mod tests {
             Just(Field::Attribute(Attribute::Status)),
             Just(Field::Dataset(DatasetPart::Context)),
         ];
-        let equality =
-            proptest::sample::select(vec![Comparison::Equal, Comparison::NotEqual]);
+        let equality = proptest::sample::select(vec![Comparison::Equal, Comparison::NotEqual]);
         let text_test = prop_oneof![
             (equality, "\\PC{0,6}").prop_map(|(how, text)| Test::Text(how, text)),
             ("\\PC{0,6}", any::<bool>(), any::<bool>()).prop_map(
@@ -623,7 +614,8 @@ mod tests {
         #[test]
         fn like_without_wildcards_is_equality(text in "[ab]{0,4}", other in "[ab]{0,4}") {
             prop_assert_eq!(like(&text, &other), text == other);
-            prop_assert!(like(&text, &format!("{}%", &text[..text.len() / 2])));
+            let begins = format!("{}%", &text[..text.len() / 2]);
+            prop_assert!(like(&text, &begins));
         }
     }
 }

@@ -59,9 +59,7 @@ pub(crate) fn check_run_id(id: &str) -> Result<()> {
     }
     Err(Error::invalid(
         "id of the run",
-        format!(
-            "ASCII letters, digits, `_`, `-`, at most {RUN_ID_BYTES}, a letter or digit first"
-        ),
+        format!("ASCII letters, digits, `_`, `-`, at most {RUN_ID_BYTES}, a letter or digit first"),
         shown(id),
     ))
 }
@@ -71,11 +69,7 @@ pub(crate) fn check_line(what: &str, text: &str, most: usize) -> Result<()> {
     if !text.trim().is_empty() && !text.contains(char::is_control) && fits(text, most) {
         return Ok(());
     }
-    Err(Error::invalid(
-        what,
-        format!("a text of one line, at most {most} characters"),
-        shown(text),
-    ))
+    Err(Error::invalid(what, format!("a text of one line, at most {most} characters"), shown(text)))
 }
 
 /// A value: any text that is not too long. PostgreSQL can't keep NUL, so nobody may.
@@ -99,7 +93,8 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_mlflow() {
-        for good in ["auc", "val/auc", "größe", "a b", "a:b", "x.y-z_0", "..a", &"k".repeat(250)] {
+        for good in ["auc", "val/auc", "größe", "a b", "a:b", "x.y-z_0", "..a", &"k".repeat(250)]
+        {
             assert!(check_key("metric", good).is_ok(), "{good}");
         }
         for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "../x", "a/../b", "a\0", "a\n", "a%b"] {

@@ -11,9 +11,7 @@ use super::filter::{Attribute, DatasetPart, Field, Value};
 use super::query::{Page, Query, View};
 use super::run::{NewRun, Run, RunChange};
 use super::search::{Source, search};
-use super::tracker::{
-    Collected, Tracker, deleted, id_taken, name_taken, no_experiment, no_run,
-};
+use super::tracker::{Collected, Tracker, deleted, id_taken, name_taken, no_experiment, no_run};
 use crate::MemoryRegistry;
 
 /// What a [`MemoryRegistry`] tracks.
@@ -164,10 +162,10 @@ impl Tracker for MemoryRegistry {
         change.check()?;
         let mut state = self.tracking();
         state.live_experiment(id)?;
-        if let Some(name) = &change.name {
-            if let Some(other) = state.named(name).filter(|e| e.id != id) {
-                return Err(name_taken(name, other));
-            }
+        if let Some(name) = &change.name
+            && let Some(other) = state.named(name).filter(|e| e.id != id)
+        {
+            return Err(name_taken(name, other));
         }
         let experiment = state.live_experiment(id)?;
         if let Some(name) = change.name {

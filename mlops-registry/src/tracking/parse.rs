@@ -129,8 +129,9 @@ impl<'a> Parser<'a> {
             (Some('>'), Some('=')) => compare(Comparison::GreaterOrEqual, 2),
             (Some('>'), _) => compare(Comparison::Greater, 1),
             (Some(quote @ ('\'' | '"' | '`')), _) => {
-                let (text, n) = unquote(rest, quote)
-                    .ok_or_else(|| self.error(self.text.len(), format!("a closing {quote}"), "the end"))?;
+                let (text, n) = unquote(rest, quote).ok_or_else(|| {
+                    self.error(self.text.len(), format!("a closing {quote}"), "the end")
+                })?;
                 (Token::Quoted(quote, text), n)
             }
             (Some(c), _) if is_word(c) || c == '+' => {
@@ -138,7 +139,11 @@ impl<'a> Parser<'a> {
                 (Token::Word(rest[..n].to_owned()), n)
             }
             (Some(c), _) => {
-                return Err(self.error(at, "a name, a value or an operator", shown(&c.to_string())));
+                return Err(self.error(
+                    at,
+                    "a name, a value or an operator",
+                    shown(&c.to_string()),
+                ));
             }
         };
         self.at = at;
@@ -204,7 +209,9 @@ impl<'a> Parser<'a> {
         self.advance()?;
         let key = match &self.token {
             // `metrics."a key"`: nothing between the dot and the quote.
-            Token::Quoted(quote, text) if dotted && key.is_empty() && self.at == end && *quote != '\'' => {
+            Token::Quoted(quote, text)
+                if dotted && key.is_empty() && self.at == end && *quote != '\'' =>
+            {
                 let key = text.clone();
                 self.advance()?;
                 key
@@ -396,21 +403,33 @@ mod tests {
     #[test]
     fn errors_say_where_and_what() {
         for (text, message) in [
-            ("metrics.auc", "byte 11: expected `=`, `!=`, `<`, `<=`, `>`, `>=` or `IS NULL`, found the end"),
+            (
+                "metrics.auc",
+                "byte 11: expected `=`, `!=`, `<`, `<=`, `>`, `>=` or `IS NULL`, found the end",
+            ),
             ("metrics.auc > '1'", "byte 14: expected a number, found the text '1'"),
             ("metrics.auc > 1 2", "byte 16: expected `AND`, `OR` or the end, found `2`"),
             ("metrics. x > 1", "byte 9: expected a key after the dot, found `x`"),
             ("params.x = 1", "byte 11: expected a text in quotes, found `1`"),
-            ("params.x < '1'", "byte 9: expected `=`, `!=`, `LIKE`, `ILIKE`, `IN` or `IS NULL`, found `<`"),
+            (
+                "params.x < '1'",
+                "byte 9: expected `=`, `!=`, `LIKE`, `ILIKE`, `IN` or `IS NULL`, found `<`",
+            ),
             ("params.x = 'a", "byte 13: expected a closing ', found the end"),
             ("params.x in ()", "byte 13: expected a text in quotes, found `)`"),
             ("params.x in 'a'", "byte 12: expected `(`, found the text 'a'"),
             ("(params.x = 'a'", "byte 15: expected `AND`, `OR` or `)`, found the end"),
             ("params.x is 1", "byte 12: expected `NULL`, found `1`"),
             ("params.x not 1", "byte 13: expected `LIKE`, `ILIKE` or `IN`, found `1`"),
-            ("size > 1", "byte 0: expected `metrics.…`, `params.…`, `tags.…`, `datasets.…` or an attribute, found `size`"),
+            (
+                "size > 1",
+                "byte 0: expected `metrics.…`, `params.…`, `tags.…`, `datasets.…` or an attribute, found `size`",
+            ),
             ("datasets.size = '1'", "byte 0: expected one of name, digest, context, found `size`"),
-            ("start_time > 'noon'", "byte 13: expected milliseconds since 1970, or a time as '2026-01-31T12:00:00Z', found the text 'noon'"),
+            (
+                "start_time > 'noon'",
+                "byte 13: expected milliseconds since 1970, or a time as '2026-01-31T12:00:00Z', found the text 'noon'",
+            ),
             ("metrics.a > 1; drop", "byte 13: expected a name, a value or an operator, found `;`"),
         ] {
             let error = filter(text).expect_err(text);

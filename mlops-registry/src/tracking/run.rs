@@ -61,11 +61,7 @@ impl FromStr for RunStatus {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|s| s.name() == text);
         found.ok_or_else(|| {
-            Error::invalid(
-                "status of a run",
-                Self::ALL.map(Self::name).join(", "),
-                shown(text),
-            )
+            Error::invalid("status of a run", Self::ALL.map(Self::name).join(", "), shown(text))
         })
     }
 }
@@ -143,7 +139,7 @@ impl NewRun {
 
     /// The same, with a parameter.
     #[must_use]
-    pub fn with_param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+    pub fn with_param(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
         self.batch = self.batch.param(key, value);
         self
     }

@@ -193,9 +193,7 @@ impl Key {
     fn compare(&self, other: &Self, descending: bool) -> Ordering {
         self.class().cmp(&other.class()).then_with(|| {
             let order = match (self, other) {
-                (Self::Number(a), Self::Number(b)) => {
-                    a.partial_cmp(b).unwrap_or(Ordering::Equal)
-                }
+                (Self::Number(a), Self::Number(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
                 (Self::Time(a), Self::Time(b)) => a.cmp(b),
                 (Self::Text(a), Self::Text(b)) => a.cmp(b),
                 _ => Ordering::Equal,
@@ -217,14 +215,14 @@ struct Position {
 
 impl Position {
     fn token(mut self, query: &Query) -> Result<String> {
-        self.query = query.digest()?.hex()[..16].to_owned();
+        query.digest()?.hex()[..16].clone_into(&mut self.query);
         let json = serde_json::to_vec(&self).map_err(|e| Error::other("token of a page", e))?;
         Ok(URL_SAFE_NO_PAD.encode(json))
     }
 
     fn read(token: &str, query: &Query) -> Result<Self> {
-        let bad = |expected: &str| Error::invalid("token of a page", expected, shown(token));
         const EXPECTED: &str = "what the page before gave";
+        let bad = |expected: &str| Error::invalid("token of a page", expected, shown(token));
         if token.len() > TOKEN_BYTES {
             return Err(bad(EXPECTED));
         }
@@ -299,14 +297,16 @@ mod tests {
 
     #[test]
     fn nothing_comes_last_and_nan_before_it() {
-        let mut keys = vec![
+        let mut keys = [
             Key::Missing,
             Key::Number(f64::NAN),
             Key::Number(1.0),
             Key::Number(f64::INFINITY),
             Key::Number(-1.0),
         ];
-        for (descending, order) in [(false, [-1.0, 1.0, f64::INFINITY]), (true, [f64::INFINITY, 1.0, -1.0])] {
+        for (descending, order) in
+            [(false, [-1.0, 1.0, f64::INFINITY]), (true, [f64::INFINITY, 1.0, -1.0])]
+        {
             keys.sort_by(|a, b| a.compare(b, descending));
             assert_eq!(keys[..3], order.map(Key::Number));
             assert!(matches!(keys[3], Key::Number(x) if x.is_nan()));
