@@ -105,13 +105,17 @@ pub mod tracking;
 
 mod memory;
 #[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use mlops_core::Error;
 
 pub use memory::MemoryRegistry;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Journal, Problem, SqliteRegistry, Verification};
+pub use sql::{Problem, Verification};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Journal, SqliteRegistry};
 
 fn no_version(model: &str, number: u64) -> Error {
     Error::NotFound { what: "version".into(), name: format!("{model} v{number}") }

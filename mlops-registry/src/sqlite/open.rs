@@ -9,11 +9,31 @@ use mlops_core::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Store;
+use crate::sql::schema::{self, Dialect, Guard};
 
 /// `mlop`: the number in the header of the file that says whose it is.
 const APPLICATION: u32 = 0x6d6c_6f70;
 /// The newest schema that this release knows.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = schema::VERSION;
+/// How SQLite spells its tables.
+const DIALECT: Dialect = Dialect {
+    words: [
+        ("{id}", "INTEGER PRIMARY KEY"),
+        ("{int}", "INTEGER"),
+        ("{real}", "REAL"),
+        ("{text}", "TEXT"),
+        ("{blob}", "BLOB"),
+        ("{table}", " STRICT"),
+        ("{keyed}", " STRICT, WITHOUT ROWID"),
+    ],
+    guard: |&Guard { name, table, operation, words }| {
+        format!(
+            "\nCREATE TRIGGER {name}_{} BEFORE {operation} ON {table} \
+             BEGIN SELECT RAISE (ABORT, '{words}'); END;",
+            if operation == "UPDATE" { "is_final" } else { "stays" },
+        )
+    },
+};
 /// How long a connection waits for another process.
 const BUSY: Duration = Duration::from_secs(30);
 /// The first bytes of every SQLite file.
@@ -164,11 +184,9 @@ impl Store {
         }
         match network_file_system(&self.path) {
             None => Ok(()),
-            Some(kind) => Err(Error::invalid(
-                self.path.display().to_string(),
-                "a local file system for WAL",
-                kind,
-            )),
+            Some(kind) => {
+                Err(Error::invalid(self.name.clone(), "a local file system for WAL", kind))
+            }
         }
     }
 
@@ -203,7 +221,7 @@ impl Store {
         if !meta.is_file() {
             let found = if meta.is_dir() { "a directory" } else { "something else" };
             return Err(Error::invalid(
-                self.path.display().to_string(),
+                self.name.clone(),
                 "a registry, or the name of a file to be made",
                 found,
             ));
@@ -225,14 +243,14 @@ impl Store {
     }
 
     fn not_ours(&self, found: impl fmt::Display) -> Error {
-        Error::invalid(self.path.display().to_string(), "an mlops registry", found)
+        Error::invalid(self.name.clone(), "an mlops registry", found)
     }
 
     fn known(&self, version: u32) -> Result<()> {
         match version {
             1..=SCHEMA => Ok(()),
             _ => Err(Error::invalid(
-                format!("schema of {}", self.path.display()),
+                format!("schema of {}", self.name),
                 format!("1 to {SCHEMA}; a newer release made this file"),
                 version,
             )),
@@ -264,8 +282,8 @@ impl Store {
         Ok(())
     }
 
-    /// Brings the schema to today's in one transaction. Processes that open a new file at once
-    /// queue up here, and the first makes it.
+    /// Brings the schema to today's in one transaction. Processes that open a new or an older
+    /// file at once queue up here, and the first does it.
     fn migrate(&self, db: &mut Connection) -> Result<()> {
         let fail = |e| self.error(e);
         if self.identity(db)? == (APPLICATION, SCHEMA) {
@@ -273,21 +291,27 @@ impl Store {
         }
         let transaction =
             db.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(fail)?;
-        match self.identity(&transaction)? {
-            (APPLICATION, version) => return self.known(version),
-            (0, 0) => {}
+        let from = match self.identity(&transaction)? {
+            (APPLICATION, version) => {
+                self.known(version)?;
+                version
+            }
+            (0, 0) => {
+                let sql = "SELECT count(*) FROM sqlite_schema";
+                let objects = transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
+                if objects.map_err(fail)? > 0 {
+                    return Err(self.not_ours("an SQLite file of another application"));
+                }
+                0
+            }
             (id, _) => {
                 let found = format!("an SQLite file of another application ({id:#010x})");
                 return Err(self.not_ours(found));
             }
+        };
+        for version in from..SCHEMA {
+            transaction.execute_batch(&DIALECT.step(version)).map_err(fail)?;
         }
-        let objects = transaction
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-            .map_err(fail)?;
-        if objects > 0 {
-            return Err(self.not_ours("an SQLite file of another application"));
-        }
-        transaction.execute_batch(include_str!("schema.sql")).map_err(fail)?;
         self.pragma(&transaction, "application_id", &APPLICATION.to_string())?;
         self.pragma(&transaction, "user_version", &SCHEMA.to_string())?;
         transaction.commit().map_err(fail)
@@ -320,7 +344,7 @@ impl Store {
                 Ok(mode) if mode == wanted => return Ok(()),
                 Err(e) if !is_busy(&e) => return Err(self.error(e)),
                 Ok(mode) if std::time::Instant::now() >= deadline => {
-                    let what = format!("journal of {}", self.path.display());
+                    let what = format!("journal of {}", self.name);
                     return Err(Error::invalid(what, wanted, mode));
                 }
                 Err(e) if std::time::Instant::now() >= deadline => return Err(self.error(e)),

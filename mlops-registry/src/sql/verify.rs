@@ -1,12 +1,11 @@
-//! A look at everything in the file.
+//! A look at everything that is stored.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use mlops_core::{Digest, Result, history_flaws, manifest_digest};
-use rusqlite::{Connection, params};
 
-use super::{Store, seal};
+use super::{Sql, args, seal};
 
 /// Something that is not as it was written, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What [`SqliteRegistry::verify`](crate::SqliteRegistry::verify) looked at and found.
+/// What a registry's `verify` looked at and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
@@ -76,37 +75,26 @@ impl fmt::Display for Verification {
     }
 }
 
-impl Store {
-    pub(super) fn verify(&self, db: &Connection) -> Verification {
+impl dyn Sql + '_ {
+    pub(crate) fn verify(&self) -> Verification {
         let mut found = Verification::default();
-        self.verify_pages(db, &mut found);
-        self.verify_blobs(db, &mut found);
-        let models = self.all(db, "SELECT name FROM model ORDER BY name", [], |row| row.get(0));
+        for problem in found.or_say("pages", self.self_check()) {
+            found.say("pages", problem);
+        }
+        self.verify_blobs(&mut found);
+        let models = self.all("SELECT name FROM model ORDER BY name", args![], |row| row.get(0));
         let models: Vec<String> = found.or_say("models", models);
         for model in &models {
-            self.verify_versions(db, model, &mut found);
-            self.verify_aliases(db, model, &mut found);
+            self.verify_versions(model, &mut found);
+            self.verify_aliases(model, &mut found);
         }
-        self.verify_policies(db, &mut found);
+        self.verify_policies(&mut found);
         found
     }
 
-    fn verify_pages(&self, db: &Connection, found: &mut Verification) {
-        let pages = self.all(db, "PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
-        for line in found.or_say("pages", pages) {
-            if line != "ok" {
-                found.say("pages", line);
-            }
-        }
-        let keys = self.all(db, "PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0));
-        for table in found.or_say("references", keys) {
-            found.say("references", format!("a row of `{table}` refers to one that is not there"));
-        }
-    }
-
-    fn verify_blobs(&self, db: &Connection, found: &mut Verification) {
-        let blobs = self.all(db, "SELECT digest, size, id FROM blob ORDER BY id", [], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    fn verify_blobs(&self, found: &mut Verification) {
+        let blobs = self.all("SELECT digest, size, id FROM blob ORDER BY id", args![], |row| {
+            Ok((row.get::<Vec<u8>>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?))
         });
         for (digest, size, id) in found.or_say("artifacts", blobs) {
             let place = format!("artifact in row {id}");
@@ -115,7 +103,7 @@ impl Store {
                 continue;
             };
             found.blobs += 1;
-            match self.blob(db, Digest::from_bytes(digest)) {
+            match self.blob(Digest::from_bytes(digest)) {
                 Ok(bytes) => {
                     found.bytes += bytes.len() as u64;
                     if bytes.len() as i64 != size {
@@ -125,19 +113,16 @@ impl Store {
                 }
                 Err(e) => found.say(&place, e),
             }
-            let sql = "SELECT count(*) FROM artifact WHERE blob = ?1";
-            let uses = self.one(db, sql, [id], |row| row.get::<_, i64>(0));
+            let query = "SELECT count(*) FROM artifact WHERE blob = ?1";
+            let uses = self.one(query, args![id], |row| row.get::<i64>(0));
             if found.or_say(&place, uses).is_none_or(|n| n == 0) {
                 found.say(&place, "no version has it");
             }
         }
     }
 
-    fn verify_versions(&self, db: &Connection, model: &str, found: &mut Verification) {
-        let sql = "SELECT v.number FROM version v JOIN model m ON m.id = v.model
-                   WHERE m.name = ?1 ORDER BY v.number";
-        let numbers = self.all(db, sql, [model], |row| row.get::<_, i64>(0));
-        let numbers = found.or_say(model, numbers);
+    fn verify_versions(&self, model: &str, found: &mut Verification) {
+        let numbers = found.or_say(model, self.version_numbers(model));
         if numbers.is_empty() {
             found.say(model, "a model without versions");
         }
@@ -147,7 +132,7 @@ impl Store {
                 found.say(&place, format!("expected number {expected}"));
             }
             found.versions += 1;
-            let (id, version) = match self.whole_version(db, model, number.cast_unsigned()) {
+            let (id, version) = match self.whole_version(model, number.cast_unsigned()) {
                 Ok(version) => version,
                 Err(e) => {
                     found.say(&place, e);
@@ -170,9 +155,9 @@ impl Store {
                     found.say(&place, e);
                 }
             }
-            let sql = "SELECT name, value FROM metric WHERE version = ?1";
-            let values = self.all(db, sql, [id], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Option<f64>>(1)?))
+            let query = "SELECT name, value FROM metric WHERE version = ?1";
+            let values = self.all(query, args![id], |row| {
+                Ok((row.get::<String>(0)?, row.get::<Option<f64>>(1)?))
             });
             for (name, value) in found.or_say(&place, values) {
                 let kept = version.metrics.get(&name).copied().unwrap_or(f64::NAN);
@@ -184,32 +169,28 @@ impl Store {
         }
     }
 
-    fn verify_aliases(&self, db: &Connection, model: &str, found: &mut Verification) {
-        let sql = "SELECT DISTINCT c.alias FROM alias_change c JOIN model m ON m.id = c.model
-                   WHERE m.name = ?1 ORDER BY c.alias";
-        let aliases = self.all(db, sql, [model], |row| row.get::<_, String>(0));
-        for alias in found.or_say(model, aliases) {
+    fn verify_aliases(&self, model: &str, found: &mut Verification) {
+        for alias in found.or_say(model, self.alias_names(model)) {
             let place = format!("{model}@{alias}");
-            let history = self.history_rows(db, model, &alias);
-            let history = found.or_say(&place, history);
+            let history = found.or_say(&place, self.history_rows(model, &alias));
             found.changes += history.len() as u64;
             for (revision, flaw) in history_flaws(&history) {
                 found.say(format!("{place}, revision {revision}"), flaw);
             }
-            let last = self.last_change(db, model, &alias);
+            let last = self.last_change(model, &alias);
             if found.or_say(&place, last).as_ref() != history.last() {
                 found.say(&place, "it does not point where its history ends");
             }
         }
     }
 
-    fn verify_policies(&self, db: &Connection, found: &mut Verification) {
-        let sql = "SELECT model, alias, policy, actor, at, seal FROM policy ORDER BY id";
-        let policies = self.all(db, sql, params![], |row| {
-            let (model, alias) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-            let (json, actor) = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+    fn verify_policies(&self, found: &mut Verification) {
+        let query = "SELECT model, alias, policy, actor, at, seal FROM policy ORDER BY id";
+        let policies = self.all(query, args![], |row| {
+            let (model, alias) = (row.get::<String>(0)?, row.get::<String>(1)?);
+            let (json, actor) = (row.get::<String>(2)?, row.get::<String>(3)?);
             let seal = seal::policy(&model, &alias, &json, &actor, row.get(4)?);
-            let kept = row.get::<_, Vec<u8>>(5)?;
+            let kept = row.get::<Vec<u8>>(5)?;
             Ok((model, alias, kept == seal.as_bytes()))
         });
         let mut seen = BTreeSet::new();
@@ -219,7 +200,7 @@ impl Store {
                 found.say(&place, "it is not what its seal says");
             }
             if seen.insert((model.clone(), alias.clone())) {
-                let policy = self.policy_row(db, &model, &alias);
+                let policy = self.policy_row(&model, &alias);
                 found.or_say(&place, policy.map(drop));
             }
         }

@@ -1,0 +1,284 @@
+//! What a registry does, as transactions.
+
+use mlops_core::{
+    Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
+    Result, Rollback, Timestamp, Version,
+};
+
+use super::{Database, Sql, args, seal};
+
+pub(crate) fn register(db: &impl Database, version: &NewVersion, at: Timestamp) -> Result<Version> {
+    version.check()?;
+    // Hashed before anybody is kept waiting.
+    let mut made = version.to_version(0, at);
+    db.write(|sql| {
+        let insert = "INSERT INTO model (name) VALUES (?1) ON CONFLICT DO NOTHING";
+        sql.execute(insert, args![&made.model])?;
+        let query = "SELECT max(v.number) FROM version v JOIN model m ON m.id = v.model
+                     WHERE m.name = ?1";
+        let last = sql.one(query, args![&made.model], |row| row.get::<Option<i64>>(0))?;
+        made.number = last.flatten().unwrap_or(0).cast_unsigned() + 1;
+        sql.insert_version(&made, &version.artifacts)
+    })?;
+    Ok(made)
+}
+
+pub(crate) fn models(db: &impl Database) -> Result<Vec<String>> {
+    db.read(|sql| sql.all("SELECT name FROM model ORDER BY name", args![], |row| row.get(0)))
+}
+
+pub(crate) fn versions(db: &impl Database, model: &str) -> Result<Vec<u64>> {
+    db.read(|sql| {
+        let numbers = sql.version_numbers(model)?;
+        Ok(numbers.into_iter().map(i64::cast_unsigned).collect())
+    })
+}
+
+pub(crate) fn version(db: &impl Database, model: &str, number: u64) -> Result<Version> {
+    db.read(|sql| Ok(sql.whole_version(model, number)?.1))
+}
+
+pub(crate) fn artifact(
+    db: &impl Database,
+    model: &str,
+    number: u64,
+    name: &str,
+) -> Result<Vec<u8>> {
+    db.read(|sql| {
+        let (_, version) = sql.version_row(model, number)?;
+        let artifact = version.artifacts.iter().find(|a| a.name == name);
+        let artifact = artifact.ok_or_else(|| crate::no_artifact(model, number, name))?;
+        sql.blob(artifact.digest)
+    })
+}
+
+pub(crate) fn record_gate(
+    db: &impl Database,
+    model: &str,
+    number: u64,
+    report: &GateReport,
+) -> Result<()> {
+    let json = serde_json::to_string(&report).map_err(|e| Error::other("gate report", e))?;
+    // JSON has no NaN: what would not be read back as it is now is refused now.
+    if serde_json::from_str::<GateReport>(&json).ok().as_ref() != Some(report) {
+        return Err(Error::invalid(
+            format!("gate `{:.60}`", report.gate),
+            "finite numbers in its findings",
+            "others",
+        ));
+    }
+    db.write(|sql| {
+        let (id, version) = sql.version_row(model, number)?;
+        version.check_gate(report)?;
+        let seal = seal::gate(model, number, &json);
+        let insert = "INSERT INTO gate (version, report, seal) VALUES (?1, ?2, ?3)";
+        sql.execute(insert, args![id, &json, seal])?;
+        Ok(())
+    })
+}
+
+pub(crate) fn approve(
+    db: &impl Database,
+    model: &str,
+    number: u64,
+    approval: &Approval,
+) -> Result<()> {
+    db.write(|sql| {
+        let (id, version) = sql.version_row(model, number)?;
+        version.check_approval(approval)?;
+        let seal = seal::approval(model, number, approval);
+        let insert = "INSERT INTO approval (version, person, comment, at, seal)
+                      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+        let Approval { by, comment, at } = approval;
+        sql.execute(insert, args![id, by, comment, *at, seal])?;
+        Ok(())
+    })
+}
+
+pub(crate) fn policy(db: &impl Database, model: &str, alias: &str) -> Result<PromotionPolicy> {
+    db.read(|sql| sql.policy_row(model, alias))
+}
+
+pub(crate) fn set_policy(
+    db: &impl Database,
+    (model, alias): (&str, &str),
+    policy: &PromotionPolicy,
+    actor: &str,
+    at: Timestamp,
+) -> Result<()> {
+    policy.check(model, alias, actor)?;
+    let json = serde_json::to_string(&policy).map_err(|e| Error::other("policy", e))?;
+    db.write(|sql| {
+        let seal = seal::policy(model, alias, &json, actor, at.millis());
+        let insert = "INSERT INTO policy (model, alias, policy, actor, at, seal)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        sql.execute(insert, args![model, alias, &json, actor, at, seal])?;
+        Ok(())
+    })
+}
+
+pub(crate) fn promote(db: &impl Database, promotion: &Promotion, at: Timestamp) -> Result<Alias> {
+    db.write(|sql| {
+        let Promotion { model, alias, version, .. } = promotion;
+        let (_, version) = sql.whole_version(model, *version)?;
+        let policy = sql.policy_row(model, alias)?;
+        let last = sql.last_change(model, alias)?;
+        let change = promotion.decide(&version, &policy, last.as_ref(), at)?;
+        sql.insert_change(&change)?;
+        Ok(change.to_alias())
+    })
+}
+
+pub(crate) fn rollback(db: &impl Database, rollback: &Rollback, at: Timestamp) -> Result<Alias> {
+    db.write(|sql| {
+        let history = sql.history_rows(&rollback.model, &rollback.alias)?;
+        let target = rollback.target(&history)?;
+        let (_, version) = sql.whole_version(&rollback.model, target)?;
+        let change = rollback.decide(&version, &history, at)?;
+        sql.insert_change(&change)?;
+        Ok(change.to_alias())
+    })
+}
+
+pub(crate) fn alias(db: &impl Database, model: &str, alias: &str) -> Result<Option<Alias>> {
+    db.read(|sql| Ok(sql.last_change(model, alias)?.as_ref().map(AliasChange::to_alias)))
+}
+
+pub(crate) fn aliases(db: &impl Database, model: &str) -> Result<Vec<Alias>> {
+    db.read(|sql| {
+        let names = sql.alias_names(model)?;
+        let mut aliases = Vec::with_capacity(names.len());
+        for name in names {
+            aliases.extend(sql.last_change(model, &name)?.map(|c| c.to_alias()));
+        }
+        Ok(aliases)
+    })
+}
+
+pub(crate) fn history(db: &impl Database, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
+    db.read(|sql| sql.history_rows(model, alias))
+}
+
+impl dyn Sql + '_ {
+    pub(super) fn version_numbers(&self, model: &str) -> Result<Vec<i64>> {
+        let query = "SELECT v.number FROM version v JOIN model m ON m.id = v.model
+                     WHERE m.name = ?1 ORDER BY v.number";
+        self.all(query, args![model], |row| row.get(0))
+    }
+
+    pub(super) fn alias_names(&self, model: &str) -> Result<Vec<String>> {
+        let query = "SELECT DISTINCT c.alias FROM alias_change c JOIN model m ON m.id = c.model
+                     WHERE m.name = ?1 ORDER BY c.alias";
+        self.all(query, args![model], |row| row.get(0))
+    }
+}
+
+/// Makes a [`Database`] a [`Registry`](mlops_core::Registry).
+macro_rules! forward_registry {
+    ($database:ty) => {
+        impl mlops_core::Registry for $database {
+            fn register(
+                &self,
+                version: mlops_core::NewVersion,
+                at: mlops_core::Timestamp,
+            ) -> mlops_core::Result<mlops_core::Version> {
+                $crate::sql::registry::register(self, &version, at)
+            }
+
+            fn models(&self) -> mlops_core::Result<Vec<String>> {
+                $crate::sql::registry::models(self)
+            }
+
+            fn versions(&self, model: &str) -> mlops_core::Result<Vec<u64>> {
+                $crate::sql::registry::versions(self, model)
+            }
+
+            fn version(&self, model: &str, number: u64) -> mlops_core::Result<mlops_core::Version> {
+                $crate::sql::registry::version(self, model, number)
+            }
+
+            fn artifact(
+                &self,
+                model: &str,
+                number: u64,
+                name: &str,
+            ) -> mlops_core::Result<Vec<u8>> {
+                $crate::sql::registry::artifact(self, model, number, name)
+            }
+
+            fn record_gate(
+                &self,
+                model: &str,
+                number: u64,
+                report: mlops_core::GateReport,
+            ) -> mlops_core::Result<()> {
+                $crate::sql::registry::record_gate(self, model, number, &report)
+            }
+
+            fn approve(
+                &self,
+                model: &str,
+                number: u64,
+                approval: mlops_core::Approval,
+            ) -> mlops_core::Result<()> {
+                $crate::sql::registry::approve(self, model, number, &approval)
+            }
+
+            fn policy(
+                &self,
+                model: &str,
+                alias: &str,
+            ) -> mlops_core::Result<mlops_core::PromotionPolicy> {
+                $crate::sql::registry::policy(self, model, alias)
+            }
+
+            fn set_policy(
+                &self,
+                model: &str,
+                alias: &str,
+                policy: mlops_core::PromotionPolicy,
+                actor: &str,
+                at: mlops_core::Timestamp,
+            ) -> mlops_core::Result<()> {
+                $crate::sql::registry::set_policy(self, (model, alias), &policy, actor, at)
+            }
+
+            fn promote(
+                &self,
+                promotion: mlops_core::Promotion,
+                at: mlops_core::Timestamp,
+            ) -> mlops_core::Result<mlops_core::Alias> {
+                $crate::sql::registry::promote(self, &promotion, at)
+            }
+
+            fn rollback(
+                &self,
+                rollback: mlops_core::Rollback,
+                at: mlops_core::Timestamp,
+            ) -> mlops_core::Result<mlops_core::Alias> {
+                $crate::sql::registry::rollback(self, &rollback, at)
+            }
+
+            fn alias(
+                &self,
+                model: &str,
+                alias: &str,
+            ) -> mlops_core::Result<Option<mlops_core::Alias>> {
+                $crate::sql::registry::alias(self, model, alias)
+            }
+
+            fn aliases(&self, model: &str) -> mlops_core::Result<Vec<mlops_core::Alias>> {
+                $crate::sql::registry::aliases(self, model)
+            }
+
+            fn history(
+                &self,
+                model: &str,
+                alias: &str,
+            ) -> mlops_core::Result<Vec<mlops_core::AliasChange>> {
+                $crate::sql::registry::history(self, model, alias)
+            }
+        }
+    };
+}
+pub(crate) use forward_registry;

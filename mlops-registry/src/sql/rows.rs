@@ -1,0 +1,230 @@
+//! Records to rows and back. Every read compares the row's seal.
+
+use std::collections::BTreeMap;
+
+use mlops_core::{
+    AliasChange, Approval, Artifact, Digest, Error, GateReport, PromotionPolicy, Result, Version,
+};
+
+use super::{Cell, FromCell, Row, Sql, args, seal};
+
+/// How much of an artifact one row holds.
+const CHUNK: usize = 1 << 18;
+
+impl dyn Sql + '_ {
+    /// A version without what gathered on it, and the number of its row.
+    pub(super) fn version_row(&self, model: &str, number: u64) -> Result<(i64, Version)> {
+        let missing = || crate::no_version(model, number);
+        let key = i64::try_from(number).map_err(|_| missing())?;
+        let sql = "SELECT v.id, v.digest, v.author, v.created_at, v.data_digest, v.seal
+                   FROM version v JOIN model m ON m.id = v.model
+                   WHERE m.name = ?1 AND v.number = ?2";
+        let row = self.one(sql, args![model, key], |row| {
+            let mut version =
+                Version::new(model, number, row.get(1)?, row.get::<String>(2)?, row.get(3)?);
+            version.data_digest = row.get(4)?;
+            Ok((row.get::<i64>(0)?, version, row.get::<Vec<u8>>(5)?))
+        })?;
+        let (id, mut version, stored) = row.ok_or_else(missing)?;
+        let place = format!("version {model} v{number}");
+        let sql = "SELECT a.name, b.digest, b.size FROM artifact a JOIN blob b ON b.id = a.blob
+                   WHERE a.version = ?1 ORDER BY a.name";
+        version.artifacts = self.all(sql, args![id], |row| {
+            let size = row.get::<i64>(2)?.cast_unsigned();
+            Ok(Artifact { name: row.get(0)?, digest: row.get(1)?, size })
+        })?;
+        version.metrics = self
+            .pairs::<i64>("SELECT name, bits FROM metric WHERE version = ?1", id)?
+            .map(|(name, bits)| (name, f64::from_bits(bits.cast_unsigned())))
+            .collect();
+        version.params =
+            self.pairs("SELECT name, value FROM param WHERE version = ?1", id)?.collect();
+        version.tags = self.pairs("SELECT name, value FROM tag WHERE version = ?1", id)?.collect();
+        self.sealed(&place, &stored, seal::version(&version))?;
+        Ok((id, version))
+    }
+
+    fn pairs<T: FromCell>(
+        &self,
+        sql: &str,
+        id: i64,
+    ) -> Result<impl Iterator<Item = (String, T)> + use<T>> {
+        Ok(self.all(sql, args![id], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter())
+    }
+
+    /// The version with the gates and approvals that gathered on it.
+    pub(super) fn whole_version(&self, model: &str, number: u64) -> Result<(i64, Version)> {
+        let (id, mut version) = self.version_row(model, number)?;
+        let place = format!("a gate of {model} v{number}");
+        let sql = "SELECT report, seal FROM gate WHERE version = ?1 ORDER BY id";
+        let gates =
+            self.all(sql, args![id], |row| Ok((row.get::<String>(0)?, row.get::<Vec<u8>>(1)?)))?;
+        for (json, stored) in gates {
+            self.sealed(&place, &stored, seal::gate(model, number, &json))?;
+            let report = serde_json::from_str::<GateReport>(&json);
+            version.gates.push(report.map_err(|e| self.damaged(&place, "a gate report", e))?);
+        }
+        let place = format!("an approval of {model} v{number}");
+        let sql = "SELECT person, comment, at, seal FROM approval WHERE version = ?1 ORDER BY id";
+        let approvals = self.all(sql, args![id], |row| {
+            let approval = Approval { by: row.get(0)?, comment: row.get(1)?, at: row.get(2)? };
+            Ok((approval, row.get::<Vec<u8>>(3)?))
+        })?;
+        for (approval, stored) in approvals {
+            self.sealed(&place, &stored, seal::approval(model, number, &approval))?;
+            version.approvals.push(approval);
+        }
+        Ok((id, version))
+    }
+
+    pub(super) fn insert_version(
+        &self,
+        version: &Version,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<()> {
+        let model = self.model_id(&version.model)?;
+        let model = model.ok_or_else(|| crate::no_version(&version.model, version.number))?;
+        let id = self.insert(
+            "INSERT INTO version (model, number, digest, author, created_at, data_digest, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+            args![
+                model,
+                version.number.cast_signed(),
+                version.digest,
+                &version.author,
+                version.created_at,
+                version.data_digest,
+                seal::version(version),
+            ],
+        )?;
+        for artifact in &version.artifacts {
+            let bytes = files.get(&artifact.name).map_or(&[][..], Vec::as_slice);
+            let blob = self.insert_blob(artifact.digest, bytes)?;
+            let sql = "INSERT INTO artifact (version, name, blob) VALUES (?1, ?2, ?3)";
+            self.execute(sql, args![id, &artifact.name, blob])?;
+        }
+        for (name, value) in &version.metrics {
+            let sql = "INSERT INTO metric (version, name, value, bits) VALUES (?1, ?2, ?3, ?4)";
+            self.execute(sql, args![id, name, *value, value.to_bits().cast_signed()])?;
+        }
+        for (sql, map) in [
+            ("INSERT INTO param (version, name, value) VALUES (?1, ?2, ?3)", &version.params),
+            ("INSERT INTO tag (version, name, value) VALUES (?1, ?2, ?3)", &version.tags),
+        ] {
+            for (name, value) in map {
+                self.execute(sql, args![id, name, value])?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn model_id(&self, model: &str) -> Result<Option<i64>> {
+        self.one("SELECT id FROM model WHERE name = ?1", args![model], |row| row.get(0))
+    }
+
+    fn insert_blob(&self, digest: Digest, bytes: &[u8]) -> Result<i64> {
+        let size = bytes.len() as i64;
+        let sql = "SELECT id FROM blob WHERE digest = ?1";
+        let id = if let Some(id) = self.one(sql, args![digest], |row| row.get(0))? {
+            // The same bytes were registered before. If they have rotted since, these are better.
+            let stored = self.blob(digest);
+            if stored.is_ok_and(|stored| stored == bytes) {
+                return Ok(id);
+            }
+            self.execute("DELETE FROM chunk WHERE blob = ?1", args![id])?;
+            self.execute("UPDATE blob SET size = ?2 WHERE id = ?1", args![id, size])?;
+            id
+        } else {
+            let sql = "INSERT INTO blob (digest, size) VALUES (?1, ?2) RETURNING id";
+            self.insert(sql, args![digest, size])?
+        };
+        for (piece, seq) in bytes.chunks(CHUNK).zip(0_i64..) {
+            let sql = "INSERT INTO chunk (blob, seq, bytes) VALUES (?1, ?2, ?3)";
+            self.execute(sql, args![id, seq, piece])?;
+        }
+        Ok(id)
+    }
+
+    /// The bytes of this digest, verified. What is allocated is bounded by what is stored.
+    pub(super) fn blob(&self, digest: Digest) -> Result<Vec<u8>> {
+        let sql = "SELECT c.bytes FROM chunk c JOIN blob b ON b.id = c.blob
+                   WHERE b.digest = ?1 ORDER BY c.seq";
+        let mut bytes = Vec::new();
+        self.query(sql, args![digest], &mut |row| {
+            row.with(0, |cell| match cell {
+                Cell::Blob(piece) => {
+                    bytes.extend_from_slice(piece);
+                    Ok(())
+                }
+                _ => Err("bytes"),
+            })
+        })?;
+        let found = Digest::of(&bytes);
+        if found != digest {
+            let place = format!("blob of {} bytes", bytes.len());
+            return Err(self.damaged(&place, &digest.to_string(), found));
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn history_rows(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
+        let Some(id) = self.model_id(model)? else { return Ok(Vec::new()) };
+        let sql = "SELECT revision, version, change, seal FROM alias_change
+                   WHERE model = ?1 AND alias = ?2 ORDER BY revision";
+        let rows = self.all(sql, args![id, alias], change_row)?;
+        rows.into_iter().map(|row| self.change(model, alias, row)).collect()
+    }
+
+    pub(super) fn last_change(&self, model: &str, alias: &str) -> Result<Option<AliasChange>> {
+        let Some(id) = self.model_id(model)? else { return Ok(None) };
+        let sql = "SELECT revision, version, change, seal FROM alias_change
+                   WHERE model = ?1 AND alias = ?2 ORDER BY revision DESC LIMIT 1";
+        let row = self.one(sql, args![id, alias], change_row)?;
+        row.map(|row| self.change(model, alias, row)).transpose()
+    }
+
+    fn change(&self, model: &str, alias: &str, row: ChangeRow) -> Result<AliasChange> {
+        let (revision, version, json, stored) = row;
+        let place = format!("revision {revision} of {model}@{alias}");
+        self.sealed(&place, &stored, seal::change(&json))?;
+        let change: AliasChange = serde_json::from_str(&json)
+            .map_err(|e| self.damaged(&place, "a change of an alias", e))?;
+        let key = (&*change.model, &*change.alias, change.revision, change.version);
+        if key != (model, alias, revision.cast_unsigned(), version.cast_unsigned()) {
+            return Err(self.damaged(&place, "the change that its key names", change));
+        }
+        Ok(change)
+    }
+
+    pub(super) fn insert_change(&self, change: &AliasChange) -> Result<()> {
+        let model = self.model_id(&change.model)?;
+        let model = model.ok_or_else(|| crate::no_version(&change.model, change.version))?;
+        let json = serde_json::to_string(change).map_err(|e| Error::other("alias change", e))?;
+        let (revision, version) = (change.revision.cast_signed(), change.version.cast_signed());
+        let sql = "INSERT INTO alias_change (model, alias, revision, version, change, seal)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let seal = seal::change(&json);
+        self.execute(sql, args![model, &change.alias, revision, version, &json, seal])?;
+        Ok(())
+    }
+
+    pub(super) fn policy_row(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
+        let sql = "SELECT policy, actor, at, seal FROM policy
+                   WHERE model = ?1 AND alias = ?2 ORDER BY id DESC LIMIT 1";
+        let row = self.one(sql, args![model, alias], |row| {
+            let (json, actor) = (row.get::<String>(0)?, row.get::<String>(1)?);
+            let seal = seal::policy(model, alias, &json, &actor, row.get(2)?);
+            Ok((json, seal, row.get::<Vec<u8>>(3)?))
+        })?;
+        let Some((json, seal, stored)) = row else { return Ok(PromotionPolicy::default()) };
+        let place = format!("policy of {model}@{alias}");
+        self.sealed(&place, &stored, seal)?;
+        serde_json::from_str(&json).map_err(|e| self.damaged(&place, "a policy", e))
+    }
+}
+
+type ChangeRow = (i64, i64, String, Vec<u8>);
+
+fn change_row(row: &Row<'_>) -> Result<ChangeRow> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}

@@ -1,0 +1,75 @@
+//! The tables, by version of the schema: what a new database runs in turn, and an older one from
+//! where it is.
+//!
+//! A script is the same text for every database, with words in braces for what differs between
+//! them (see [`Dialect`]). A version that was released is never edited; a new one is added, with
+//! a file for each part of the crate that has tables.
+
+/// The newest schema that this release knows.
+pub(crate) const VERSION: u32 = SCRIPTS.len() as u32;
+
+/// The scripts of version 1, 2, …
+const SCRIPTS: &[&[&str]] = &[&[include_str!("schema/v1.sql")]];
+
+/// Tables whose rows are never changed or deleted, and the words for somebody who tries.
+const FINAL: &[&[Final]] = &[&[
+    Final { name: "version", table: "version", deleted: true, what: "a version" },
+    Final { name: "gate", table: "gate", deleted: false, what: "a gate report" },
+    Final { name: "approval", table: "approval", deleted: false, what: "an approval" },
+    Final { name: "policy", table: "policy", deleted: false, what: "a policy" },
+    Final { name: "history", table: "alias_change", deleted: false, what: "history" },
+]];
+
+/// A table whose rows are never changed.
+struct Final {
+    name: &'static str,
+    table: &'static str,
+    /// Whether they may be deleted.
+    deleted: bool,
+    what: &'static str,
+}
+
+/// How a database spells what differs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect {
+    /// Word and spelling: `{id}` a number that the database gives each row, `{int}`, `{real}`,
+    /// `{text}` ordered by its bytes, `{blob}`, `{table}` the end of a table, `{keyed}` that of a
+    /// table that lies in the order of its primary key.
+    pub(crate) words: [(&'static str, &'static str); 7],
+    /// What makes the rows of a table final.
+    pub(crate) guard: fn(&Guard<'_>) -> String,
+}
+
+/// A trigger that refuses an operation.
+pub(crate) struct Guard<'a> {
+    /// What its name starts with.
+    pub(crate) name: &'a str,
+    pub(crate) table: &'a str,
+    /// `UPDATE` or `DELETE`.
+    pub(crate) operation: &'a str,
+    /// What it says.
+    pub(crate) words: &'a str,
+}
+
+impl Dialect {
+    /// What brings a database from this version (0 is an empty one) to the next.
+    pub(crate) fn step(&self, from: u32) -> String {
+        let at = from as usize;
+        let mut script = SCRIPTS.get(at).copied().unwrap_or_default().join("\n");
+        for (word, spelling) in &self.words {
+            script = script.replace(word, spelling);
+        }
+        for &Final { name, table, deleted, what } in FINAL.get(at).copied().unwrap_or_default() {
+            let mut guard = |operation, verb| {
+                let words = format!("{what} is never {verb}");
+                let guard = Guard { name, table, operation, words: &words };
+                script.push_str(&(self.guard)(&guard));
+            };
+            guard("UPDATE", "changed");
+            if !deleted {
+                guard("DELETE", "deleted");
+            }
+        }
+        script
+    }
+}
