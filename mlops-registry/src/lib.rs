@@ -104,6 +104,8 @@ pub mod artifacts;
 pub mod tracking;
 
 mod memory;
+#[cfg(feature = "mlflow")]
+pub mod mlflow;
 #[cfg(feature = "sqlite")]
 mod sql;
 #[cfg(feature = "sqlite")]
