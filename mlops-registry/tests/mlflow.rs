@@ -3,6 +3,7 @@
 //! `MLOPS_MLFLOW` names directories of virtual environments with MLflow, `:` between them; without
 //! it these tests say that they skip.
 #![cfg(all(feature = "mlflow", unix))]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "mlflow/server.rs"]
 mod server;

@@ -1,6 +1,7 @@
 //! A server that answers garbage, without end, slowly or not at all neither hangs the client nor
 //! makes it panic, and no error tells a secret.
 #![cfg(feature = "mlflow")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

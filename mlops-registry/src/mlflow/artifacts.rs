@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use super::client::MlflowClient;
 use super::error::{MlflowError, MlflowResult};
 use super::http::Repeat;
-use super::json::{Page, maybe_whole};
+use super::json::{Page, all_pages, maybe_whole};
 use super::url;
 
 /// Where the proxy is.
@@ -120,7 +120,7 @@ impl MlflowClient {
             next_page_token: Option<String>,
         }
         let target = target(uri, path)?;
-        let all = self.all(&format!("GET {PROXY}"), |token| {
+        let all = all_pages(&format!("GET {PROXY}"), |token| {
             let mut query = vec![("path", target.as_str())];
             query.extend(token.as_deref().map(|t| ("page_token", t)));
             match self.http.get::<Found>(PROXY, &query) {
@@ -156,7 +156,7 @@ impl MlflowClient {
                 }
                 if depth == DEPTH || files.len() + open.len() > FILES {
                     let expected = format!("{FILES} files, {DEPTH} directories deep at most");
-                    return Err(self.http.answer("list of artifacts", &expected, "more"));
+                    return Err(super::http::answer("list of artifacts", &expected, "more"));
                 }
             }
         }
@@ -215,7 +215,7 @@ impl MlflowClient {
         let size = body.content_length();
         if let Some(size) = size.filter(|size| *size > most) {
             let (expected, found) = (format!("at most {most} bytes"), format!("{size}"));
-            return Err(self.http.answer(&format!("GET {target}"), &expected, &found));
+            return Err(super::http::answer(&format!("GET {target}"), &expected, &found));
         }
         // The reader's own count says more than a limit's error would.
         let body = body.into_with_config().limit(u64::MAX).reader();
@@ -230,7 +230,7 @@ impl MlflowClient {
         let mut reader = self.open_artifact(uri, path, most)?;
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(|e| {
-            self.http.answer(&format!("GET {path}"), "its bytes", &e.kind().to_string())
+            super::http::answer(&format!("GET {path}"), "its bytes", &e.kind().to_string())
         })?;
         Ok(bytes)
     }

@@ -7,14 +7,12 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::error::{MlflowError, MlflowResult};
-use super::http::{Http, MlflowOptions, Repeat};
-use super::json::{KeyValue, Page};
+use super::http::{Http, Repeat};
+use super::json::{KeyValue, Page, all_pages};
+use super::options::MlflowOptions;
 use super::runs::{
     DatasetInput, Experiment, Metric, NewRun, Run, RunInfo, RunStatus, Search, View,
 };
-
-/// The most items that a listing over all pages gives.
-const MOST_ITEMS: usize = 10_000_000;
 
 /// What a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,15 +79,10 @@ impl MlflowClient {
         let version = self.http.text("/version")?.trim().to_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-+_".contains(c);
         if version.is_empty() || version.len() > 64 || !version.chars().all(plain) {
-            return Err(self.http.answer("GET /version", "a version", "another text"));
+            return Err(super::http::answer("GET /version", "a version", "another text"));
         }
         let mut numbers = version.split('.').map(|part| part.parse().ok());
         let release = numbers.next().flatten().zip(numbers.next().flatten());
-        #[derive(Deserialize)]
-        struct Said {
-            #[serde(default)]
-            store_type: Option<String>,
-        }
         let store = match self.http.get::<Said>("/api/3.0/mlflow/server-info", &[]) {
             Ok(said) => said.store_type,
             // Before 3.9.
@@ -126,29 +119,6 @@ impl MlflowClient {
     /// A call whose answer says nothing.
     pub(super) fn tell(&self, method: &str, path: &str, body: &Value) -> MlflowResult<()> {
         self.call::<IgnoredAny>(method, path, body).map(drop)
-    }
-
-    /// All items of all pages.
-    pub(super) fn all<T>(
-        &self,
-        what: &str,
-        mut page: impl FnMut(Option<String>) -> MlflowResult<Page<T>>,
-    ) -> MlflowResult<Vec<T>> {
-        let mut items = Vec::new();
-        let mut token = None;
-        loop {
-            let Page { items: some, next } = page(token.clone())?;
-            let none = some.is_empty();
-            items.extend(some);
-            // A server that pages in circles must not hold us for ever.
-            if next.is_some() && (none || next == token || items.len() > MOST_ITEMS) {
-                return Err(self.http.answer(what, "pages that end", "pages without end"));
-            }
-            match next {
-                None => return Ok(items),
-                next => token = next,
-            }
-        }
     }
 
     // ---- experiments
@@ -391,7 +361,7 @@ impl MlflowClient {
             next_page_token: Option<String>,
         }
         let path = api("metrics/get-history");
-        self.all(&format!("GET {path}"), |token| {
+        all_pages(&format!("GET {path}"), |token| {
             let mut query = vec![("run_id", run), ("metric_key", key), ("max_results", "20000")];
             query.extend(token.as_deref().map(|token| ("page_token", token)));
             let found: Found = self.http.get(&path, &query)?;
@@ -423,7 +393,7 @@ impl MlflowClient {
     /// # Errors
     /// As [`search_runs`](Self::search_runs).
     pub fn all_runs(&self, experiment: &str, filter: &str, view: View) -> MlflowResult<Vec<Run>> {
-        self.all("POST /api/2.0/mlflow/runs/search", |page| {
+        all_pages("POST /api/2.0/mlflow/runs/search", |page| {
             let search = Search { view, page, ..Search::new(filter) };
             self.search_runs(&[experiment], &search)
         })
@@ -447,4 +417,11 @@ struct Answer {
 #[derive(Deserialize)]
 struct RunAnswer {
     run: Run,
+}
+
+/// What `server-info` says.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    store_type: Option<String>,
 }

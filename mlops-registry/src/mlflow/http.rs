@@ -1,17 +1,16 @@
 //! Requests: credentials, retries, time limits, and answers of bounded size.
 
-use std::fmt;
 use std::io::Read;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use base64::Engine as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Request, Response};
 use ureq::{Agent, Body, SendBody};
 
 use super::error::{MlflowError, MlflowResult};
+use super::options::MlflowOptions;
 
 /// What an error keeps of a server's message.
 const MESSAGE_CHARS: usize = 1000;
@@ -19,188 +18,6 @@ const MESSAGE_CHARS: usize = 1000;
 const ERROR_BYTES: u64 = 64 << 10;
 /// How long a connection may rest before it is opened anew: servers close theirs after 5 s.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// Where a server is, who asks, and how patiently.
-///
-/// `Debug` shows the scheme and host, and no credential.
-///
-/// ```
-/// use mlops_registry::mlflow::MlflowOptions;
-///
-/// let options = MlflowOptions::new("https://ana:s3cret@mlflow.example.org/team")?;
-/// assert!(!format!("{options:?}").contains("s3cret"));
-/// // The variables that MLflow's own client reads.
-/// let vars = |name: &str| (name == "MLFLOW_TRACKING_URI").then(|| "http://localhost:5000".into());
-/// let options = MlflowOptions::from_vars(vars)?;
-/// assert!(format!("{options:?}").contains("http://localhost:5000"));
-/// # Ok::<(), mlops_registry::mlflow::MlflowError>(())
-/// ```
-#[derive(Clone)]
-pub struct MlflowOptions {
-    base: String,
-    host: String,
-    auth: Option<Auth>,
-    workspace: Option<String>,
-    timeout: Duration,
-    transfer_timeout: Duration,
-    attempts: u32,
-    wait: Duration,
-    longest_wait: Duration,
-    answer_bytes: u64,
-}
-
-/// A header's value and what must never be shown.
-#[derive(Clone)]
-struct Auth {
-    header: String,
-    secrets: Vec<String>,
-}
-
-impl MlflowOptions {
-    /// The server at this `http://` or `https://` URL, which may have a path and credentials
-    /// (`http://user:password@host:5000/path`).
-    ///
-    /// # Errors
-    /// [`MlflowError::Local`] for anything else; it does not repeat the text.
-    pub fn new(uri: &str) -> MlflowResult<Self> {
-        let bad = || {
-            MlflowError::invalid("tracking URI", "http:// or https://, a host, a path", "another")
-        };
-        if uri.len() > 4096 || uri.chars().any(|c| c.is_control() || c == ' ' || c == '\\') {
-            return Err(bad());
-        }
-        let (scheme, rest) = uri.split_once("://").ok_or_else(bad)?;
-        let scheme = ["http", "https"]
-            .into_iter()
-            .find(|s| s.eq_ignore_ascii_case(scheme))
-            .ok_or_else(bad)?;
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (user, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, authority),
-        };
-        let path = path.trim_end_matches('/');
-        if host.is_empty() || authority.contains(['?', '#']) || path.contains(['?', '#', '@']) {
-            return Err(bad());
-        }
-        let options = Self {
-            base: format!("{scheme}://{host}{path}"),
-            host: format!("{scheme}://{host}"),
-            auth: None,
-            workspace: None,
-            timeout: Duration::from_secs(120),
-            transfer_timeout: Duration::from_secs(3600),
-            attempts: 6,
-            wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(30),
-            answer_bytes: 64 << 20,
-        };
-        match user {
-            None => Ok(options),
-            Some(user) => {
-                let (name, password) = user.split_once(':').unwrap_or((user, ""));
-                let decoded = |text| super::url::decode(text).ok_or_else(bad);
-                options.basic(&decoded(name)?, &decoded(password)?)
-            }
-        }
-    }
-
-    /// As MLflow's own client is configured: `MLFLOW_TRACKING_URI`, `MLFLOW_TRACKING_USERNAME` and
-    /// `…_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`, and `MLFLOW_WORKSPACE`, by whatever knows the
-    /// variables (`|name| std::env::var(name).ok()`).
-    ///
-    /// # Errors
-    /// As [`new`](Self::new); one that is missing.
-    pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> MlflowResult<Self> {
-        let uri = vars("MLFLOW_TRACKING_URI")
-            .ok_or_else(|| MlflowError::invalid("MLFLOW_TRACKING_URI", "a URL", "nothing"))?;
-        let mut options = Self::new(&uri)?;
-        if let Some(user) = vars("MLFLOW_TRACKING_USERNAME") {
-            let password = vars("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
-            options = options.basic(&user, &password)?;
-        } else if let Some(token) = vars("MLFLOW_TRACKING_TOKEN") {
-            options = options.bearer(&token)?;
-        }
-        match vars("MLFLOW_WORKSPACE") {
-            Some(workspace) => options.workspace(workspace),
-            None => Ok(options),
-        }
-    }
-
-    /// The same, as this user.
-    ///
-    /// # Errors
-    /// [`MlflowError::Local`] for a name with a colon.
-    pub fn basic(mut self, user: &str, password: &str) -> MlflowResult<Self> {
-        if user.contains(':') || user.is_empty() {
-            return Err(MlflowError::invalid("user", "a name without a colon", "another"));
-        }
-        let engine = base64::engine::general_purpose::STANDARD;
-        let encoded = engine.encode(format!("{user}:{password}"));
-        let secrets = vec![password.to_owned(), encoded.clone()];
-        self.auth = Some(Auth { header: format!("Basic {encoded}"), secrets });
-        Ok(self)
-    }
-
-    /// The same, with this token.
-    ///
-    /// # Errors
-    /// [`MlflowError::Local`] for one that no header can hold.
-    pub fn bearer(mut self, token: &str) -> MlflowResult<Self> {
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(MlflowError::invalid("token", "printable ASCII", "another"));
-        }
-        self.auth =
-            Some(Auth { header: format!("Bearer {token}"), secrets: vec![token.to_owned()] });
-        Ok(self)
-    }
-
-    /// The same, in this workspace of the server (MLflow 3.10 and later).
-    ///
-    /// # Errors
-    /// [`MlflowError::Local`] for a name that no header can hold.
-    pub fn workspace(mut self, name: impl Into<String>) -> MlflowResult<Self> {
-        let name = name.into();
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(MlflowError::invalid("workspace", "printable ASCII", "another"));
-        }
-        self.workspace = Some(name);
-        Ok(self)
-    }
-
-    /// The same, giving up on one attempt of a call after this long (120 s unless told), and on
-    /// one transfer of an artifact after that long (an hour), or where nothing moved for `call`.
-    #[must_use]
-    pub fn timeouts(mut self, call: Duration, transfer: Duration) -> Self {
-        (self.timeout, self.transfer_timeout) = (call, transfer);
-        self
-    }
-
-    /// The same, trying so often (6 unless told), at least once; the waits double from `first` to
-    /// `longest`, and what a server asks for is honoured up to `longest`.
-    #[must_use]
-    pub fn attempts(mut self, attempts: u32, first: Duration, longest: Duration) -> Self {
-        (self.attempts, self.wait, self.longest_wait) = (attempts.max(1), first, longest);
-        self
-    }
-
-    /// The same, refusing JSON answers of more bytes (64 MiB unless told).
-    #[must_use]
-    pub fn answer_bytes(mut self, most: u64) -> Self {
-        self.answer_bytes = most;
-        self
-    }
-}
-
-impl fmt::Debug for MlflowOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MlflowOptions")
-            .field("host", &self.host)
-            .field("authenticated", &self.auth.is_some())
-            .field("attempts", &self.attempts)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Whether a request may be made again when nobody knows what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,7 +117,7 @@ impl Http {
             Ok((&self.calls, self.request("GET", path).body(SendBody::none())))
         })?;
         let bytes = self.body(&request, response, ERROR_BYTES)?;
-        String::from_utf8(bytes).map_err(|_| self.answer(&request, "text", "other bytes"))
+        String::from_utf8(bytes).map_err(|_| answer(&request, "text", "other bytes"))
     }
 
     /// A stream of bytes; the caller bounds it.
@@ -371,7 +188,7 @@ impl Http {
         serde_json::from_slice(&bytes).map_err(|e| {
             let start: String = String::from_utf8_lossy(&bytes).chars().take(80).collect();
             let found = format!("{e} in `{}`", self.clean(&start));
-            self.answer(&request, "MLflow's JSON", &found)
+            answer(&request, "MLflow's JSON", &found)
         })
     }
 
@@ -427,12 +244,6 @@ impl Http {
         let body = response.into_body().into_with_config().limit(ERROR_BYTES).reader();
         // Half an explanation is one, too.
         let _ = body.take(ERROR_BYTES).read_to_end(&mut bytes);
-        #[derive(Deserialize)]
-        struct Said {
-            error_code: Option<serde_json::Value>,
-            #[serde(default)]
-            message: Option<String>,
-        }
         let (code, message) = match serde_json::from_slice::<Said>(&bytes) {
             Ok(said) if said.error_code.is_some() || said.message.is_some() => {
                 let code = match said.error_code {
@@ -486,31 +297,21 @@ impl Http {
     }
 
     fn body(&self, request: &str, response: Response<Body>, most: u64) -> MlflowResult<Vec<u8>> {
-        let started = Instant::now();
         response.into_body().into_with_config().limit(most).read_to_vec().map_err(|e| match e {
             ureq::Error::BodyExceedsLimit(_) => {
-                self.answer(request, &format!("at most {most} bytes"), "more")
+                answer(request, &format!("at most {most} bytes"), "more")
             }
             e => {
                 let Outcome::Failed { mut error, .. } = self.said(request, 1, &e) else {
-                    return self.answer(request, "a body", "none");
+                    return answer(request, "a body", "none");
                 };
                 if let MlflowError::Transport { reason, ambiguous, .. } = &mut error {
                     *ambiguous = true;
-                    reason
-                        .push_str(&format!(" in the answer's body, after {:?}", started.elapsed()));
+                    reason.push_str(" in the answer's body");
                 }
                 error
             }
         })
-    }
-
-    pub(super) fn answer(&self, request: &str, expected: &str, found: &str) -> MlflowError {
-        MlflowError::Answer {
-            request: request.to_owned(),
-            expected: expected.to_owned(),
-            found: found.to_owned(),
-        }
     }
 
     /// The start of a server's text, harmless in a terminal and without our secrets.
@@ -548,4 +349,21 @@ impl Read for Exactly {
         self.left -= n as u64;
         Ok(n)
     }
+}
+
+/// The error of an answer that is none.
+pub(super) fn answer(request: &str, expected: &str, found: &str) -> MlflowError {
+    MlflowError::Answer {
+        request: request.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
+}
+
+/// MLflow's form of an error.
+#[derive(Deserialize)]
+struct Said {
+    error_code: Option<serde_json::Value>,
+    #[serde(default)]
+    message: Option<String>,
 }

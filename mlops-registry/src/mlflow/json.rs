@@ -4,6 +4,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::error::MlflowResult;
+
 /// What a float is in a request.
 pub(super) fn float(value: f64) -> Value {
     if value.is_nan() {
@@ -86,6 +88,31 @@ pub struct Page<T> {
 impl<T> Page<T> {
     pub(super) fn new(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next: next.filter(|token| !token.is_empty()) }
+    }
+}
+
+/// The most items that a listing over all pages gives.
+const MOST_ITEMS: usize = 10_000_000;
+
+/// All items of all pages.
+pub(super) fn all_pages<T>(
+    what: &str,
+    mut page: impl FnMut(Option<String>) -> MlflowResult<Page<T>>,
+) -> MlflowResult<Vec<T>> {
+    let mut items = Vec::new();
+    let mut token = None;
+    loop {
+        let Page { items: some, next } = page(token.clone())?;
+        let none = some.is_empty();
+        items.extend(some);
+        // A server that pages in circles must not hold us for ever.
+        if next.is_some() && (none || next == token || items.len() > MOST_ITEMS) {
+            return Err(super::http::answer(what, "pages that end", "pages without end"));
+        }
+        match next {
+            None => return Ok(items),
+            next => token = next,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::client::MlflowClient;
 use super::error::MlflowResult;
-use super::runs::{NewRun, Run};
+use super::runs::NewRun;
 
 /// What fits into a parameter (6000 characters) with all that is around it.
 const INLINE_BYTES: usize = 5000;
@@ -48,7 +48,7 @@ pub(super) struct Ledger {
 pub(super) fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|e| Error::other("random bits", e.to_string()))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 fn key(entry: u64) -> String {
@@ -106,10 +106,10 @@ impl Ledger {
     ) -> Result<()> {
         let run = client.run(&self.run)?;
         self.uri.clone_from(&run.info.artifact_uri);
-        if self.entries > 0 && self.written(&run, self.entries).map(Digest::of) != Some(self.last) {
+        if self.entries > 0 && run.param(&key(self.entries)).map(Digest::of) != Some(self.last) {
             return Err(self.broken(self.entries, "the entry that was there", "another or none"));
         }
-        while let Some(text) = self.written(&run, self.entries + 1) {
+        while let Some(text) = run.param(&key(self.entries + 1)) {
             let entry = self.entries + 1;
             let written: Written = serde_json::from_str(text)
                 .map_err(|e| self.broken(entry, "an entry of a ledger", &e.to_string()))?;
@@ -133,10 +133,6 @@ impl Ledger {
             self.advance(text);
         }
         Ok(())
-    }
-
-    fn written<'a>(&self, run: &'a Run, entry: u64) -> Option<&'a str> {
-        run.param(&key(entry))
     }
 
     fn broken(&self, entry: u64, expected: &str, found: &str) -> Error {

@@ -44,6 +44,7 @@ mod json;
 mod ledger;
 mod model_file;
 mod models;
+mod options;
 mod registered;
 mod registry;
 mod runs;
@@ -54,13 +55,13 @@ pub use artifacts::{ArtifactFile, ArtifactReader};
 pub use client::{MlflowClient, ServerInfo};
 pub use error::{MlflowError, MlflowResult};
 pub use export::MlrunsWriter;
-pub use http::MlflowOptions;
 pub use import::Mlruns;
 pub use json::{KeyValue, Page};
 pub use model_file::{ColumnSpec, ModelFile, Signature};
 pub use models::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelStatus, NewLoggedModel,
 };
+pub use options::MlflowOptions;
 pub use registered::{ModelAlias, ModelVersion, NewModelVersion, RegisteredModel};
 pub use registry::MlflowRegistry;
 pub use runs::{

@@ -12,6 +12,7 @@ use super::artifacts;
 use super::change::{Change, Record, State};
 use super::client::MlflowClient;
 use super::error::{MlflowError, MlflowResult};
+use super::json::all_pages;
 use super::ledger::{Ledger, nonce};
 use super::registered::{NewModelVersion, RegisteredModel};
 use super::runs::Search;
@@ -216,10 +217,7 @@ impl MlflowRegistry {
         match self.client.create_registered_model(name, "", &tags) {
             Ok(_) => Ok(self.remember(name, &run)),
             Err(e) if e.is_already_there() || e.is_ambiguous() => {
-                let model = match self.client.registered_model(name) {
-                    Ok(model) => model,
-                    Err(_) => return Err(e.into()),
-                };
+                let Ok(model) = self.client.registered_model(name) else { return Err(e.into()) };
                 let first = ledger_run(&model).ok_or_else(|| {
                     let expected = "one that this registry made";
                     Error::invalid(format!("model {name}"), expected, "another program's")
@@ -265,7 +263,7 @@ impl MlflowRegistry {
     /// The version that a request made although its answer was lost.
     fn made(&self, new: &NewModelVersion) -> MlflowResult<Option<u64>> {
         let search = Search::new(format!("name = '{}'", new.name));
-        let all = self.client.all("GET model-versions/search", |page| {
+        let all = all_pages("GET model-versions/search", |page| {
             self.client.search_model_versions(&Search { page, ..search.clone() })
         })?;
         let ours = all.iter().find(|version| version.source == new.source);
@@ -341,7 +339,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn models(&self) -> Result<Vec<String>> {
-        let all = self.client.all("GET registered-models/search", |page| {
+        let all = all_pages("GET registered-models/search", |page| {
             self.client.search_registered_models(&Search { page, ..Search::default() })
         })?;
         let mut names = Vec::new();

@@ -406,20 +406,20 @@ fn plain(text: &str) -> Value {
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let whole = digits == "0" || (digits.starts_with(|c: char| ('1'..='9').contains(&c)));
-    if whole && digits.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(n) = text.trim_start_matches('+').parse::<i64>() {
-            return n.into();
-        }
+    if whole
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && let Ok(n) = text.trim_start_matches('+').parse::<i64>()
+    {
+        return n.into();
     }
     // Without a dot it is a text to Python.
     let number = |b: u8| b.is_ascii_digit() || b"+-.eE".contains(&b);
     if digits.starts_with(|c: char| c.is_ascii_digit())
         && digits.contains('.')
         && digits.bytes().all(number)
+        && let Ok(x) = text.parse::<f64>()
     {
-        if let Ok(x) = text.parse::<f64>() {
-            return x.into();
-        }
+        return x.into();
     }
     text.into()
 }
