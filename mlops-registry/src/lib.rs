@@ -101,11 +101,11 @@
 //! it does not stop somebody who owns the file and rewrites the digests, too.
 
 pub mod artifacts;
+#[cfg(feature = "mlflow")]
+pub mod mlflow;
 pub mod tracking;
 
 mod memory;
-#[cfg(feature = "mlflow")]
-pub mod mlflow;
 #[cfg(feature = "sqlite")]
 mod sql;
 #[cfg(feature = "sqlite")]
