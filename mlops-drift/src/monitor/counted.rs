@@ -153,10 +153,7 @@ pub(crate) fn categories_test(
         counts.last().is_some_and(|last| *last as f64 > 0.5 * rows as f64)
     };
     if (most(&r) || most(&c)) && finer.len() > r.len() {
-        let statistic = |r: &[u64], c: &[u64]| Ok(chi_square(r, c)?.statistic);
-        let p = permutation_p(&finer, &finer_current, statistic, context.draws()?)?;
-        let because = format!("{because}; few rows, counts permuted");
-        return Ok(DecidingTest::new(Statistic::ChiSquare, because, p.p_value));
+        return permuted(context, because, &finer, &finer_current);
     }
     chi_square_test(context, because, &r, &c)
 }
@@ -173,6 +170,16 @@ fn chi_square_test(
     if test.min_expected >= MIN_EXPECTED || test.degrees_of_freedom == 0 {
         return Ok(DecidingTest::new(Statistic::ChiSquare, because, test.p_value));
     }
+    permuted(context, because, reference, current)
+}
+
+/// The chi-square test by permuted counts.
+fn permuted(
+    context: &Context<'_>,
+    because: &str,
+    reference: &[u64],
+    current: &[u64],
+) -> Result<DecidingTest> {
     let statistic = |r: &[u64], c: &[u64]| Ok(chi_square(r, c)?.statistic);
     let p = permutation_p(reference, current, statistic, context.draws()?)?;
     let because = format!("{because}; few rows, counts permuted");
