@@ -1,10 +1,12 @@
 //! Every statistic of a column of categories.
 
-use mlops_core::stats::{Interval, Proportion, ProportionPair, normal_quantile};
+use mlops_core::stats::{
+    Interval, Proportion, ProportionPair, miettinen_nurminen_difference, normal_quantile,
+};
 use mlops_core::{Error, Result};
 
 use super::bins::{category_cells, permutable_cells};
-use super::counted::{Context, Found, categories_test, difference, effects, tests};
+use super::counted::{Context, Found, categories_test, effects, tests};
 use super::rule::Effect;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
@@ -48,7 +50,7 @@ pub(crate) fn categories(
     let mut exact = None;
     if let Some(pair) = two {
         // Of two categories the distance is the difference of one share, whose limits are tighter.
-        let limits = difference(pair, confidence)?;
+        let limits = miettinen_nurminen_difference(pair, confidence)?;
         least = least.max(limits.low).max(-limits.high);
         if count == 2 {
             least = limits.low.max(-limits.high).max(0.0);

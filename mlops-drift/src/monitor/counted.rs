@@ -1,6 +1,6 @@
 //! What numbers in bins and categories have in common: distances and tests of two tables.
 
-use mlops_core::stats::{Interval, ProportionPair, miettinen_nurminen_difference};
+use mlops_core::stats::Interval;
 use mlops_core::{Error, Result};
 
 use super::bins::{category_cells, permutable_cells};
@@ -184,9 +184,4 @@ fn permuted(
     let p = permutation_p(reference, current, statistic, context.draws()?)?;
     let because = format!("{because}; few rows, counts permuted");
     Ok(DecidingTest::new(Statistic::ChiSquare, because, p.p_value))
-}
-
-/// Miettinen and Nurminen's limits of `current − reference`.
-pub(crate) fn difference(pair: ProportionPair, confidence: f64) -> Result<Interval> {
-    miettinen_nurminen_difference(pair, confidence)
 }

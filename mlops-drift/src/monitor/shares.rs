@@ -4,12 +4,13 @@
 use std::fmt;
 
 use mlops_core::stats::{
-    Interval, Proportion, ProportionPair, beta_quantile, clopper_pearson, normal_quantile,
+    Interval, Proportion, ProportionPair, beta_quantile, clopper_pearson,
+    miettinen_nurminen_difference, normal_quantile,
 };
 use mlops_core::{Result, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::counted::{Context, difference};
+use super::counted::Context;
 use super::rule::DriftRule;
 use crate::profile::cells::{Cells, Kind};
 use crate::profile::counts::ColumnCounts;
@@ -167,14 +168,14 @@ impl NoneMissing {
             current: Proportion { successes: 0, n: m },
         };
         // Of no rows there are none.
-        Self(difference(pair, rule.confidence).ok().map(|limits| (pair, limits)))
+        Self(miettinen_nurminen_difference(pair, rule.confidence).ok().map(|limits| (pair, limits)))
     }
 
     /// Those of any pair.
     fn limits(&self, pair: ProportionPair, confidence: f64) -> Result<Interval> {
         match self.0 {
             Some((none, interval)) if none == pair => Ok(interval),
-            _ => difference(pair, confidence),
+            _ => miettinen_nurminen_difference(pair, confidence),
         }
     }
 }
