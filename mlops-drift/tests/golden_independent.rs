@@ -2,14 +2,7 @@
 //! (`golden/make_independent.py`): exact arithmetic and other libraries, at the edges of what is
 //! allowed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_precision_loss,
-    clippy::wildcard_imports,
-    reason = "a test of every function over a file that is as it is"
-)]
+#![expect(clippy::unwrap_used, reason = "a test of every function over a file that is as it is")]
 
 use mlops_core::arrow::array::{BooleanArray, Float64Array};
 use mlops_core::states::Summary;
