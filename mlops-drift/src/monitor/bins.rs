@@ -29,14 +29,14 @@ pub(crate) fn quantile_bins(reference: &[u64], bins: usize) -> Vec<Range<usize>>
     // Cells 2i + 1 are the edges; a bin ends behind one.
     for bin in 1..bins as u64 {
         let target = |count: u64| (count as f64 * bins as f64 - n as f64 * bin as f64).abs();
-        let mut off = target(below);
+        // The last whole row that is not beyond the target.
+        let share = (u128::from(n) * u128::from(bin) / bins as u128) as u64;
         while cell + 2 < reference.len() {
             let next = below + reference[cell] + reference[cell + 1];
-            let next_off = target(next);
-            if below > 0 && off <= next_off {
+            if next > share && below > 0 && target(below) <= target(next) {
                 break;
             }
-            (below, off) = (next, next_off);
+            below = next;
             cell += 2;
         }
         if below > 0 && below < n && cuts.last() != Some(&cell) {
@@ -167,10 +167,10 @@ pub(crate) fn distribution(column: &ColumnProfile, current: &ColumnCounts) -> Di
 fn drawn_bins(edges: &[f64], reference: &[u64]) -> Vec<Range<usize>> {
     let n: u64 = reference.iter().sum();
     let quantile = |p: f64| {
-        let mut below = 0;
+        let (mut below, least) = (0, (p * n as f64).ceil() as u64);
         let at = (0..edges.len()).find(|&i| {
             below += reference[2 * i] + reference[2 * i + 1];
-            below as f64 >= p * n as f64
+            below >= least
         });
         at.unwrap_or(edges.len().saturating_sub(1))
     };
@@ -211,6 +211,9 @@ mod tests {
             regroup(&[0, 90, 0, 5, 0, 5, 0], &quantile_bins(&[0, 90, 0, 5, 0, 5, 0], 4)),
             [90, 10]
         );
+        // Edges without rows, as a merged profile or one of other data may have, end no bin.
+        let sparse = [0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 2, 0];
+        assert_eq!(regroup(&sparse, &quantile_bins(&sparse, 4)), [2, 2, 2, 2]);
         // A constant stands alone, so that another constant is noticed.
         assert_eq!(quantile_bins(&[0, 7, 0], 10), [0..1, 1..2, 2..3]);
         assert_eq!(quantile_bins(&[7], 10).len(), 1);
