@@ -5,7 +5,7 @@ use mlops_core::{Error, Result};
 
 use super::bins::{category_cells, permutable_cells};
 use super::rule::DriftRule;
-use super::shares::NoneMissing;
+use super::shares::Common;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::statistics::{
     LogBase, MonteCarlo, PsiTest, ReferenceShares, chi_square, chi_square_goodness_of_fit, g_test,
@@ -24,8 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) column: u32,
     /// How many tests there are at most over all columns.
     pub(crate) tests: usize,
-    /// The limits of a share that is 0 on both sides, as that of nulls mostly is.
-    pub(crate) none: &'a NoneMissing,
+    /// Limits that most columns share.
+    pub(crate) common: &'a Common,
 }
 
 impl Context<'_> {

@@ -11,7 +11,7 @@ use super::drift_monitor::Current;
 use super::numbers::numbers;
 use super::report::{ColumnDrift, DriftReport, Status};
 use super::rule::{DatasetRule, DriftRule, Effect};
-use super::shares::{NoneMissing, missing, novelty};
+use super::shares::{Common, missing, novelty};
 use super::statistic::Statistic;
 use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
@@ -28,9 +28,9 @@ pub(crate) fn decide(
     current: &[Current<'_>],
 ) -> Result<DriftReport> {
     let tests = TESTS_A_COLUMN * profile.columns().len().max(1);
-    let none = NoneMissing::of(rule, profile.rows(), current_rows);
+    let common = Common::of(rule, profile.rows(), current_rows);
     let judge = |(i, (column, current)): (usize, (&ColumnProfile, &Current<'_>))| {
-        let context = Context { rule, column: i as u32, tests, none: &none };
+        let context = Context { rule, column: i as u32, tests, common: &common };
         match current {
             Current::Counts(counts) => compare(&context, column, counts)
                 .unwrap_or_else(|error| unmeasured(column, error.to_string())),
@@ -103,7 +103,7 @@ fn compare(
         return Ok(drift);
     }
     if is_compared(&drift.status) {
-        drift.shares.extend(novelty(rule, column, current)?);
+        drift.shares.extend(novelty(context, column, current)?);
     }
     let Found { mut statistics, test } = match column.cells() {
         Cells::Edges(edges) => numbers(context, edges, reference, current)?,

@@ -4,13 +4,15 @@ use mlops_core::Result;
 
 use super::bins::{quantile_bins, regroup};
 use super::counted::{Context, Found, categories_test, distances};
-use super::order::order;
+use super::order::{order, pair};
 use super::rule::Effect;
 use super::statistic::{DecidingTest, Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
 use crate::statistics::dirichlet_multinomial::DirichletMultinomial;
 use crate::statistics::ks::ks_least_evidence;
-use crate::statistics::{Alternative, SampleMoments, bartlett, f_test, pooled_t, psi, welch_t};
+use crate::statistics::{
+    Alternative, EdgePair, SampleMoments, bartlett, f_test, pooled_t, psi, welch_t,
+};
 
 /// A column with at most this many values, all of them on edges, is tested as categories: the
 /// order tests' p-values are too large where ties are heavy.
@@ -25,13 +27,14 @@ pub(crate) fn numbers(
     let rule = context.rule;
     let mut found = Found::default();
     let (r, c) = (reference.cells(), current.cells());
-    let ks = ks_least_evidence(r, c, rule.confidence)?;
+    let pair = pair(edges, reference, current)?;
+    let ks = ks_least_evidence(pair.extremes(), pair.n(), pair.m(), rule.confidence)?;
     found.push(
         StatisticResult::enclosed(Statistic::Ks, ks.statistic).p(ks.p_value.1).limits(ks.interval),
     );
 
     let (left, right) = (reference.summary(), current.summary());
-    let w1_p = order(rule, edges, reference, current, &mut found)?;
+    let w1_p = order(rule, &pair, &mut found)?;
     if let (Some(x), Some(y)) = (left, right)
         && let (Ok(x), Ok(y)) =
             (SampleMoments::from_moments(&x.moments), SampleMoments::from_moments(&y.moments))
@@ -72,21 +75,16 @@ pub(crate) fn numbers(
         (Effect::Wasserstein { .. }, _, Some(p)) => {
             DecidingTest::new(Statistic::Wasserstein, "numbers, by the size of the move", p)
         }
-        _ => of_values(context, ks.p_value.1, reference, current)?,
+        _ => of_values(context, ks.p_value.1, &pair)?,
     });
     found.statistics.extend(index);
     Ok(found)
 }
 
 /// The test of numbers as such: of order, or of each value where there are few.
-fn of_values(
-    context: &Context<'_>,
-    ks: f64,
-    reference: &ColumnCounts,
-    current: &ColumnCounts,
-) -> Result<DecidingTest> {
-    let Some((values, left, right)) = few_values(reference.cells(), current.cells()) else {
-        let because = format!("numbers, {} and {} of them", reference.values(), current.values());
+fn of_values(context: &Context<'_>, ks: f64, pair: &EdgePair<'_>) -> Result<DecidingTest> {
+    let Some((values, left, right)) = few_values(pair.reference.counts, pair.current.counts) else {
+        let because = format!("numbers, {} and {} of them", pair.n(), pair.m());
         return Ok(DecidingTest::new(Statistic::Ks, because, ks));
     };
     let because = format!("numbers that take {values} values");

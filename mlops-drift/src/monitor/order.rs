@@ -6,49 +6,66 @@ use super::counted::Found;
 use super::rule::DriftRule;
 use super::statistic::{Statistic, StatisticResult};
 use crate::profile::counts::ColumnCounts;
+use crate::statistics::anderson_darling::WeightedSquares;
+use crate::statistics::cramer_von_mises::Squares;
 use crate::statistics::kuiper::kuiper_least_evidence;
-use crate::statistics::{
-    Alternative, EdgeCounts, EdgePair, anderson_darling_from_counts, cramer_von_mises_from_counts,
-    energy_from_counts, mann_whitney_from_counts, wasserstein_from_counts,
-};
+use crate::statistics::mann_whitney::Pairs;
+use crate::statistics::{EdgeCounts, EdgePair, energy_from_counts, wasserstein_from_counts};
 
 fn side<'a>(edges: &'a [f64], counts: &'a ColumnCounts) -> EdgeCounts<'a> {
     let side = EdgeCounts::new(edges, counts.cells());
     counts.summary().map_or(side, |summary| side.with_summary(summary))
 }
 
+/// Both sides at their edges.
+pub(crate) fn pair<'a>(
+    edges: &'a [f64],
+    reference: &'a ColumnCounts,
+    current: &'a ColumnCounts,
+) -> Result<EdgePair<'a>> {
+    EdgePair::new(side(edges, reference), side(edges, current))
+}
+
 /// All of them into `found`; the p-value of the Wasserstein distance is handed back.
 pub(crate) fn order(
     rule: &DriftRule,
-    edges: &[f64],
-    reference: &ColumnCounts,
-    current: &ColumnCounts,
+    pair: &EdgePair<'_>,
     found: &mut Found,
 ) -> Result<Option<f64>> {
-    let pair = EdgePair::new(side(edges, reference), side(edges, current))?;
     let enclosed = StatisticResult::enclosed;
     found.take(
-        kuiper_least_evidence(&pair)
+        kuiper_least_evidence(pair)
             .map(|v| enclosed(Statistic::Kuiper, v.statistic).p(v.p_value.1)),
     )?;
+    // One pass for all statistics of ranks: their sums don't wait for one another.
+    let mut squares = Squares::of(pair);
+    let mut weighted = WeightedSquares::of(pair);
+    let mut pairs = Pairs::of(pair);
+    for cell in pair.cells() {
+        squares.add(&cell);
+        weighted.add(&cell);
+        pairs.add(&cell);
+    }
     found.take(
-        cramer_von_mises_from_counts(&pair)
+        squares
+            .least_evidence()
             .map(|t| enclosed(Statistic::CramerVonMises, t.statistic).p(t.p_value.1)),
     )?;
     found.take(
-        anderson_darling_from_counts(&pair)
+        weighted
+            .least_evidence()
             .map(|a| enclosed(Statistic::AndersonDarling, a.statistic).p(a.p_value.1)),
     )?;
-    found.take(mann_whitney_from_counts(&pair, Alternative::TwoSided).map(|u| {
-        // What speaks least of drift is nearest to one half.
-        let (low, high) = u.superiority;
-        let value = 0.5f64.clamp(low, high);
-        StatisticResult { value, ..enclosed(Statistic::MannWhitney, u.superiority).p(u.p_value.1) }
-    }))?;
+    let u = pairs.least_evidence();
+    // What speaks least of drift is nearest to one half.
+    let (low, high) = u.superiority;
+    let value = 0.5f64.clamp(low, high);
+    let result = enclosed(Statistic::MannWhitney, u.superiority).p(u.p_value.1);
+    found.push(StatisticResult { value, ..result });
     found.take(
-        energy_from_counts(&pair).map(|e| enclosed(Statistic::Energy, e.distance).p(e.p_value.1)),
+        energy_from_counts(pair).map(|e| enclosed(Statistic::Energy, e.distance).p(e.p_value.1)),
     )?;
-    let Some(w1) = defined(wasserstein_from_counts(&pair, rule.confidence))? else {
+    let Some(w1) = defined(wasserstein_from_counts(pair, rule.confidence))? else {
         return Ok(None);
     };
     // Where a few values far out decide, the law of the distance says nothing.

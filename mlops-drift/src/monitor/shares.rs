@@ -156,28 +156,62 @@ impl ShareChange {
     }
 }
 
-/// The limits of a share that is 0 on both sides: the same for every column without nulls, and a
-/// search that takes longer than most statistics.
+/// What columns without missing rows and without values out of range have in common: limits whose
+/// search takes longer than most statistics.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NoneMissing(Option<(ProportionPair, Interval)>);
+pub(crate) struct Common {
+    /// Of a share that is 0 on both sides.
+    none_missing: Option<(ProportionPair, Interval)>,
+    /// The upper limit of the share that is beyond so many reference values.
+    beyond: Option<(u64, f64)>,
+    /// The limits of a share that none of so many current values has.
+    none_outside: Option<(u64, Interval)>,
+}
 
-impl NoneMissing {
+impl Common {
     pub(crate) fn of(rule: &DriftRule, n: u64, m: u64) -> Self {
         let pair = ProportionPair {
             reference: Proportion { successes: 0, n },
             current: Proportion { successes: 0, n: m },
         };
         // Of no rows there are none.
-        Self(miettinen_nurminen_difference(pair, rule.confidence).ok().map(|limits| (pair, limits)))
+        let confidence = rule.confidence;
+        let none_missing = miettinen_nurminen_difference(pair, confidence).ok();
+        Self {
+            none_missing: none_missing.map(|limits| (pair, limits)),
+            beyond: most_beyond(n, confidence).ok().map(|limit| (n, limit)),
+            none_outside: clopper_pearson(0, m, confidence).ok().map(|limits| (m, limits)),
+        }
     }
 
-    /// Those of any pair.
-    fn limits(&self, pair: ProportionPair, confidence: f64) -> Result<Interval> {
-        match self.0 {
-            Some((none, interval)) if none == pair => Ok(interval),
+    /// The limits of a difference of any two shares.
+    fn difference(&self, pair: ProportionPair, confidence: f64) -> Result<Interval> {
+        match self.none_missing {
+            Some((none, limits)) if none == pair => Ok(limits),
             _ => miettinen_nurminen_difference(pair, confidence),
         }
     }
+
+    /// The upper limit of the share that is beyond any number of reference values.
+    fn most_beyond(&self, n: u64, confidence: f64) -> Result<f64> {
+        match self.beyond {
+            Some((of, limit)) if of == n => Ok(limit),
+            _ => most_beyond(n, confidence),
+        }
+    }
+
+    /// The limits of a share of any rows.
+    fn share(&self, rows: u64, of: u64, confidence: f64) -> Result<Interval> {
+        match self.none_outside {
+            Some((m, limits)) if (0, m) == (rows, of) => Ok(limits),
+            _ => clopper_pearson(rows, of, confidence),
+        }
+    }
+}
+
+/// The upper limit of the share of a continuous distribution that is beyond the ends of `n` values.
+fn most_beyond(n: u64, confidence: f64) -> Result<f64> {
+    beta_quantile(0.5 + 0.5 * confidence, 2.0, n as f64 - 1.0)
 }
 
 /// Nulls always, NaN and infinities where a side has any.
@@ -216,7 +250,7 @@ pub(crate) fn missing(
                 current: c as f64 / m as f64,
                 p_value,
                 adjusted_p_value: 1.0,
-                interval: context.none.limits(pair, rule.confidence)?,
+                interval: context.common.difference(pair, rule.confidence)?,
                 floor: rule.missing,
                 verdict: Verdict::Inconclusive,
             })
@@ -226,14 +260,14 @@ pub(crate) fn missing(
 
 /// What one side has and the other has not, of a column with enough values on both.
 pub(crate) fn novelty(
-    rule: &DriftRule,
+    context: &Context<'_>,
     column: &ColumnProfile,
     current: &ColumnCounts,
 ) -> Result<Vec<ShareChange>> {
-    let reference = column.counts();
+    let (rule, reference) = (context.rule, column.counts());
     let floor = rule.novelty_of(column.name());
     match column.cells() {
-        Cells::Edges(_) => Ok(beyond(rule, floor, reference, current)?.into_iter().collect()),
+        Cells::Edges(_) => Ok(beyond(context, floor, reference, current)?.into_iter().collect()),
         // Of sampled labels it is not known which the last cell holds.
         Cells::Labels(_) if column.kind() == Kind::SampledLabels => Ok(Vec::new()),
         Cells::Labels(labels) => {
@@ -288,7 +322,7 @@ fn exclusive(
 }
 
 fn beyond(
-    rule: &DriftRule,
+    context: &Context<'_>,
     floor: f64,
     reference: &ColumnCounts,
     current: &ColumnCounts,
@@ -315,15 +349,16 @@ fn beyond(
         return Ok(None);
     }
     let test = out_of_range(n, outside, m)?;
-    let now = clopper_pearson(rows, m, rule.confidence)?;
-    let before = beta_quantile(0.5 + 0.5 * rule.confidence, 2.0, n as f64 - 1.0)?;
+    let confidence = context.rule.confidence;
+    let now = context.common.share(rows, m, confidence)?;
+    let before = context.common.most_beyond(n, confidence)?;
     Ok(Some(ShareChange {
         share: Share::OutOfRange,
         reference: 2.0 / (n as f64 + 1.0),
         current: test.share,
         p_value: test.p_more,
         adjusted_p_value: 1.0,
-        interval: Interval::new((now.low - before).max(0.0), now.high, rule.confidence)?,
+        interval: Interval::new((now.low - before).max(0.0), now.high, confidence)?,
         floor,
         verdict: Verdict::Inconclusive,
     }))

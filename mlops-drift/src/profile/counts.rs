@@ -65,7 +65,12 @@ impl ColumnCounts {
 
     /// Rows with a value that is in a cell.
     pub fn values(&self) -> u64 {
-        self.cells.iter().fold(0, |sum, &n| sum.saturating_add(n))
+        // In halves, which can't overflow: a loop without a check takes several at a time.
+        let halves = self.cells.iter().fold((0u64, 0u64), |(low, high), n| {
+            (low + (n & u64::from(u32::MAX)), high + (n >> 32))
+        });
+        let sum = u128::from(halves.0) + (u128::from(halves.1) << 32);
+        u64::try_from(sum).unwrap_or(u64::MAX)
     }
 
     /// All rows.

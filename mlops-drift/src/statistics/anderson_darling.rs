@@ -7,8 +7,8 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::bridge_square::BridgeSquare;
-use crate::statistics::edge_counts::{Cell, EdgePair, outward, p_between};
-use crate::statistics::tied_law::{Group, moments, untied};
+use crate::statistics::edge_counts::{Cell, EdgePair, larger, outward, p_between};
+use crate::statistics::tied_law::{Group, Moments, untied};
 use crate::statistics::two_samples::{Compensated, Runs};
 
 /// How ties enter the Anderson–Darling statistic. Without ties, too, the two differ a little.
@@ -109,7 +109,7 @@ pub fn anderson_darling_two_sample(
             before += h;
             group(ties, before - h, h as f64, all)
         });
-        let (mean, spread) = tied(groups, all);
+        let (mean, spread) = tied(groups.collect(), all);
         sf_tied(a_squared, mean, deviation(n, m) * spread)
     };
     Ok(AndersonDarlingTest { statistic, a_squared, p_value, n, m })
@@ -140,8 +140,7 @@ fn group(ties: AndersonDarlingTies, before: u64, h: f64, all: u64) -> Option<Gro
 }
 
 /// The mean of the statistic given the ties, and its deviation in that of no ties.
-fn tied(groups: impl Iterator<Item = Group>, all: u64) -> (f64, f64) {
-    let (mean, variance) = moments(groups);
+fn tied(Moments { mean, variance, .. }: Moments, all: u64) -> (f64, f64) {
     let alone = |p: f64, share: f64| {
         let p = p - 0.5 * share;
         let variance = p * (1.0 - p) - 0.25 * share;
@@ -248,69 +247,109 @@ pub struct AndersonDarlingBounds {
 /// # Errors
 /// [`Error::Undefined`] where all rows are on one edge, and for fewer than four rows altogether.
 pub fn anderson_darling_from_counts(pair: &EdgePair<'_>) -> Result<AndersonDarlingBounds> {
-    let (n, m) = (pair.n(), pair.m());
-    // All in one open cell may be all equal, too; then nothing is known.
-    let different = pair.cells().next().is_some_and(|c| c.r + c.c < n + m);
-    let all = checked(n, m, different)?;
-    let larger = n.max(m) as f64;
-    let product = pair.product();
-    let (mut low, mut high, mut cells) = (0.0, 0.0, 0);
-    for cell in pair.cells() {
-        let (least, most) = terms(&cell, all, larger, product);
-        low += least;
-        high += most;
-        cells += 1;
-    }
-    let factor = factor(AndersonDarlingTies::Midrank, all);
-    let (low, high) = outward(low * factor, high * factor, cells);
-    let deviation = deviation(n, m);
-    let statistic = ((low - 1.0) / deviation, (high - 1.0) / deviation);
-    // What the deviation's own sums are off by, and what is lost where A² is near its mean.
-    let slack = 1e-13 * (1.0 + 1.0 / deviation);
-    let (low_statistic, high_statistic) = outward(statistic.0, statistic.1, 1);
-    let statistic = (
-        low_statistic - slack * (1.0 + low_statistic.abs()),
-        high_statistic + slack * (1.0 + high_statistic.abs()),
-    );
-    let p_value = if pair.tied {
-        let groups = pair.cells().filter_map(|cell| {
-            group(AndersonDarlingTies::Midrank, cell.before, (cell.r + cell.c) as f64, all)
-        });
-        let (mean, spread) = tied(groups, all);
-        let p = |a_squared| sf_tied(a_squared, mean, deviation * spread);
-        p_between(p(high), p(low))
-    } else {
-        p_between(sf(statistic.1), sf(statistic.0))
-    };
-    Ok(AndersonDarlingBounds { statistic, a_squared: (low, high), p_value })
+    let mut squares = WeightedSquares::of(pair);
+    pair.cells().for_each(|cell| squares.add(&cell));
+    let bounds = squares.least_evidence()?;
+    let p_low = squares.p_value(bounds.a_squared.1, bounds.statistic.1);
+    Ok(AndersonDarlingBounds { p_value: p_between(p_low, bounds.p_value.1), ..bounds })
 }
 
-/// The least and the most of `Σ h cross²/(nm (B(N − B) − N h/4))` over the rows of a cell.
-fn terms(cell: &Cell, all: u64, larger: f64, product: f64) -> (f64, f64) {
+/// The least and the most that `Σ h cross²/(B(N − B) − N h/4)` over the rows of the cells so far can
+/// add up to, in order of the cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WeightedSquares {
+    n: u64,
+    m: u64,
+    low: f64,
+    high: f64,
+    cells: usize,
+    /// The rows of the fullest cell: whether it holds all of them.
+    fullest: u64,
+    /// Where values are tied.
+    moments: Option<Moments>,
+}
+
+impl WeightedSquares {
+    pub(crate) fn of(pair: &EdgePair<'_>) -> Self {
+        let moments = pair.tied.then(Moments::default);
+        Self { n: pair.n(), m: pair.m(), low: 0.0, high: 0.0, cells: 0, fullest: 0, moments }
+    }
+
+    pub(crate) fn add(&mut self, cell: &Cell) {
+        let (all, rows) = (self.n + self.m, cell.r + cell.c);
+        let (least, most) = terms(cell, all, self.n.max(self.m) as f64);
+        self.low += least;
+        self.high += most;
+        self.cells += 1;
+        self.fullest = self.fullest.max(rows);
+        if let Some(moments) = &mut self.moments
+            && let Some(group) = group(AndersonDarlingTies::Midrank, cell.before, rows as f64, all)
+        {
+            moments.add(group);
+        }
+    }
+
+    /// The bounds, with no more than 0 as the lower end of the p-value: what a verdict does not ask
+    /// for.
+    pub(crate) fn least_evidence(&self) -> Result<AndersonDarlingBounds> {
+        let (n, m) = (self.n, self.m);
+        // All in one open cell may be all equal, too; then nothing is known.
+        let all = checked(n, m, self.fullest < n + m)?;
+        let product = n as f64 * m as f64;
+        let factor = factor(AndersonDarlingTies::Midrank, all) / product;
+        let (low, high) = outward(self.low * factor, self.high * factor, self.cells);
+        let deviation = deviation(n, m);
+        let statistic = ((low - 1.0) / deviation, (high - 1.0) / deviation);
+        // What the deviation's own sums are off by, and what is lost where A² is near its mean.
+        let slack = 1e-13 * (1.0 + 1.0 / deviation);
+        let (low_statistic, high_statistic) = outward(statistic.0, statistic.1, 1);
+        let statistic = (
+            low_statistic - slack * (1.0 + low_statistic.abs()),
+            high_statistic + slack * (1.0 + high_statistic.abs()),
+        );
+        let p_value = (0.0, self.p_value(low, statistic.0));
+        Ok(AndersonDarlingBounds { statistic, a_squared: (low, high), p_value })
+    }
+
+    fn p_value(&self, a_squared: f64, statistic: f64) -> f64 {
+        match self.moments {
+            Some(moments) => {
+                let (mean, spread) = tied(moments, self.n + self.m);
+                sf_tied(a_squared, mean, deviation(self.n, self.m) * spread)
+            }
+            None => sf(statistic),
+        }
+    }
+}
+
+/// The least and the most of `Σ h cross²/(B(N − B) − N h/4)` over the rows of a cell.
+fn terms(cell: &Cell, all: u64, size: f64) -> (f64, f64) {
     let rows = cell.r + cell.c;
     let (before, after) = (cell.before, all - cell.before - rows);
     let h = rows as f64;
     if !cell.open || rows == 1 {
         let middle = 0.5 * (cell.left + cell.right);
-        let term = h * (middle / product) * middle / midrank(before, after, h);
+        let term = h * middle * middle / midrank(before, after, h);
         return (term, term);
     }
     let (x, y) = (before as f64, after as f64);
     // Runs of 1 to h rows, of which some part of the rows is before and the rest after.
     let lightest = x * y + 0.25 * (x + y + h - 1.0);
-    let half = (0.5 * (x + y + h)).clamp(x + 0.5, x + h - 0.5);
+    let half = larger(0.5 * (x + y + h), x + 0.5);
+    let half = if half > x + h - 0.5 { x + h - 0.5 } else { half };
     let heaviest = half * (x + y + h - half) - 0.25 * (x + y + h);
-    let (least, most) = (cell.low.max(-cell.high).max(0.0), cell.high.max(-cell.low));
-    let mut above = h * (most / product) * most / lightest;
+    let least = larger(larger(cell.low, -cell.high), 0.0);
+    let most = larger(cell.high, -cell.low);
+    let mut above = h * most * most / lightest;
     // With B rows outside, |cross| is at most B times the larger size, and the rows' Σ B is at
     // most that of whole runs.
     if before == 0 && after > 0 {
-        above = above.min(larger * (larger / product) * (x + h) * (x + h) / y);
+        above = above.min(size * size * (x + h) * (x + h) / y);
     }
     if after == 0 && before > 0 {
-        above = above.min(larger * (larger / product) * (y + h) * (y + h) / x);
+        above = above.min(size * size * (y + h) * (y + h) / x);
     }
-    (h * (least / product) * least / heaviest, above)
+    (h * least * least / heaviest, above)
 }
 
 #[cfg(test)]

@@ -33,10 +33,10 @@ impl BridgeSquare {
             return x;
         }
         // The first integrand falls as exp(−c x φ²) from its end.
-        let nodes = 40 + (10.0 * x.min(1000.0).sqrt()) as u32;
+        let nodes = Node::all(40 + (10.0 * x.min(1000.0).sqrt()) as u32);
         let mut sum = 0.0;
         for k in 1..=64u8 {
-            let term = self.interval(f64::from(k), x, nodes);
+            let term = self.interval(f64::from(k), x, &nodes);
             sum += if k % 2 == 1 { term } else { -term };
             if term <= 1e-17 * sum {
                 break;
@@ -45,28 +45,43 @@ impl BridgeSquare {
         sum.clamp(0.0, 1.0)
     }
 
-    fn interval(self, k: f64, x: f64, nodes: u32) -> f64 {
-        let step = PI / f64::from(nodes);
-        let mut sum = 0.0;
-        for i in 0..nodes {
+    fn interval(self, k: f64, x: f64, nodes: &[Node]) -> f64 {
+        let terms = nodes.iter().map(|Node { cos, root }| {
+            root * match self {
+                Self::CramerVonMises => {
+                    let s = PI * (2.0 * k - 0.5 + 0.5 * cos);
+                    (-0.5 * s * s * x).exp() / s.sqrt()
+                }
+                Self::AndersonDarling => {
+                    let v = 4.0 * k + cos;
+                    let u = 0.25 * (v - 1.0) * (v + 1.0);
+                    0.5 * v / (PI * u).sqrt() * (-0.5 * u * x).exp()
+                }
+            }
+        });
+        terms.sum::<f64>() * (PI / nodes.len() as f64)
+    }
+}
+
+/// A point of the midpoint rule, the same in every interval.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    /// The cosine of the angle `φ` that stands for the variable.
+    cos: f64,
+    /// What is left of the roots at both ends.
+    root: f64,
+}
+
+impl Node {
+    fn all(count: u32) -> Vec<Self> {
+        let step = PI / f64::from(count);
+        let at = |i: u32| {
             let (sin, cos) = ((f64::from(i) + 0.5) * step).sin_cos();
             // 1 − |cos φ|, without cancellation.
             let gap = sin * sin / (1.0 + cos.abs());
-            let root = sin / (0.5 * PI * gap).sin().sqrt();
-            sum += root
-                * match self {
-                    Self::CramerVonMises => {
-                        let s = PI * (2.0 * k - 0.5 + 0.5 * cos);
-                        (-0.5 * s * s * x).exp() / s.sqrt()
-                    }
-                    Self::AndersonDarling => {
-                        let v = 4.0 * k + cos;
-                        let u = 0.25 * (v - 1.0) * (v + 1.0);
-                        0.5 * v / (PI * u).sqrt() * (-0.5 * u * x).exp()
-                    }
-                };
-        }
-        sum * step
+            Self { cos, root: sin / (0.5 * PI * gap).sin().sqrt() }
+        };
+        (0..count).map(at).collect()
     }
 }
 

@@ -7,9 +7,9 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::bridge_square::BridgeSquare;
-use crate::statistics::edge_counts::{Cell, EdgePair, outward, p_between};
+use crate::statistics::edge_counts::{Cell, EdgePair, larger, outward, p_between};
 use crate::statistics::ks_p::divisor;
-use crate::statistics::tied_law::{Group, moments, untied};
+use crate::statistics::tied_law::{Group, Moments, untied};
 use crate::statistics::two_samples::{Compensated, Runs};
 
 /// What [`cramer_von_mises_two_sample`] found.
@@ -82,7 +82,7 @@ pub fn cramer_von_mises_two_sample(
         before += run.r + run.c;
         group(before as f64 / (n + m) as f64, (run.r + run.c) as f64 / (n + m) as f64)
     });
-    let ties = tied.then(|| Ties::of(groups, n + m));
+    let ties = tied.then(|| Ties::of(groups.collect(), n + m));
     let (p_value, exact) = law(statistic, n, m, ties)?;
     Ok(CramerVonMisesTest { statistic, p_value, exact, n, m })
 }
@@ -113,48 +113,81 @@ pub struct CramerVonMisesBounds {
 /// # Errors
 /// None for a pair that was made; the result leaves room.
 pub fn cramer_von_mises_from_counts(pair: &EdgePair<'_>) -> Result<CramerVonMisesBounds> {
-    let (n, m) = (pair.n(), pair.m());
-    let product = pair.product();
-    let (mut low, mut high, mut cells) = (0.0, 0.0, 0);
-    for cell in pair.cells() {
-        let (least, most) = squares(&cell, 1.0 / n as f64, 1.0 / m as f64, product);
-        low += least;
-        high += most;
-        cells += 1;
-    }
-    let scale = scale(n, m);
-    let (low, high) = outward(low * scale, high * scale, cells);
-    let all = (n + m) as f64;
-    let groups = pair.cells().map(|cell| {
-        let h = (cell.r + cell.c) as f64;
-        // The values of an open cell are spread over it.
-        let behind = if cell.open && h > 1.0 { 0.5 * (h + 1.0) } else { h };
-        group((cell.before as f64 + behind) / all, h / all)
-    });
-    let ties = pair.tied.then(|| Ties::of(groups, n + m));
-    let (p_low, _) = law(high, n, m, ties)?;
-    let p_high = if low == high { p_low } else { law(low, n, m, ties)?.0 };
-    Ok(CramerVonMisesBounds { statistic: (low, high), p_value: p_between(p_low, p_high) })
+    let mut squares = Squares::of(pair);
+    pair.cells().for_each(|cell| squares.add(&cell));
+    let bounds = squares.least_evidence()?;
+    let ((low, high), p_high) = (bounds.statistic, bounds.p_value.1);
+    let p_low = if low == high { p_high } else { law(high, pair.n(), pair.m(), squares.ties())?.0 };
+    Ok(CramerVonMisesBounds { p_value: p_between(p_low, p_high), ..bounds })
 }
 
-/// The least and the most that the squares of `F − G` at the rows of a cell can add up to, where a
-/// row of the reference takes `F − G` up by `up` and a current one takes it down by `down`.
-fn squares(cell: &Cell, up: f64, down: f64, product: f64) -> (f64, f64) {
+/// The least and the most that the squares of `nm (F − G)` at the rows of the cells so far can add up
+/// to, in order of the cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Squares {
+    n: u64,
+    m: u64,
+    low: f64,
+    high: f64,
+    cells: usize,
+    /// Where values are tied.
+    moments: Option<Moments>,
+}
+
+impl Squares {
+    pub(crate) fn of(pair: &EdgePair<'_>) -> Self {
+        let moments = pair.tied.then(Moments::default);
+        Self { n: pair.n(), m: pair.m(), low: 0.0, high: 0.0, cells: 0, moments }
+    }
+
+    pub(crate) fn add(&mut self, cell: &Cell) {
+        // A row of the reference takes nm (F − G) up by m, and a current one takes it down by n.
+        let (least, most) = squares(cell, self.m as f64, self.n as f64);
+        self.low += least;
+        self.high += most;
+        self.cells += 1;
+        if let Some(moments) = &mut self.moments {
+            // Divided, so that the share behind the last value is 1: equal values have no variance.
+            let all = (self.n + self.m) as f64;
+            let h = (cell.r + cell.c) as f64;
+            // The values of an open cell are spread over it.
+            let behind = if cell.open && h > 1.0 { 0.5 * (h + 1.0) } else { h };
+            moments.add(group((cell.before as f64 + behind) / all, h / all));
+        }
+    }
+
+    fn ties(&self) -> Option<Ties> {
+        self.moments.map(|moments| Ties::of(moments, self.n + self.m))
+    }
+
+    /// The bounds, with no more than 0 as the lower end of the p-value: what a verdict does not ask
+    /// for.
+    pub(crate) fn least_evidence(&self) -> Result<CramerVonMisesBounds> {
+        let (n, m) = (self.n, self.m);
+        let product = n as f64 * m as f64;
+        let scaled = |sum: f64| sum / product / product * scale(n, m);
+        let (low, high) = outward(scaled(self.low), scaled(self.high), self.cells);
+        let (p_high, _) = law(low, n, m, self.ties())?;
+        Ok(CramerVonMisesBounds { statistic: (low, high), p_value: (0.0, p_high) })
+    }
+}
+
+/// The least and the most that the squares of `nm (F − G)` at the rows of a cell can add up to, where
+/// a row of the reference takes it up by `up` and a current one takes it down by `down`.
+fn squares(cell: &Cell, up: f64, down: f64) -> (f64, f64) {
     let (r, c) = (cell.r as f64, cell.c as f64);
     if !cell.open || cell.r + cell.c == 1 {
-        let right = cell.right / product;
-        let sum = (r + c) * right * right;
+        let sum = (r + c) * cell.right * cell.right;
         return (sum, sum);
     }
-    let (low, high) = (cell.low / product, cell.high / product);
+    let (low, high) = (cell.low, cell.high);
     if low >= 0.0 {
         (ladder(r, low, up) + c * low * low, r * high * high + ladder(c, high, -down))
     } else if high <= 0.0 {
         (ladder(c, -high, down) + r * high * high, c * low * low + ladder(r, -low, -up))
     } else {
         // The last row stands at what is behind the cell.
-        let right = cell.right / product;
-        (right * right, (r + c) * low.abs().max(high).powi(2))
+        (cell.right * cell.right, (r + c) * larger(-low, high).powi(2))
     }
 }
 
@@ -162,7 +195,7 @@ fn squares(cell: &Cell, up: f64, down: f64, product: f64) -> (f64, f64) {
 fn ladder(k: f64, from: f64, step: f64) -> f64 {
     k * from * from
         + from * step * k * (k + 1.0)
-        + step * step * k * (k + 1.0) * (2.0 * k + 1.0) / 6.0
+        + step * step * k * (k + 1.0) * (2.0 * k + 1.0) * (1.0 / 6.0)
 }
 
 /// What ties change: the mean of `T` over permutations, and its variance in that of no ties.
@@ -177,8 +210,7 @@ fn group(p: f64, share: f64) -> Group {
 }
 
 impl Ties {
-    fn of(groups: impl Iterator<Item = Group>, all: u64) -> Self {
-        let (mean, variance) = moments(groups);
+    fn of(Moments { mean, variance, .. }: Moments, all: u64) -> Self {
         let n = all as f64;
         Self { mean: mean * n / (n - 1.0), variance: variance / untied(all, 1.0 / 45.0, group) }
     }

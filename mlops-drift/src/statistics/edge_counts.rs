@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use mlops_core::states::Summary;
 use mlops_core::{Error, Result};
 
-use crate::statistics::distance_law::DistanceLaw;
+use crate::statistics::distance_law::{DistanceLaw, Laws};
+use crate::statistics::ks::{CellExtremes, cell_extremes};
 use crate::statistics::tables::check;
 
 /// The counts of one sample in `2k + 1` cells around `k ≥ 1` edges, and what else is known of it.
@@ -91,9 +92,11 @@ pub struct EdgePair<'a> {
     slack: f64,
     /// Whether more than one row stands on an edge.
     pub(crate) tied: bool,
-    /// What both distances are integrals over, and their law where nothing drifted.
+    /// What both distances are integrals over, and their laws.
     segments: OnceLock<Vec<Segment>>,
-    null: OnceLock<DistanceLaw>,
+    laws: OnceLock<Laws>,
+    /// What Kolmogorov–Smirnov and Kuiper ask for.
+    extremes: OnceLock<CellExtremes>,
 }
 
 impl fmt::Debug for EdgePair<'_> {
@@ -176,25 +179,25 @@ impl<'a> EdgePair<'a> {
         check_range("reference", &reference)?;
         check_range("current", &current)?;
 
-        // Below 2^53 products of counts are exact in f64 already.
-        let exact = u128::from(n) * u128::from(m) < 1 << 53;
-        let (mut f, mut g, mut tied, mut on_edge) = (0u64, 0u64, false, false);
-        let (mut cross, mut pooled) = (
-            Vec::with_capacity(reference.counts.len()),
-            Vec::with_capacity(reference.counts.len()),
-        );
-        for (&r, &c) in reference.counts.iter().zip(current.counts) {
+        let (mut f, mut g) = (0u64, 0u64);
+        let running = reference.counts.iter().zip(current.counts).map(|(&r, &c)| {
             (f, g) = (f + r, g + c);
-            tied |= on_edge && r + c > 1;
-            on_edge = !on_edge;
-            cross.push(if exact {
-                f as f64 * m as f64 - g as f64 * n as f64
-            } else {
-                difference(u128::from(f) * u128::from(m), u128::from(g) * u128::from(n))
-            });
-            // Each side has at most 2^62 rows.
-            pooled.push(f + g);
-        }
+            (f, g)
+        });
+        // Each side has at most 2^62 rows.
+        let product = u128::from(n) * u128::from(m);
+        let (cross, pooled): (Vec<f64>, Vec<u64>) = if product < 1 << 63 {
+            let (n, m) = (n as i64, m as i64);
+            running.map(|(f, g)| ((f as i64 * m - g as i64 * n) as f64, f + g)).unzip()
+        } else {
+            let (n, m) = (u128::from(n), u128::from(m));
+            let cross = |f: u64, g: u64| difference(u128::from(f) * m, u128::from(g) * n);
+            running.map(|(f, g)| (cross(f, g), f + g)).unzip()
+        };
+        let on_edges = |side: &EdgeCounts<'a>| side.counts.iter().skip(1).step_by(2);
+        let tied = on_edges(&reference).zip(on_edges(&current)).any(|(r, c)| r + c > 1);
+        // Products of counts are exact in f64 there.
+        let exact = product < 1 << 53;
         let slack = if exact { 0.0 } else { 4.0 * f64::EPSILON };
         Ok(Self {
             reference,
@@ -206,7 +209,8 @@ impl<'a> EdgePair<'a> {
             slack,
             tied,
             segments: OnceLock::new(),
-            null: OnceLock::new(),
+            laws: OnceLock::new(),
+            extremes: OnceLock::new(),
         })
     }
 
@@ -253,7 +257,7 @@ impl<'a> EdgePair<'a> {
         if self.slack == 0.0 || (r == 0 && c == 0) {
             return (left - down, left + up);
         }
-        let off = self.slack * (left.abs() + down.max(up));
+        let off = self.slack * (left.abs() + larger(down, up));
         (left - down - off, left + up + off)
     }
 
@@ -269,38 +273,38 @@ impl<'a> EdgePair<'a> {
         Ok(self.segments.get_or_init(|| all))
     }
 
-    /// The law of the distances where nothing drifted, with moments from the middles of the cells.
+    /// The laws of the distances, with moments from the middles of the cells.
     ///
     /// # Errors
     /// As [`segments`](Self::segments).
-    pub(crate) fn null_law(&self) -> Result<&DistanceLaw> {
+    pub(crate) fn laws(&self) -> Result<&Laws> {
         let segments = self.segments()?;
-        let law = || DistanceLaw::null(self.stretches(segments), self.n, self.m);
-        Ok(self.null.get_or_init(law))
+        let laws = || DistanceLaw::both(self.stretches(segments), self.n, self.m);
+        Ok(self.laws.get_or_init(laws))
+    }
+
+    /// The least and the most that the largest `n m (F − G)` and `n m (G − F)` can be.
+    pub(crate) fn extremes(&self) -> CellExtremes {
+        let (r, c) = (self.reference.counts, self.current.counts);
+        *self.extremes.get_or_init(|| cell_extremes(r, c, self.n, self.m))
     }
 
     fn cut(&self) -> Result<Vec<Segment>> {
         let edges = self.edges();
-        let cells = self.cross.len();
         let mut all = Vec::with_capacity(edges.len() + 4);
         self.tail(&mut all, Side::Left)?;
+        let counts = |side: &EdgeCounts<'a>| side.counts[1..].chunks_exact(2);
         let (mut f, mut g) = (self.reference.counts[0], self.current.counts[0]);
-        for (i, pair) in edges.windows(2).enumerate() {
-            let (edge, open) = (2 * i + 1, 2 * i + 2);
-            f += self.reference.counts[edge];
-            g += self.current.counts[edge];
-            let (r, c) = (self.reference.counts[open], self.current.counts[open]);
-            let (low, high) = self.reach(self.cross[edge], r, c);
-            all.push(Segment {
-                length: pair[1] - pair[0],
-                low,
-                high,
-                f: f as f64 + 0.5 * r as f64,
-                g: g as f64 + 0.5 * c as f64,
-            });
-            (f, g) = (f + r, g + c);
-        }
-        debug_assert_eq!(cells, 2 * edges.len() + 1);
+        let inner = edges.windows(2).zip(self.cross[1..].chunks_exact(2));
+        let inner = inner.zip(counts(&self.reference).zip(counts(&self.current)));
+        all.extend(inner.map(|((pair, cross), (r, c))| {
+            // An edge, and the open cell behind it.
+            (f, g) = (f + r[0], g + c[0]);
+            let (low, high) = self.reach(cross[0], r[1], c[1]);
+            let (at_f, at_g) = (f as f64 + 0.5 * r[1] as f64, g as f64 + 0.5 * c[1] as f64);
+            (f, g) = (f + r[1], g + c[1]);
+            Segment { length: pair[1] - pair[0], low, high, f: at_f, g: at_g }
+        }));
         self.tail(&mut all, Side::Right)?;
         Ok(all)
     }
@@ -363,6 +367,11 @@ impl<'a> EdgePair<'a> {
 enum Side {
     Left,
     Right,
+}
+
+/// The larger of two numbers of which neither is NaN: one instruction, where `f64::max` takes four.
+pub(crate) fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 /// `a − b`, rounded once.

@@ -7,7 +7,7 @@ use mlops_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::distance_law::DistanceLaw;
-use crate::statistics::edge_counts::{EdgePair, outward, p_between};
+use crate::statistics::edge_counts::{EdgePair, larger, outward, p_between};
 use crate::statistics::two_samples::{Compensated, Runs};
 use crate::statistics::wasserstein::finite;
 
@@ -115,17 +115,17 @@ pub struct EnergyBounds {
 /// Székely & Rizzo (2013), doi:10.1016/j.jspi.2013.03.018.
 pub fn energy_from_counts(pair: &EdgePair<'_>) -> Result<EnergyBounds> {
     let segments = pair.segments()?;
-    let product = pair.product();
+    let inverse = 1.0 / pair.product();
     let (mut low, mut high) = (0.0, 0.0);
     for s in segments {
-        let (l, h) = (s.low / product, s.high / product);
-        let (least, most) = (l.max(-h).max(0.0), h.max(-l));
+        let (l, h) = (s.low * inverse, s.high * inverse);
+        let (least, most) = (larger(larger(l, -h), 0.0), larger(h, -l));
         low += least * least * s.length;
         high += most * most * s.length;
     }
     let (low, high) = outward(low, high, segments.len());
     let (low, high) = (finite(low)?, finite(high)?);
-    let law = pair.null_law()?.square;
+    let law = pair.laws()?.square;
     let scale = scale(pair.n(), pair.m());
     Ok(EnergyBounds {
         distance: ((2.0 * low).sqrt(), (2.0 * high).sqrt()),

@@ -178,9 +178,13 @@ pub struct KsBounds {
 /// Smirnov (1948), doi:10.1214/aoms/1177730256; Anderson (1955),
 /// doi:10.1090/S0002-9939-1955-0069229-1; `McDiarmid` (1989), doi:10.1017/CBO9781107359949.008.
 pub fn ks_from_cells(reference: &[u64], current: &[u64], confidence: f64) -> Result<KsBounds> {
-    let bounds = ks_least_evidence(reference, current, confidence)?;
-    let ((low, high), p_high) = (bounds.statistic, bounds.p_value.1);
     let (n, m) = check("ks", reference, current)?;
+    if reference.len().is_multiple_of(2) {
+        return Err(Error::invalid("cells of ks", "2k + 1 of them", reference.len()));
+    }
+    let extremes = cell_extremes(reference, current, n, m);
+    let bounds = ks_least_evidence(extremes, n, m, confidence)?;
+    let ((low, high), p_high) = (bounds.statistic, bounds.p_value.1);
     let p_low = if low == high { p_high } else { p_value(high, n, m)? };
     Ok(KsBounds { p_value: p_between(p_low, p_high), ..bounds })
 }
@@ -188,16 +192,12 @@ pub fn ks_from_cells(reference: &[u64], current: &[u64], confidence: f64) -> Res
 /// As [`ks_from_cells`], with no more than 0 as the lower end of the p-value: what a verdict does
 /// not ask for, and of small samples takes as long to count as the upper one.
 pub(crate) fn ks_least_evidence(
-    reference: &[u64],
-    current: &[u64],
+    (plus, minus): CellExtremes,
+    n: u64,
+    m: u64,
     confidence: f64,
 ) -> Result<KsBounds> {
-    let (n, m) = check("ks", reference, current)?;
-    if reference.len().is_multiple_of(2) {
-        return Err(Error::invalid("cells of ks", "2k + 1 of them", reference.len()));
-    }
     let alpha = 1.0 - checked_confidence(confidence)?;
-    let (plus, minus) = cell_extremes(reference, current, n, m);
     let bounds = |(least, most): (u128, u128)| (ratio(least, n, m), ratio(most, n, m));
     let (d_plus, d_minus) = (bounds(plus), bounds(minus));
     let (low, high) = (d_plus.0.max(d_minus.0), d_plus.1.max(d_minus.1));
@@ -214,12 +214,10 @@ pub(crate) fn ks_least_evidence(
 }
 
 /// The least and the most that `n m · max (F − G)` can be, and that of `G − F`.
-pub(crate) fn cell_extremes(
-    reference: &[u64],
-    current: &[u64],
-    n: u64,
-    m: u64,
-) -> ((u128, u128), (u128, u128)) {
+pub(crate) type CellExtremes = ((u128, u128), (u128, u128));
+
+/// Those of counts of `n` and `m` rows.
+pub(crate) fn cell_extremes(reference: &[u64], current: &[u64], n: u64, m: u64) -> CellExtremes {
     if u128::from(n) * u128::from(m) < 1 << 63 {
         return narrow_extremes(reference, current, n as i64, m as i64);
     }
@@ -244,26 +242,23 @@ pub(crate) fn cell_extremes(
 }
 
 /// The same where `n m` fits 63 bits, as it does up to 3 billion rows a side.
-fn narrow_extremes(
-    reference: &[u64],
-    current: &[u64],
-    n: i64,
-    m: i64,
-) -> ((u128, u128), (u128, u128)) {
-    // n m F and n m G so far; the largest of F − G and of G − F, at edges and anywhere.
-    let (mut f, mut g) = (0i64, 0i64);
+fn narrow_extremes(reference: &[u64], current: &[u64], n: i64, m: i64) -> CellExtremes {
+    // n m (F − G) so far; the largest of it and of its negative, at edges and anywhere.
+    let mut cross = 0i64;
     let (mut plus, mut minus) = ((0i64, 0i64), (0i64, 0i64));
-    let mut open = true;
-    for (&r, &c) in reference.iter().zip(current) {
-        let (f_left, g_left) = (f, g);
-        (f, g) = (f + r as i64 * m, g + c as i64 * n);
-        plus.0 = plus.0.max(f - g);
-        minus.0 = minus.0.max(g - f);
-        if open {
-            plus.1 = plus.1.max(f - g_left);
-            minus.1 = minus.1.max(g - f_left);
+    for (r, c) in reference.chunks(2).zip(current.chunks(2)) {
+        // An open cell, and the edge behind it where there is one.
+        let (up, down) = (r[0] as i64 * m, c[0] as i64 * n);
+        plus.1 = plus.1.max(cross + up);
+        minus.1 = minus.1.max(down - cross);
+        cross += up - down;
+        plus.0 = plus.0.max(cross);
+        minus.0 = minus.0.max(-cross);
+        if let (&[_, r], &[_, c]) = (r, c) {
+            cross += r as i64 * m - c as i64 * n;
+            plus.0 = plus.0.max(cross);
+            minus.0 = minus.0.max(-cross);
         }
-        open = !open;
     }
     let wide = |(least, most): (i64, i64)| (least as u128, most.max(least) as u128);
     (wide(plus), wide(minus))

@@ -8,7 +8,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::edge_counts::{EdgePair, p_between};
-use crate::statistics::ks::{cell_extremes, extremes, ratio};
+use crate::statistics::ks::{extremes, ratio};
 use crate::statistics::ks_buckets::Wanted;
 use crate::statistics::ks_p::divisor;
 
@@ -95,7 +95,7 @@ pub fn kuiper_from_counts(pair: &EdgePair<'_>) -> Result<KuiperBounds> {
 /// does not ask for, and of small samples takes as long to count as the upper one.
 pub(crate) fn kuiper_least_evidence(pair: &EdgePair<'_>) -> Result<KuiperBounds> {
     let (n, m) = (pair.n(), pair.m());
-    let (plus, minus) = cell_extremes(pair.reference.counts, pair.current.counts, n, m);
+    let (plus, minus) = pair.extremes();
     let low = ratio(plus.0 + minus.0, n, m);
     let high = ratio((plus.1 + minus.1).min(u128::from(n) * u128::from(m)), n, m).max(low);
     Ok(KuiperBounds { statistic: (low, high), p_value: (0.0, kuiper_quick(low, n, m)?) })
@@ -223,29 +223,37 @@ fn circular_paths(v: f64, n: u64, m: u64) -> Result<f64> {
     // Weights of the strictly positive excursions to (s·n/g, s·m/g): those below `v`, and others.
     let mut below = vec![0.0f64; g as usize + 1];
     let mut beyond = below.clone();
-    // One row of the walks so far for every i, by j: inside, and having reached `v`.
-    let mut row = vec![(0.0f64, 0.0f64); m as usize + 1];
-    row[0] = (1.0, 0.0);
-    for i in 1..=n {
-        // Positive: i·up > j·down. The cell at 0 closes an excursion.
-        let height = i * up;
-        let mut left = (0.0, 0.0);
-        for j in 0..=m {
-            let fall = j * down;
-            if fall > height {
-                break;
+    // The walks so far by j, of one i + j after the other, where no cell needs its neighbour: inside,
+    // and having reached `v`.
+    let mut inside = vec![0.0f64; m as usize + 1];
+    let mut reached = inside.clone();
+    inside[0] = 1.0;
+    for steps in 1..=n + m {
+        // Of i = steps − j up and j down: i ≤ n, and at least 0 high, i·up ≥ j·down.
+        let rise = steps * up;
+        let (first, last) = (steps.saturating_sub(n), (rise / (up + down)).min(m));
+        let (start, end) = (first as usize, last as usize);
+        for row in [&mut inside, &mut reached] {
+            // From (i − 1, j) by a step up, from (i, j − 1) by one down.
+            let mut left = if start > 0 { row[start - 1] } else { 0.0 };
+            for cell in &mut row[start..=end] {
+                let here = *cell * p + left * q;
+                left = std::mem::replace(cell, here);
             }
-            let from = row[j as usize];
-            let mut here = (from.0 * p + left.0 * q, from.1 * p + left.1 * q);
-            if fall == height {
-                let s = (i / down) as usize;
-                (below[s], beyond[s]) = here;
-                here = (0.0, 0.0);
-            } else if height - fall >= least {
-                here = (0.0, here.0 + here.1);
+        }
+        // Those that are `v` high now.
+        if rise >= least {
+            let high = ((rise - least) / (up + down)).min(last) as usize;
+            let cells = inside[start..].iter_mut().zip(&mut reached[start..]);
+            for (a, b) in cells.take((high + 1).saturating_sub(start)) {
+                *b += std::mem::take(a);
             }
-            row[j as usize] = here;
-            left = here;
+        }
+        // The cell at 0 closes an excursion.
+        if rise == last * (up + down) {
+            let s = ((steps - last) / down) as usize;
+            below[s] = std::mem::take(&mut inside[end]);
+            beyond[s] = std::mem::take(&mut reached[end]);
         }
     }
     // B = −ln(1 − A): s B_s = s A_s + Σ (i B_i) A_{s−i}, for all walks and for those beyond.

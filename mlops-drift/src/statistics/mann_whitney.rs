@@ -8,7 +8,7 @@ use mlops_core::stats::normal_sf;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::alternative::Alternative;
-use crate::statistics::edge_counts::{EdgePair, p_between};
+use crate::statistics::edge_counts::{Cell, EdgePair, p_between};
 use crate::statistics::two_samples::Runs;
 
 /// What [`mann_whitney`] found.
@@ -84,7 +84,7 @@ pub fn mann_whitney(
         // Twice the pairs: 2 for each value of the reference below, 1 for each that is equal.
         doubled += u128::from(run.c) * (2 * u128::from(below) + u128::from(run.r));
         below += run.r;
-        ties.add(run.r + run.c);
+        ties.add(Ties::of(run.r + run.c));
     }
     let (p_value, exact) = law(doubled, ties, alternative, n, m);
     Ok(MannWhitneyTest {
@@ -123,51 +123,116 @@ pub fn mann_whitney_from_counts(
     pair: &EdgePair<'_>,
     alternative: Alternative,
 ) -> Result<MannWhitneyBounds> {
-    let (n, m) = (pair.n(), pair.m());
-    let (mut below, mut least, mut open) = (0u64, 0u128, 0u128);
-    let (mut fewest, mut most) = (Ties::default(), Ties::default());
-    for cell in pair.cells() {
-        let together = u128::from(cell.r) * u128::from(cell.c);
-        least += 2 * u128::from(cell.c) * u128::from(below);
-        below += cell.r;
-        if cell.open {
-            open += 2 * together;
-        } else {
-            least += together;
-            fewest.add(cell.r + cell.c);
-        }
-        most.add(cell.r + cell.c);
-    }
-    let largest = least + open;
+    let mut pairs = Pairs::of(pair);
+    pair.cells().for_each(|cell| pairs.add(&cell));
     // p is monotone in U either side of the middle, and in the ties: the ends are at the corners.
-    let middle = u128::from(n) * u128::from(m);
-    let mut ends = vec![least, largest];
-    if alternative == Alternative::TwoSided && least < middle && middle < largest {
-        ends.push(middle);
+    let ends = [pairs.least, pairs.least + pairs.open];
+    let p_values = ends.into_iter().map(|u| pairs.p_values(u, alternative));
+    let (mut low, mut high) =
+        p_values.fold((1.0f64, 0.0f64), |(low, high), (l, h)| (low.min(l), high.max(h)));
+    if alternative == Alternative::TwoSided && pairs.may_be_even() {
+        high = 1.0;
     }
-    let (mut p_low, mut p_high) = (1.0f64, 0.0f64);
-    for u in ends {
-        for ties in [fewest, most] {
-            let mut see = |p: f64| (p_low, p_high) = (p_low.min(p), p_high.max(p));
-            let (p, exact) = law(u, ties, alternative, n, m);
-            see(p);
-            if exact && fewest != most {
+    if pairs.may_be_equal() {
+        // All equal is no evidence; all but one may be much, as the spread vanishes.
+        (low, high) = (0.0, 1.0);
+    }
+    Ok(pairs.bounds(alternative, p_between(low, high)))
+}
+
+/// Twice the pairs in which the current value is the larger one, of the cells so far, which come in
+/// order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pairs {
+    n: u64,
+    m: u64,
+    /// Rows of the reference so far.
+    below: u64,
+    /// What is certain,
+    least: u128,
+    /// and what may be added, of rows in one open cell.
+    open: u128,
+    /// The ties that there are at least, and at most.
+    fewest: Ties,
+    most: Ties,
+}
+
+impl Pairs {
+    pub(crate) fn of(pair: &EdgePair<'_>) -> Self {
+        let (n, m) = (pair.n(), pair.m());
+        let none = Ties::default();
+        Self { n, m, below: 0, least: 0, open: 0, fewest: none, most: none }
+    }
+
+    pub(crate) fn add(&mut self, cell: &Cell) {
+        let together = u128::from(cell.r) * u128::from(cell.c);
+        self.least += 2 * u128::from(cell.c) * u128::from(self.below);
+        self.below += cell.r;
+        let cubes = Ties::of(cell.r + cell.c);
+        if cell.open {
+            self.open += 2 * together;
+        } else {
+            self.least += together;
+            self.fewest.add(cubes);
+        }
+        self.most.add(cubes);
+    }
+
+    fn middle(&self) -> u128 {
+        u128::from(self.n) * u128::from(self.m)
+    }
+
+    /// Whether neither side may be the larger one.
+    fn may_be_even(&self) -> bool {
+        (self.least..=self.least + self.open).contains(&self.middle())
+    }
+
+    /// Whether all values may be equal, but need not.
+    fn may_be_equal(&self) -> bool {
+        self.fewest != self.most && self.most.all_of(self.n, self.m)
+    }
+
+    /// The smallest and the largest p-value of a `U`, whatever the ties.
+    fn p_values(&self, doubled: u128, alternative: Alternative) -> (f64, f64) {
+        let (n, m) = (self.n, self.m);
+        let (mut low, mut high) = (1.0f64, 0.0f64);
+        let mut see = |p: f64| (low, high) = (low.min(p), high.max(p));
+        let (p, exact) = law(doubled, self.fewest, alternative, n, m);
+        see(p);
+        if self.fewest != self.most {
+            see(law(doubled, self.most, alternative, n, m).0);
+            if exact {
                 // If some of an open cell are tied after all.
-                see(normal(u, ties, alternative, n, m));
+                see(normal(doubled, self.fewest, alternative, n, m));
             }
         }
+        (low, high)
     }
-    if fewest != most && most.all_of(n, m) {
-        // All equal is no evidence; all but one may be much, as the spread vanishes.
-        (p_low, p_high) = (0.0, 1.0);
+
+    /// The bounds against both sides, with no more than 0 as the lower end of the p-value: what a
+    /// verdict does not ask for, and of small samples takes as long to count as the upper one.
+    pub(crate) fn least_evidence(&self) -> MannWhitneyBounds {
+        let two_sided = Alternative::TwoSided;
+        let high = if self.may_be_even() || self.may_be_equal() {
+            1.0
+        } else {
+            // The end that is nearer to the middle.
+            let least = self.least > self.middle();
+            self.p_values(if least { self.least } else { self.least + self.open }, two_sided).1
+        };
+        self.bounds(two_sided, (0.0, high))
     }
-    let scale = 0.5 / pair.product();
-    Ok(MannWhitneyBounds {
-        statistic: (0.5 * least as f64, 0.5 * largest as f64),
-        superiority: (scale * least as f64, scale * largest as f64),
-        p_value: p_between(p_low, p_high),
-        alternative,
-    })
+
+    fn bounds(&self, alternative: Alternative, p_value: (f64, f64)) -> MannWhitneyBounds {
+        let (least, largest) = (self.least as f64, (self.least + self.open) as f64);
+        let scale = 0.5 / (self.n as f64 * self.m as f64);
+        MannWhitneyBounds {
+            statistic: (0.5 * least, 0.5 * largest),
+            superiority: (scale * least, scale * largest),
+            p_value,
+            alternative,
+        }
+    }
 }
 
 /// `Σ (t³ − t)` over groups of `t` equal values.
@@ -180,22 +245,25 @@ struct Ties {
 }
 
 impl Ties {
-    fn add(&mut self, t: u64) {
+    /// One group.
+    fn of(t: u64) -> Self {
         let (wide, x) = (u128::from(t), t as f64);
-        let cube = if t < 1 << 21 {
+        let exact = if t < 1 << 21 {
             u128::from(t * t * t - t)
         } else {
             wide.wrapping_mul(wide).wrapping_mul(wide).wrapping_sub(wide)
         };
-        self.exact = self.exact.wrapping_add(cube);
-        self.rounded += x * (x * x - 1.0);
+        Self { exact, rounded: x * (x * x - 1.0) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.exact = self.exact.wrapping_add(other.exact);
+        self.rounded += other.rounded;
     }
 
     /// Whether they are one group of all.
     fn all_of(&self, n: u64, m: u64) -> bool {
-        let mut one = Self::default();
-        one.add(n + m);
-        *self == one
+        *self == Self::of(n + m)
     }
 }
 

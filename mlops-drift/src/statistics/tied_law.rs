@@ -11,18 +11,31 @@ pub(crate) struct Group {
     pub(crate) variance: f64,
 }
 
-/// The mean and variance of `Σ wᵢ Bᵢ²` of a Brownian bridge with `ν = 1`, at the groups in order.
-pub(crate) fn moments(groups: impl Iterator<Item = Group>) -> (f64, f64) {
-    let (mut mean, mut variance, mut before) = (0.0, 0.0, 0.0);
-    for Group { weight, p, variance: own } in groups {
-        mean += weight * own;
+/// The mean and variance of `Σ wᵢ Bᵢ²` of a Brownian bridge with `ν = 1`, at the groups so far, which
+/// come in order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moments {
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
+    before: f64,
+}
+
+impl Moments {
+    pub(crate) fn add(&mut self, Group { weight, p, variance }: Group) {
+        self.mean += weight * variance;
         // 2 ΣΣ wᵢ wⱼ Kᵢⱼ² with Kᵢⱼ = Pᵢ (1 − Pⱼ): its own, and twice those before it.
-        let step = weight * p * p;
-        variance +=
-            2.0 * weight * own * weight * own + 4.0 * weight * (1.0 - p) * (1.0 - p) * before;
-        before += step;
+        let own = 2.0 * weight * variance * weight * variance;
+        self.variance += own + 4.0 * weight * (1.0 - p) * (1.0 - p) * self.before;
+        self.before += weight * p * p;
     }
-    (mean, variance)
+}
+
+impl FromIterator<Group> for Moments {
+    fn from_iter<I: IntoIterator<Item = Group>>(groups: I) -> Self {
+        let mut moments = Self::default();
+        groups.into_iter().for_each(|group| moments.add(group));
+        moments
+    }
 }
 
 /// How the variance of `n` untied values compares with the limit's: so many groups of one.
@@ -33,7 +46,7 @@ pub(crate) fn untied(all: u64, limit: f64, group: impl Fn(f64, f64) -> Group) ->
         return limit;
     }
     let n = all as f64;
-    moments((1..=all).map(|i| group(i as f64 / n, 1.0 / n))).1
+    (1..=all).map(|i| group(i as f64 / n, 1.0 / n)).collect::<Moments>().variance
 }
 
 #[cfg(test)]
@@ -47,7 +60,7 @@ mod tests {
             let p = f64::from(i) / n;
             Group { weight: 1.0 / n, p, variance: p * (1.0 - p) }
         });
-        let (mean, variance) = moments(groups);
+        let Moments { mean, variance, .. } = groups.collect();
         assert!((mean - 1.0 / 6.0).abs() < 1e-6 && (variance - 1.0 / 45.0).abs() < 1e-5);
     }
 }

@@ -9,7 +9,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::distance_law::{DistanceLaw, Stretch};
-use crate::statistics::edge_counts::{EdgePair, Segment, outward, p_between};
+use crate::statistics::edge_counts::{EdgePair, Segment, larger, outward, p_between};
 use crate::statistics::psi::checked_confidence;
 use crate::statistics::two_samples::{Compensated, Runs};
 
@@ -170,21 +170,17 @@ pub fn wasserstein_from_counts(pair: &EdgePair<'_>, confidence: f64) -> Result<W
     let confidence = checked_confidence(confidence)?;
     let segments = pair.segments()?;
     let (low, high) = enclose(pair, segments)?;
-    let null = pair.null_law()?;
-    let error = DistanceLaw::error(pair.stretches(segments), pair.n(), pair.m());
+    let laws = pair.laws()?;
     let z = DistanceLaw::z(confidence)?;
-    let interval = Interval::new(
-        (low - error.absolute.upper(z)).max(0.0),
-        high + z * error.potential,
-        confidence,
-    )?;
+    let interval =
+        Interval::new((low - laws.error.upper(z)).max(0.0), high + z * laws.potential, confidence)?;
     let unit = pair.reference.std.filter(|sd| *sd > 0.0 && sd.is_finite());
     Ok(WassersteinBounds {
         statistic: (low, high),
         normalised: unit.map(|sd| outward(low / sd, high / sd, 1)),
         p_value: p_between(
-            null.absolute_sf(high)?.unwrap_or(0.0),
-            null.absolute_sf(low)?.unwrap_or(1.0),
+            laws.absolute_sf(high)?.unwrap_or(0.0),
+            laws.absolute_sf(low)?.unwrap_or(1.0),
         ),
         interval,
         normalised_interval: unit
@@ -200,10 +196,10 @@ fn enclose(pair: &EdgePair<'_>, segments: &[Segment]) -> Result<(f64, f64)> {
     let (mut above, mut below) = ((0.0, 0.0), (0.0, 0.0));
     for s in segments {
         let (l, h) = (s.low * s.length, s.high * s.length);
-        low += l.max(-h).max(0.0);
-        high += h.max(-l);
-        above = (above.0 + l.max(0.0), above.1 + h.max(0.0));
-        below = (below.0 + (-h).max(0.0), below.1 + (-l).max(0.0));
+        low += larger(larger(l, -h), 0.0);
+        high += larger(h, -l);
+        above = (above.0 + larger(l, 0.0), above.1 + larger(h, 0.0));
+        below = (below.0 + larger(-h, 0.0), below.1 + larger(-l, 0.0));
     }
     let steps = segments.len();
     let scaled = |(low, high): (f64, f64)| outward(low / product, high / product, steps);
