@@ -1,4 +1,5 @@
-//! The bytes of models and reports, under their SHA-256: in a directory or in memory.
+//! The bytes of models and reports, under their SHA-256: in a directory, in memory, or in an
+//! object store.
 //!
 //! Bytes are named by what they are. Whoever has the digest can tell whether what came back is
 //! what was stored, equal bytes are stored once, and nothing is ever overwritten. An
@@ -49,6 +50,8 @@
 
 pub mod conformance;
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod directory;
 mod files;
 mod gc;
@@ -61,6 +64,8 @@ mod verified;
 
 use mlops_core::{Digest, Error};
 
+#[cfg(feature = "cloud")]
+pub use cloud::{CloudOptions, CloudStore};
 pub use gc::{Gc, Roots, Swept, Tally};
 pub use lease::{Held, Lease};
 pub use local::LocalStore;
