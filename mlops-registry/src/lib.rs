@@ -101,6 +101,7 @@
 //! it does not stop somebody who owns the file and rewrites the digests, too.
 
 pub mod artifacts;
+pub mod audit;
 #[cfg(feature = "mlflow")]
 pub mod mlflow;
 pub mod tracking;
