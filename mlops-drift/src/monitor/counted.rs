@@ -115,24 +115,30 @@ pub(crate) fn effects(
     }
 }
 
+/// The reference rows that every cell must have for the law of the goodness of fit.
+const GOODNESS_ROWS: u64 = 200;
+
 /// The tests of counts alone.
 pub(crate) fn tests(reference: &[u64], current: &[u64], found: &mut Found) -> Result<()> {
     let (r, c) = (reference, current);
-    let trusted = |least: f64, test: crate::statistics::ChiSquare| {
-        (test.min_expected >= least || test.degrees_of_freedom == 0).then_some(test.p_value)
-    };
-    for (statistic, least, test) in [
-        (Statistic::ChiSquare, MIN_EXPECTED, chi_square(r, c)),
-        (Statistic::GTest, PsiTest::MIN_EXPECTED, g_test(r, c)),
+    // Its shares are the reference's alone.
+    let fit_holds = r.iter().all(|&rows| rows == 0 || rows >= GOODNESS_ROWS);
+    for (statistic, holds, least, test) in [
+        (Statistic::ChiSquare, true, MIN_EXPECTED, chi_square(r, c)),
+        (Statistic::GTest, true, PsiTest::MIN_EXPECTED, g_test(r, c)),
         (
             Statistic::GoodnessOfFit,
+            fit_holds,
             PsiTest::MIN_EXPECTED,
             chi_square_goodness_of_fit(ReferenceShares::Sampled(r), c),
         ),
     ] {
-        found.take(test.map(|test| StatisticResult {
-            p_value: trusted(least, test),
-            ..StatisticResult::new(statistic, test.statistic)
+        found.take(test.map(|test| {
+            StatisticResult {
+                p_value: (holds && test.min_expected >= least || test.degrees_of_freedom == 0)
+                    .then_some(test.p_value),
+                ..StatisticResult::new(statistic, test.statistic)
+            }
         }))?;
     }
     Ok(())

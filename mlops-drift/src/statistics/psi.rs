@@ -152,3 +152,19 @@ pub(crate) fn checked_confidence(confidence: f64) -> Result<f64> {
         Err(Error::invalid("confidence", "a number between 0 and 1, as 0.95", confidence))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_both_sides_lack_say_nothing() {
+        for rule in [ZeroCells::AddHalf, ZeroCells::Add(1.0), ZeroCells::Clip(1e-4)] {
+            let with = psi(&[10_000, 0, 9_000, 0], &[50, 0, 50, 0], rule).expect("shares");
+            let without = psi(&[10_000, 9_000], &[50, 50], rule).expect("shares");
+            assert_eq!(with.to_bits(), without.to_bits(), "{rule:?}");
+        }
+        let equal = psi(&[10_000, 10_000, 0], &[50, 50, 0], ZeroCells::AddHalf).expect("shares");
+        assert!(equal < 1e-15, "{equal}");
+    }
+}

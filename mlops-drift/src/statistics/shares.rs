@@ -9,6 +9,9 @@ use crate::statistics::tables::{MOST_ROWS, check};
 const LEAST: f64 = 1e-100;
 
 /// What is done about cells with no rows, whose logarithm has no value. Numbers are at least 10⁻¹⁰⁰.
+///
+/// A cell that is empty on both sides takes no part: what is added there would be larger shares of
+/// the smaller sample, and tell the samples apart by their sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -127,12 +130,18 @@ impl<'a> Shares<'a> {
         self.floor > 0.0 || self.raise > 0.0
     }
 
+    /// The cells with rows on either side.
     pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> {
-        let added = self.add * self.reference.len() as f64;
+        let taken = || {
+            let pairs = self.reference.iter().copied().zip(self.current.iter().copied());
+            pairs.filter(|&(r, c)| r > 0 || c > 0)
+        };
+        let cells = taken().count();
+        let added = self.add * cells as f64;
         let (rows_n, rows_m) = (self.n as f64 + added, self.m as f64 + added);
         let (n, m) = (i128::from(self.n), i128::from(self.m));
-        let cells = self.reference.len() as i128;
-        self.reference.iter().zip(self.current).map(move |(&r, &c)| {
+        let cells = cells as i128;
+        taken().map(move |(r, c)| {
             let (q, p) = ((r as f64 + self.add) / rows_n, (c as f64 + self.add) / rows_m);
             if q < self.floor || p < self.floor {
                 let (q, p) = (q.max(self.floor), p.max(self.floor));

@@ -382,7 +382,7 @@ def table(rf, cu):
     w["psi"] = {}
     for rule, v in (("half", 0.5), ("add", 2.0), ("clip", 0.01), ("shares", 1e-6), ("refuse", 0)):
         if rule in ("half", "add"):
-            k = len(rf); P = [(b + mpf(v)) / (m + k * mpf(v)) for b in cu]; S = [(a + mpf(v)) / (n + k * mpf(v)) for a in rf]
+            k = len(R); P = [(b + mpf(v)) / (m + k * mpf(v)) for _, b in R]; S = [(a + mpf(v)) / (n + k * mpf(v)) for a, _ in R]
         elif rule == "clip": P, S = [max(a, mpf(v)) for a in p], [max(a, mpf(v)) for a in q]
         elif rule == "shares": P, S = [a + mpf(v) for a in p], [a + mpf(v) for a in q]
         else: P, S = p, q

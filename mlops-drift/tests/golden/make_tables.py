@@ -90,7 +90,9 @@ def table(name, reference, current):
     out["js_divergence_nats"] = num(js)
     out["js_distance_bits"] = num(mp.sqrt(js / mp.log(2)))
     for key, add in [("plain", 0), ("add_half", 0.5), ("add_one", 1)]:
-        a, b = shares(current, add), shares(reference, add)
+        # Cells that are empty on both sides take no part.
+        pairs = [(r, c) for r, c in zip(reference, current) if r + c]
+        a, b = shares([c for _, c in pairs], add), shares([r for r, _ in pairs], add)
         forth, back = kl(a, b), kl(b, a)
         for side, d, x, y in [("forth", forth, a, b), ("back", back, b, a)]:
             out[f"kl_{side}_{key}"] = None if d is None else num(d)
