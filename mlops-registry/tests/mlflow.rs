@@ -11,13 +11,18 @@ mod server;
 use std::path::Path;
 
 use mlops_core::{
-    Approval, Assessment, Digest, Error, Finding, GateReport, NewVersion, Promotion, Registry,
-    RegistryExt, Timestamp, Verdict, conformance,
+    Approval, Assessment, Cancel, Digest, Error, Finding, GateReport, NewVersion, Promotion,
+    Registry, RegistryExt, Timestamp, Verdict, conformance,
 };
+use mlops_registry::MemoryRegistry;
 use mlops_registry::mlflow::{
     Dataset, DatasetInput, LoggedModelStatus, Metric, MlflowClient, MlflowError, MlflowRegistry,
     Mlruns, MlrunsWriter, ModelFile, NewLoggedModel, NewModelVersion, NewRun, Run, RunBatch,
-    RunStatus, Search, Signature, View,
+    Search, Signature, export_mlruns, import_mlruns, sync_runs,
+};
+use mlops_registry::tracking::{
+    self, Batch, ExperimentChange, NewRun as TrackedRun, Query, RunStatus, Tracker, TrackerExt,
+    View,
 };
 use serde_json::{Value, json};
 use server::{Server, environments, python};
@@ -39,6 +44,7 @@ fn servers_from_2_22_to_the_newest() {
         registered_models(&client);
         registry(&server);
         models_that_python_loads(&server);
+        synced(&server);
 
         assert!(!server.processes().is_empty(), "the server's processes are found");
         assert_eq!(server.stop(), [0; 0], "no process is left");
@@ -604,6 +610,169 @@ fn mlruns_of_python_is_read() {
             file.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
             assert_eq!(run.inputs.dataset_inputs.len(), usize::from(n == 0));
+        }
+    }
+}
+
+/// An embedded store with what a store can have.
+fn store() -> MemoryRegistry {
+    let store = MemoryRegistry::new();
+    let at = Timestamp::from_millis;
+    let experiment = store.open_experiment("Größe: 'stored'", at(500)).unwrap().id;
+    let change = ExperimentChange {
+        tags: [("team".to_owned(), Some("risk".to_owned()))].into(),
+        ..ExperimentChange::default()
+    };
+    store.change_experiment(experiment, change).unwrap();
+    for n in 0..3u32 {
+        let mut new = TrackedRun::new(experiment)
+            .with_id(format!("{n:032x}"))
+            .with_name(format!("run {n}"))
+            .with_user("ana")
+            .with_commit("0f0f")
+            .with_param("depth", n)
+            .with_tag("note", "ü\n✓");
+        if n == 2 {
+            new = new.with_parent(format!("{:032x}", 1));
+        }
+        let run = store.create_run(new, at(1000 + i64::from(n))).unwrap().id;
+        let digest = Digest::of(n.to_le_bytes());
+        let mut batch = Batch::new()
+            .dataset(tracking::Dataset::new("loans", digest).with_context("training"))
+            .model(tracking::LoggedModel::new("tree", digest).at_step(3));
+        for step in 0..1200u32 {
+            let value = if step == 7 { f64::NAN } else { f64::from(step * (n + 1)).sqrt() };
+            batch = batch.metric("val/loss", value, step.into(), at(i64::from(step) * 10));
+        }
+        // More keys than an old server looks at when it meets a point again.
+        for key in 0..130u32 {
+            batch = batch.metric(format!("m{key:03}"), f64::from(key), 0, at(0));
+        }
+        store.log(&run, &batch).unwrap();
+        if n != 0 {
+            store.finish_run(&run, RunStatus::Failed, at(5000)).unwrap();
+        }
+    }
+    store
+}
+
+/// What Python must say of a run of that store.
+fn check_stored(store: &MemoryRegistry, run: &tracking::Run, seen: &Value) {
+    assert_eq!(seen["name"], run.name.as_str());
+    assert_eq!(seen["status"], run.status.name());
+    assert_eq!(seen["start"], run.started_at.millis());
+    assert_eq!(seen["params"]["depth"], run.params["depth"].as_str());
+    assert_eq!(seen["tags"]["note"], "ü\n✓");
+    assert_eq!(seen["tags"]["mlflow.source.git.commit"], "0f0f");
+    assert_eq!(seen["inputs"][0][0], "loans");
+    assert_eq!(seen["metrics"].as_object().unwrap().len(), run.metrics.len());
+    for key in run.metrics.keys() {
+        let history = store.metric_history(&run.id, key).unwrap();
+        let there = seen["metrics"][key].as_array().unwrap();
+        assert_eq!(there.len(), history.len(), "{key}");
+        for (there, point) in there.iter().zip(history) {
+            let value: f64 = there[2].as_str().unwrap().parse().unwrap();
+            assert_eq!((&there[0], &there[1]), (&json!(point.step), &json!(point.at.millis())));
+            assert!(
+                value.to_bits() == point.value.to_bits() || value.is_nan() && point.value.is_nan()
+            );
+        }
+    }
+}
+
+fn synced(server: &Server) {
+    let (store, client, cancel) = (store(), server.client(), Cancel::new());
+    let done = sync_runs(&store, &client, &cancel).unwrap();
+    assert_eq!((done.experiments, done.runs, done.unchanged, done.points), (1, 3, 0, 3 * 1330));
+    let again = sync_runs(&store, &client, &cancel).unwrap();
+    assert_eq!((again.runs, again.unchanged, again.points), (0, 3, 0), "nothing is sent twice");
+
+    let experiment = client.experiment_by_name("Größe: 'stored'").unwrap().unwrap().experiment_id;
+    let there = |id: &str| -> Run {
+        let filter = format!("tags.`mlops.run_id` = '{id}'");
+        let found = client.all_runs(&experiment, &filter, View::All).unwrap();
+        assert_eq!(found.len(), 1, "one run there of one here");
+        found.into_iter().next().unwrap()
+    };
+    let runs = store.search_all(&Query::new()).unwrap();
+    for run in &runs {
+        let seen = server.python(&["read", &server.url, &there(&run.id).info.run_id]);
+        check_stored(&store, run, &seen);
+        let parent = run.parent.as_ref().map(|parent| there(parent).info.run_id);
+        assert_eq!(seen["tags"]["mlflow.parentRunId"].as_str(), parent.as_deref());
+    }
+    // Stopped before the last word of two runs: they are sent again, and nothing is there twice.
+    for run in &runs[..2] {
+        client.delete_run_tag(&there(&run.id).info.run_id, "mlops.synced").unwrap();
+    }
+    let more = Batch::new().metric("val/loss", 0.5, 5000, Timestamp::from_millis(9));
+    store.log(&runs[2].id, &more).unwrap();
+    store.finish_run(&runs[2].id, RunStatus::Finished, Timestamp::from_millis(7000)).unwrap();
+    let done = sync_runs(&store, &client, &cancel).unwrap();
+    assert_eq!((done.runs, done.unchanged), (3, 0));
+    for run in store.search_all(&Query::new()).unwrap() {
+        check_stored(
+            &store,
+            &run,
+            &server.python(&["read", &server.url, &there(&run.id).info.run_id]),
+        );
+    }
+    // What somebody deleted there stays deleted.
+    client.delete_run(&there(&runs[0].id).info.run_id).unwrap();
+    let done = sync_runs(&store, &client, &cancel).unwrap();
+    assert_eq!((done.runs, done.unchanged, done.deleted_there), (0, 2, 1));
+    cancel.cancel();
+    assert!(sync_runs(&store, &client, &cancel).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_store_is_exported_and_read_back() {
+    let store = store();
+    let artifacts = [("model.json", bytes()), ("deep/x", b"{}".to_vec())];
+    let first = ready(&store, "loans", &artifacts);
+    ready(&store, "loans", &[("model.json", b"{}".to_vec())]);
+    store.promote(promotion("loans", first, 0), Timestamp::from_millis(2000)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mlruns");
+    export_mlruns(&store, Some(&store), &path).unwrap();
+    assert!(export_mlruns(&store, None, &path).is_err(), "the name is taken");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "and nothing is left");
+
+    // Into another store: every point, to the bit, and once.
+    let other = MemoryRegistry::new();
+    let mlruns = Mlruns::open(&path).unwrap();
+    let done = import_mlruns(&mlruns, &other).unwrap();
+    assert_eq!((done.experiments, done.runs, done.points), (2, 5, 3 * 1330 + 2));
+    assert_eq!(import_mlruns(&mlruns, &other).unwrap().points, 0);
+    let runs = store.search_all(&Query::new()).unwrap();
+    for run in &runs {
+        let read = other.run(&run.id).unwrap();
+        assert_eq!((&read.params, read.status), (&run.params, run.status));
+        assert_eq!((read.started_at, read.ended_at), (run.started_at, run.ended_at));
+        for key in run.metrics.keys() {
+            let bits = |store: &MemoryRegistry| -> Vec<_> {
+                let history = store.metric_history(&run.id, key).unwrap();
+                history.iter().map(|p| (p.step, p.at, p.value.to_bits())).collect()
+            };
+            assert_eq!(bits(&store), bits(&other), "{key}");
+        }
+    }
+    for environment in environments() {
+        let database = directory.path().join("x.db");
+        let _ = std::fs::remove_file(&database);
+        let arguments = ["migrate", path.to_str().unwrap(), database.to_str().unwrap()];
+        let seen = python(&environment.join("bin/python"), &arguments);
+        for run in &runs {
+            check_stored(&store, run, &seen["experiments"]["Größe: 'stored'"]["runs"][&run.id]);
+        }
+        let model = &seen["models"]["loans"];
+        assert_eq!(model["aliases"], json!({ "champion": "1" }));
+        let digests: Vec<_> = artifacts.iter().map(|(n, b)| (*n, Digest::of(b).hex())).collect();
+        let there = model["versions"].as_object().unwrap();
+        assert_eq!(there.len(), 2);
+        let files = there.values().find(|v| v[2].as_object().unwrap().len() == 2).unwrap();
+        for (name, digest) in digests {
+            assert_eq!(files[2][name], digest, "byte-equal artifacts");
         }
     }
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use mlops_core::{NewVersion, Registry, Timestamp};
 use mlops_registry::mlflow::{
     LoggedModelStatus, MlflowClient, MlflowError, MlflowOptions, MlflowRegistry, NewLoggedModel,
-    NewModelVersion, NewRun, RunBatch, RunStatus, Search, View,
+    NewModelVersion, NewRun, RunBatch, Search,
 };
+use mlops_registry::tracking::{RunStatus, View};
 
 /// A server that answers every request by a function of what it asked; how often it was asked.
 struct Hostile {

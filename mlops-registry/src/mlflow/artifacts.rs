@@ -11,8 +11,8 @@ use serde::de::IgnoredAny;
 
 use super::client::MlflowClient;
 use super::error::{MlflowError, MlflowResult};
-use super::http::Repeat;
-use super::json::{Page, all_pages, maybe_whole};
+use super::http::{Repeat, answer};
+use super::json::{all_pages, maybe_whole, page};
 use super::url;
 
 /// Where the proxy is.
@@ -124,8 +124,8 @@ impl MlflowClient {
             let mut query = vec![("path", target.as_str())];
             query.extend(token.as_deref().map(|t| ("page_token", t)));
             match self.http.get::<Found>(PROXY, &query) {
-                Ok(found) => Ok(Page::new(found.files, found.next_page_token)),
-                Err(e) if e.is_not_found() => Ok(Page::new(Vec::new(), None)),
+                Ok(found) => Ok(page(found.files, found.next_page_token)),
+                Err(e) if e.is_not_found() => Ok(page(Vec::new(), None)),
                 Err(e) => Err(e),
             }
         })?;
@@ -156,7 +156,7 @@ impl MlflowClient {
                 }
                 if depth == DEPTH || files.len() + open.len() > FILES {
                     let expected = format!("{FILES} files, {DEPTH} directories deep at most");
-                    return Err(super::http::answer("list of artifacts", &expected, "more"));
+                    return Err(answer("list of artifacts", &expected, "more"));
                 }
             }
         }
@@ -215,7 +215,7 @@ impl MlflowClient {
         let size = body.content_length();
         if let Some(size) = size.filter(|size| *size > most) {
             let (expected, found) = (format!("at most {most} bytes"), format!("{size}"));
-            return Err(super::http::answer(&format!("GET {target}"), &expected, &found));
+            return Err(answer(&format!("GET {target}"), &expected, &found));
         }
         // The reader's own count says more than a limit's error would.
         let body = body.into_with_config().limit(u64::MAX).reader();
@@ -230,7 +230,13 @@ impl MlflowClient {
         let mut reader = self.open_artifact(uri, path, most)?;
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(|e| {
-            super::http::answer(&format!("GET {path}"), "its bytes", &e.kind().to_string())
+            let request = format!("GET {path}");
+            // One that did not say its size before.
+            if bytes.len() as u64 > most || e.kind() == io::ErrorKind::InvalidData {
+                answer(&request, &format!("at most {most} bytes"), "more")
+            } else {
+                answer(&request, "its bytes", &e.kind().to_string())
+            }
         })?;
         Ok(bytes)
     }

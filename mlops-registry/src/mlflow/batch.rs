@@ -1,9 +1,13 @@
 //! Batches, cut to what a server takes at once.
 
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
 use super::client::{MlflowClient, api};
 use super::error::{MlflowError, MlflowResult};
 use super::http::Repeat;
-use super::runs::RunBatch;
+use super::json::KeyValue;
+use super::runs::{Metric, RunBatch};
 
 /// The most of everything in a request, the most parameters, the most tags.
 const ENTITIES: usize = 1000;
@@ -12,13 +16,20 @@ const TAGS: usize = 100;
 /// The longest request: 1 MB, with room for what is around the items.
 const BYTES: usize = 990_000;
 
-/// Requests for `log-batch` whose items are JSON text already.
+/// A request for `log-batch`, and which of the metrics, parameters and tags are in it.
+struct Request {
+    text: String,
+    ranges: [Range<usize>; 3],
+}
+
+/// Requests whose items are JSON text already.
 struct Requests {
     run: String,
     /// Metrics, parameters, tags.
     lists: [String; 3],
     counts: [usize; 3],
-    done: Vec<String>,
+    before: [usize; 3],
+    done: Vec<Request>,
 }
 
 impl Requests {
@@ -28,9 +39,12 @@ impl Requests {
         }
         let run = serde_json::Value::from(self.run.as_str());
         let [metrics, params, tags] = &self.lists;
-        self.done.push(format!(
+        let text = format!(
             "{{\"run_id\":{run},\"metrics\":[{metrics}],\"params\":[{params}],\"tags\":[{tags}]}}"
-        ));
+        );
+        let ranges = [0, 1, 2].map(|i| self.before[i]..self.before[i] + self.counts[i]);
+        self.before = ranges.each_ref().map(|range| range.end);
+        self.done.push(Request { text, ranges });
         self.lists = Default::default();
         self.counts = [0; 3];
     }
@@ -60,20 +74,36 @@ impl Requests {
 
 /// The requests that a batch becomes. Parameters come first, so that a changed one is refused
 /// before anything else is kept.
-fn requests(run: &str, batch: &RunBatch) -> MlflowResult<Vec<String>> {
-    let mut requests =
-        Requests { run: run.to_owned(), lists: Default::default(), counts: [0; 3], done: vec![] };
-    for (list, pairs) in [(1, &batch.params), (2, &batch.tags)] {
+fn requests(
+    run: &str,
+    metrics: &[&Metric],
+    params: &[KeyValue],
+    tags: &[KeyValue],
+) -> MlflowResult<Vec<Request>> {
+    let mut requests = Requests {
+        run: run.to_owned(),
+        lists: Default::default(),
+        counts: [0; 3],
+        before: [0; 3],
+        done: Vec::new(),
+    };
+    for (list, pairs) in [(1, params), (2, tags)] {
         for pair in pairs {
             let item = serde_json::json!({ "key": pair.key, "value": pair.value });
             requests.push(list, &item.to_string())?;
         }
     }
-    for metric in &batch.metrics {
+    for metric in metrics {
         requests.push(0, &metric.to_json().to_string())?;
     }
     requests.flush();
     Ok(requests.done)
+}
+
+/// The points without those that are another's repetition: a database refuses them.
+fn distinct(metrics: &[Metric]) -> Vec<&Metric> {
+    let mut seen = HashSet::new();
+    metrics.iter().filter(|m| seen.insert((m.key.as_str(), m.identity()))).collect()
 }
 
 impl MlflowClient {
@@ -86,10 +116,43 @@ impl MlflowClient {
     /// parameter or a name that MLflow does not take (letters, digits, `_ - . / :` and spaces, at
     /// most 250).
     pub fn log_batch(&self, run: &str, batch: &RunBatch) -> MlflowResult<()> {
-        for request in requests(run, batch)? {
-            self.http.send_text("POST", &api("runs/log-batch"), &request, Repeat::Always)?;
+        let metrics = distinct(&batch.metrics);
+        for request in requests(run, &metrics, &batch.params, &batch.tags)? {
+            let [of_metrics, of_params, of_tags] = request.ranges;
+            match self.send_batch(&request.text) {
+                // Servers before 3.12 trip over some points that they have already (NaN, many
+                // keys): what they miss is sent alone.
+                Err(e) if e.code() == Some("BAD_REQUEST") && !of_metrics.is_empty() => {
+                    let missing = self.missing(run, &metrics[of_metrics.clone()])?;
+                    if missing.len() == of_metrics.len() {
+                        return Err(e);
+                    }
+                    let (params, tags) = (&batch.params[of_params], &batch.tags[of_tags]);
+                    for request in requests(run, &missing, params, tags)? {
+                        self.send_batch(&request.text)?;
+                    }
+                }
+                other => other?,
+            }
         }
         Ok(())
+    }
+
+    fn send_batch(&self, text: &str) -> MlflowResult<()> {
+        self.http.send_text("POST", &api("runs/log-batch"), text, Repeat::Always).map(drop)
+    }
+
+    /// Those of the points that the server has not.
+    fn missing<'a>(&self, run: &str, metrics: &[&'a Metric]) -> MlflowResult<Vec<&'a Metric>> {
+        let keys: BTreeSet<_> = metrics.iter().map(|m| m.key.as_str()).collect();
+        let mut missing = Vec::new();
+        for key in keys {
+            let there = self.metric_history(run, key)?;
+            let there: HashSet<_> = there.iter().map(Metric::identity).collect();
+            let of_key = metrics.iter().filter(|m| m.key == key);
+            missing.extend(of_key.filter(|m| !there.contains(&m.identity())).copied());
+        }
+        Ok(missing)
     }
 }
 
@@ -98,7 +161,6 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::runs::Metric;
     use super::*;
 
     proptest! {
@@ -116,9 +178,12 @@ mod tests {
                 params: (0..params).map(|i| (i.to_string(), value.clone()).into()).collect(),
                 tags: (0..tags).map(|i| (i.to_string(), value.clone()).into()).collect(),
             };
-            let made = requests("run", &batch).unwrap();
+            let all: Vec<_> = batch.metrics.iter().collect();
+            let made = requests("run", &all, &batch.params, &batch.tags).unwrap();
+            let ends = made.last().map(|r| r.ranges.each_ref().map(|range| range.end));
+            prop_assert_eq!(ends.unwrap_or_default(), [metrics, params, tags]);
             let mut seen = [const { Vec::<Value>::new() }; 3];
-            for text in &made {
+            for Request { text, .. } in &made {
                 prop_assert!(text.len() <= 1_000_000);
                 let mut value: Value = serde_json::from_str(text).unwrap();
                 prop_assert_eq!(&value["run_id"], "run");
@@ -144,7 +209,15 @@ mod tests {
     fn an_item_that_fits_nowhere_is_refused() {
         let batch =
             RunBatch { tags: vec![("k", "x".repeat(1 << 20)).into()], ..RunBatch::default() };
-        assert!(requests("run", &batch).is_err());
-        assert!(requests("run", &RunBatch::default()).unwrap().is_empty());
+        assert!(requests("run", &[], &[], &batch.tags).is_err());
+        assert!(requests("run", &[], &[], &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn points_that_a_database_takes_for_one_are_sent_once() {
+        let values = [f64::NAN, -f64::NAN, f64::INFINITY, f64::MAX, 0.0, -0.0, 1.0];
+        let mut points: Vec<_> = values.iter().map(|v| Metric::new("m", *v, 0, 0)).collect();
+        points.extend([Metric::new("m", 1.0, 1, 0), Metric::new("n", 1.0, 0, 0)]);
+        assert_eq!(distinct(&points).len(), 6);
     }
 }

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use super::error::{MlflowError, MlflowResult};
 use super::http::{Http, Repeat};
-use super::json::{KeyValue, Page, all_pages};
+use super::json::{KeyValue, all_pages, page};
 use super::options::MlflowOptions;
-use super::runs::{
-    DatasetInput, Experiment, Metric, NewRun, Run, RunInfo, RunStatus, Search, View,
-};
+use super::runs::{DatasetInput, Experiment, Metric, NewRun, Run, RunInfo, Search, view_name};
+use crate::tracking::{Page, RunStatus, View};
 
 /// What a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,8 @@ pub struct ServerInfo {
 /// [`is_ambiguous`](MlflowError::is_ambiguous) is true of the error.
 ///
 /// ```no_run
-/// use mlops_registry::mlflow::{Metric, MlflowClient, MlflowOptions, NewRun, RunBatch, RunStatus};
+/// use mlops_registry::mlflow::{Metric, MlflowClient, MlflowOptions, NewRun, RunBatch};
+/// use mlops_registry::tracking::RunStatus;
 ///
 /// let client = MlflowClient::new(MlflowOptions::new("http://localhost:5000")?);
 /// let experiment = client.ensure_experiment("loans")?;
@@ -202,9 +202,9 @@ impl MlflowClient {
             next_page_token: Option<String>,
         }
         let mut body = search.to_json();
-        body["view_type"] = search.view.name().into();
+        body["view_type"] = view_name(search.view).into();
         let found: Found = self.call("POST", "experiments/search", &body)?;
-        Ok(Page::new(found.experiments, found.next_page_token))
+        Ok(page(found.experiments, found.next_page_token))
     }
 
     /// Sets a tag of an experiment.
@@ -365,7 +365,7 @@ impl MlflowClient {
             let mut query = vec![("run_id", run), ("metric_key", key), ("max_results", "20000")];
             query.extend(token.as_deref().map(|token| ("page_token", token)));
             let found: Found = self.http.get(&path, &query)?;
-            Ok(Page::new(found.metrics, found.next_page_token))
+            Ok(page(found.metrics, found.next_page_token))
         })
     }
 
@@ -383,9 +383,9 @@ impl MlflowClient {
         }
         let mut body = search.to_json();
         body["experiment_ids"] = experiments.to_vec().into();
-        body["run_view_type"] = search.view.name().into();
+        body["run_view_type"] = view_name(search.view).into();
         let found: Found = self.call("POST", "runs/search", &body)?;
-        Ok(Page::new(found.runs, found.next_page_token))
+        Ok(page(found.runs, found.next_page_token))
     }
 
     /// All runs of an experiment by a filter, of all pages.

@@ -9,8 +9,9 @@ use mlops_core::{Digest, Error, Result, sync_directory_of};
 use serde_json::{Map, Value, json};
 
 use super::json::KeyValue;
-use super::runs::{DatasetInput, Metric, Run, RunStatus};
+use super::runs::{DatasetInput, Metric, Run};
 use super::yaml::to_yaml;
+use crate::tracking::RunStatus;
 
 /// Writes an `mlruns/` directory, which appears under its name when it is whole.
 ///
@@ -43,7 +44,7 @@ fn made(path: &Path) -> Result<()> {
 }
 
 /// Whether a key can be a path below a directory; MLflow's rule for keys, and the file system's.
-fn check_key(key: &str) -> Result<()> {
+pub(super) fn check_key(key: &str) -> Result<()> {
     let good = |c: char| c.is_alphanumeric() || "_-. /:".contains(c);
     let part = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= 255;
     if key.chars().count() <= 250 && key.chars().all(good) && key.split('/').all(part) {
@@ -362,9 +363,7 @@ fn points(directory: &Path, metrics: impl IntoIterator<Item = Metric>) -> Result
             open = Some((metric.key.clone(), path, BufWriter::new(file)));
         }
         let value = metric.value;
-        // As the database has it: NaN apart, infinities clamped, one zero.
-        let kept = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) + 0.0 };
-        let point = (metric.timestamp, metric.step, kept.to_bits(), value.is_nan());
+        let point = metric.identity();
         if !seen.insert(point) {
             continue;
         }

@@ -9,10 +9,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::json::KeyValue;
-use super::runs::{
-    Dataset, DatasetInput, Experiment, Metric, Run, RunData, RunInfo, RunInputs, RunStatus,
-};
+use super::runs::{Dataset, DatasetInput, Experiment, Metric, Run, RunData, RunInfo, RunInputs};
 use super::yaml::{YAML_BYTES, from_yaml};
+use crate::tracking::RunStatus;
 
 /// The longest value of a parameter or tag that is read.
 const VALUE_BYTES: u64 = 1 << 20;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::error::MlflowResult;
+use crate::tracking::Page;
 
 /// What a float is in a request.
 pub(super) fn float(value: f64) -> Value {
@@ -75,20 +76,9 @@ impl<K: Into<String>, V: Into<String>> From<(K, V)> for KeyValue {
     }
 }
 
-/// A page of answers, and the token of the next one.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// What to ask for the next with; `None` on the last.
-    pub next: Option<String>,
-}
-
-impl<T> Page<T> {
-    pub(super) fn new(items: Vec<T>, next: Option<String>) -> Self {
-        Self { items, next: next.filter(|token| !token.is_empty()) }
-    }
+/// A page of answers; an empty token is none.
+pub(super) fn page<T>(items: Vec<T>, next: Option<String>) -> Page<T> {
+    Page::new(items, next.filter(|token| !token.is_empty()))
 }
 
 /// The most items that a listing over all pages gives.

@@ -7,8 +7,9 @@
 //!   approvals and history, which MLflow itself does not have; its docs say what it cannot promise.
 //! - [`ModelFile`] writes and reads `MLmodel`, so that Python loads an ONNX model that Rust
 //!   registered.
-//! - [`MlrunsWriter`] writes the `mlruns/` that `mlflow migrate-filestore` imports, and [`Mlruns`]
-//!   reads one.
+//! - [`sync_runs`] sends the runs of an embedded store to a server, as often as one likes.
+//! - [`export_mlruns`] writes the `mlruns/` that `mlflow migrate-filestore` imports, and
+//!   [`import_mlruns`] reads one ([`MlrunsWriter`] and [`Mlruns`] do so piece by piece).
 //!
 //! # A real server is not to be trusted
 //!
@@ -48,6 +49,8 @@ mod options;
 mod registered;
 mod registry;
 mod runs;
+mod sync;
+mod transfer;
 mod url;
 mod yaml;
 
@@ -56,7 +59,7 @@ pub use client::{MlflowClient, ServerInfo};
 pub use error::{MlflowError, MlflowResult};
 pub use export::MlrunsWriter;
 pub use import::Mlruns;
-pub use json::{KeyValue, Page};
+pub use json::KeyValue;
 pub use model_file::{ColumnSpec, ModelFile, Signature};
 pub use models::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelStatus, NewLoggedModel,
@@ -66,5 +69,7 @@ pub use registered::{ModelAlias, ModelVersion, NewModelVersion, RegisteredModel}
 pub use registry::MlflowRegistry;
 pub use runs::{
     Dataset, DatasetInput, Experiment, Metric, NewRun, Run, RunBatch, RunData, RunInfo, RunInputs,
-    RunStatus, Search, View,
+    Search,
 };
+pub use sync::{Synced, sync_runs};
+pub use transfer::{Imported, export_mlruns, import_mlruns};

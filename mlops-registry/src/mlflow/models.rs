@@ -6,8 +6,9 @@ use serde_json::json;
 use super::client::{MlflowClient, api};
 use super::error::{MlflowError, MlflowResult};
 use super::http::Repeat;
-use super::json::{KeyValue, Page, maybe_whole};
+use super::json::{KeyValue, maybe_whole, page};
 use super::runs::{Metric, Search};
+use crate::tracking::Page;
 
 /// How a logged model stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -224,7 +225,7 @@ impl MlflowClient {
             body["order_by"] = order.into();
         }
         let found: Found = self.call("POST", "logged-models/search", &body)?;
-        Ok(Page::new(found.models, found.next_page_token))
+        Ok(page(found.models, found.next_page_token))
     }
 
     /// Says that a run made logged models, at which step.

@@ -6,8 +6,9 @@ use serde_json::json;
 use super::client::{MlflowClient, api};
 use super::error::MlflowResult;
 use super::http::Repeat;
-use super::json::{KeyValue, Page, maybe_whole};
+use super::json::{KeyValue, maybe_whole, page};
 use super::runs::Search;
+use crate::tracking::Page;
 
 /// A version of a registered model.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -181,7 +182,7 @@ impl MlflowClient {
         let query = search.to_query();
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let found: Found = self.http.get(&api("registered-models/search"), &query)?;
-        Ok(Page::new(found.registered_models, found.next_page_token))
+        Ok(page(found.registered_models, found.next_page_token))
     }
 
     /// Sets a tag of a registered model.
@@ -324,7 +325,7 @@ impl MlflowClient {
         let query = search.to_query();
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let found: Found = self.http.get(&api("model-versions/search"), &query)?;
-        Ok(Page::new(found.model_versions, found.next_page_token))
+        Ok(page(found.model_versions, found.next_page_token))
     }
 
     /// Sets a tag of a version.

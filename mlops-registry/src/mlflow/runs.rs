@@ -1,11 +1,10 @@
 //! Experiments and runs, as the server speaks of them.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::json::{KeyValue, float, maybe_whole, real, whole};
+use crate::tracking::{RunStatus, View};
 
 /// A group of runs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,35 +30,6 @@ pub struct Experiment {
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<KeyValue>,
-}
-
-/// How a run stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RunStatus {
-    /// It goes on.
-    #[default]
-    Running,
-    /// It waits.
-    Scheduled,
-    /// It is done.
-    Finished,
-    /// It failed.
-    Failed,
-    /// Somebody stopped it.
-    Killed,
-}
-
-impl fmt::Display for RunStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Running => "RUNNING",
-            Self::Scheduled => "SCHEDULED",
-            Self::Finished => "FINISHED",
-            Self::Failed => "FAILED",
-            Self::Killed => "KILLED",
-        })
-    }
 }
 
 /// What is known of a run beside its data.
@@ -146,6 +116,14 @@ impl Metric {
     pub fn on_dataset(mut self, name: impl Into<String>, digest: impl Into<String>) -> Self {
         (self.dataset_name, self.dataset_digest) = (Some(name.into()), Some(digest.into()));
         self
+    }
+
+    /// What makes a point of a metric the same as another to a database: NaN apart, infinities
+    /// clamped, one zero.
+    pub(super) fn identity(&self) -> (i64, i64, u64, bool) {
+        let nan = self.value.is_nan();
+        let kept = if nan { 0.0 } else { self.value.clamp(f64::MIN, f64::MAX) + 0.0 };
+        (self.timestamp, self.step, kept.to_bits(), nan)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -281,25 +259,12 @@ pub struct RunBatch {
     pub tags: Vec<KeyValue>,
 }
 
-/// Which runs or experiments a search may give.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    /// Those that are not deleted.
-    #[default]
-    Active,
-    /// Those that are.
-    Deleted,
-    /// Both.
-    All,
-}
-
-impl View {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE_ONLY",
-            Self::Deleted => "DELETED_ONLY",
-            Self::All => "ALL",
-        }
+/// MLflow's name of a view.
+pub(super) fn view_name(view: View) -> &'static str {
+    match view {
+        View::Active => "ACTIVE_ONLY",
+        View::Deleted => "DELETED_ONLY",
+        View::All => "ALL",
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn environments() -> Vec<PathBuf> {
 }
 
 pub(crate) struct Server {
-    /// A shell that leads a process group: the server's parent. Where this test dies, its standard
-    /// input ends, and it kills the group.
+    /// A shell that leads a process group: the server's parent. Where the server ends or this test
+    /// dies (the shell's standard input ends), it kills the group.
     shell: Child,
     /// A variable that all processes of the server inherit, whoever their parent is.
     mark: String,
@@ -41,7 +41,7 @@ impl Server {
         let (name, value) = mark.split_once('=').unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         let shell = Command::new("sh")
-            .args(["-c", r#""$@" & read _; kill -KILL 0"#, "sh"])
+            .args(["-c", r#"("$@"; kill -KILL 0) & read _; kill -KILL 0"#, "sh"])
             .arg(&python)
             .args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"])
             .args(["--port", &port.to_string()])
@@ -58,13 +58,15 @@ impl Server {
             .spawn()
             .unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let server = Self { shell, mark, url, directory, python };
+        let mut server = Self { shell, mark, url, directory, python };
         let options = MlflowOptions::new(&server.url).unwrap();
         let options = options.attempts(1, Duration::ZERO, Duration::ZERO);
         let started = Instant::now();
         while MlflowClient::new(options.clone()).server().is_err() {
+            let ended = server.shell.try_wait().unwrap().is_some();
             let log = fs::read_to_string(server.directory.path().join("log")).unwrap();
-            assert!(started.elapsed() < Duration::from_secs(240), "no server came up: {log}");
+            let patient = started.elapsed() < Duration::from_secs(240);
+            assert!(patient && !ended, "no server came up: {log}");
             std::thread::sleep(Duration::from_millis(200));
         }
         server
