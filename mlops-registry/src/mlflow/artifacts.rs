@@ -205,13 +205,30 @@ impl MlflowClient {
         self.http.upload(&target, size, &mut open)
     }
 
+    fn is_listed(&self, uri: &str, path: &str) -> MlflowResult<bool> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok(self.list_artifacts(uri, parent)?.iter().any(|file| file.path == name))
+    }
+
     /// Opens an artifact of at most `most` bytes to read.
     ///
     /// # Errors
     /// [`is_not_found`](MlflowError::is_not_found); one that is larger.
     pub fn open_artifact(&self, uri: &str, path: &str, most: u64) -> MlflowResult<ArtifactReader> {
         let target = format!("{PROXY}/{}", url::path(&target(uri, path)?));
-        let body = self.http.download(&target)?;
+        let body = match self.http.download(&target) {
+            Err(MlflowError::Server { request, status: 500, .. })
+                if !self.is_listed(uri, path)? =>
+            {
+                return Err(MlflowError::Server {
+                    request,
+                    status: 404,
+                    code: "RESOURCE_DOES_NOT_EXIST".into(),
+                    message: "no such artifact".into(),
+                });
+            }
+            other => other?,
+        };
         let size = body.content_length();
         if let Some(size) = size.filter(|size| *size > most) {
             let (expected, found) = (format!("at most {most} bytes"), format!("{size}"));

@@ -26,6 +26,8 @@ pub(super) enum Repeat {
     Always,
     /// It would make a second thing: again only if the server did not take it up.
     Unsent,
+    /// As always, but that a 500 is an answer: old servers say so of a file that is not there.
+    File,
 }
 
 /// A server, and the connections to it.
@@ -123,7 +125,7 @@ impl Http {
     /// A stream of bytes; the caller bounds it.
     pub(super) fn download(&self, path: &str) -> MlflowResult<Body> {
         let request = format!("GET {path}");
-        let response = self.attempts(&request, Repeat::Always, || {
+        let response = self.attempts(&request, Repeat::File, || {
             Ok((&self.transfers, self.request("GET", path).body(SendBody::none())))
         })?;
         Ok(response.into_body())
@@ -213,7 +215,11 @@ impl Http {
             match outcome {
                 Outcome::Answer(response) => return Ok(response),
                 Outcome::Failed { again, ambiguous, after, error } => {
-                    let safe = repeat == Repeat::Always || !ambiguous;
+                    let safe = match repeat {
+                        Repeat::Always => true,
+                        Repeat::Unsent => !ambiguous,
+                        Repeat::File => !matches!(error, MlflowError::Server { status: 500, .. }),
+                    };
                     if !again || !safe || made >= self.options.attempts {
                         return Err(error);
                     }
