@@ -32,6 +32,7 @@ fn main() -> Result<(), Error> {
             actor: "ana".into(),
             reason: format!("ROC AUC {auc}"),
             expected_revision: registry.revision("loans", "champion")?,
+            key: None,
         };
 
         // Nothing was measured and nobody agreed, so nothing moves.
@@ -66,6 +67,7 @@ fn main() -> Result<(), Error> {
         actor: "ben".into(),
         reason: "complaints".into(),
         expected_revision: registry.revision("loans", "champion")?,
+        key: None,
     };
     registry.rollback(rollback, now)?;
     serve("rolled back")?;

@@ -69,6 +69,7 @@ pub fn promote(
         actor: AUTHOR.into(),
         reason: reason.to_owned(),
         expected_revision: registry.revision(model, CHAMPION)?,
+        key: None,
     };
     match registry.promote(promotion, now()) {
         Ok(alias) => Ok(Ok(alias.revision)),
@@ -85,6 +86,7 @@ pub fn roll_back(registry: &dyn Registry, model: &str, reason: &str) -> Result<u
         actor: REVIEWER.into(),
         reason: reason.to_owned(),
         expected_revision: registry.revision(model, CHAMPION)?,
+        key: None,
     };
     Ok(registry.rollback(rollback, Timestamp::now())?.version)
 }

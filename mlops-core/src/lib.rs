@@ -87,9 +87,9 @@ pub use model::{Model, Predictions};
 pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState, Settled};
 pub use progress::{Cancel, OnProgress, Progress};
 pub use registry::{
-    Alias, AliasChange, Approval, Artifact, ChangeKind, Listing, NewVersion, Promotion,
-    PromotionPolicy, Registry, RegistryExt, Rollback, Version, check_name, check_paths,
-    history_flaws, manifest_digest,
+    Alias, AliasChange, Approval, Artifact, ChangeKind, GateEvidence, Lineage, Listing, NewVersion,
+    Promotion, PromotionPolicy, Registry, RegistryExt, Request, Roles, Rollback, Signature,
+    Version, Why, check_name, check_paths, history_flaws, manifest_digest,
 };
 pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;

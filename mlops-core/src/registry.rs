@@ -8,11 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
+mod request;
+mod roles;
 mod rules;
 mod show;
+mod signature;
+mod why;
 
+pub use request::Request;
+pub use roles::Roles;
 pub use rules::{check_name, check_paths, history_flaws, manifest_digest};
 pub use show::Listing;
+pub use signature::Signature;
+pub use why::{GateEvidence, Why};
 
 /// A version to be registered.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +39,30 @@ pub struct NewVersion {
     pub tags: BTreeMap<String, String>,
     /// The digest of the data that it was trained on.
     pub data_digest: Option<Digest>,
+    /// What it takes and what it gives.
+    pub signature: Option<Signature>,
+    /// What it was made from.
+    pub lineage: Lineage,
+    /// The digest of the reference profile that drift is measured against.
+    pub profile_digest: Option<Digest>,
+    /// The digest of the suite that its data must pass.
+    pub suite_digest: Option<Digest>,
+    /// A name for this request: repeated under it, it is done once ([`Request`]).
+    pub key: Option<String>,
+}
+
+/// What a version was made from, beside its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The run that trained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The commit of the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The version of the same model that it was derived from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
 }
 
 /// A file of a version.
@@ -68,6 +100,14 @@ pub struct Version {
     pub tags: BTreeMap<String, String>,
     /// The digest of the data that it was trained on.
     pub data_digest: Option<Digest>,
+    /// What it takes and what it gives.
+    pub signature: Option<Signature>,
+    /// What it was made from.
+    pub lineage: Lineage,
+    /// The digest of the reference profile that drift is measured against.
+    pub profile_digest: Option<Digest>,
+    /// The digest of the suite that its data must pass.
+    pub suite_digest: Option<Digest>,
     /// The gate reports, oldest first.
     pub gates: Vec<GateReport>,
     /// The approvals, oldest first.
@@ -94,6 +134,10 @@ impl Version {
             params: BTreeMap::new(),
             tags: BTreeMap::new(),
             data_digest: None,
+            signature: None,
+            lineage: Lineage::default(),
+            profile_digest: None,
+            suite_digest: None,
             gates: Vec::new(),
             approvals: Vec::new(),
         }
@@ -115,8 +159,13 @@ impl Version {
     ///
     /// Every gate's latest report must be a pass on this version's digest, and there must be at
     /// least one; the required gates must be among them, none older than the policy allows; and
-    /// enough people other than the author must have approved.
-    pub fn obstacles(&self, policy: &PromotionPolicy, now: Timestamp) -> Vec<String> {
+    /// enough people other than the author, in the role that the policy names, must have approved.
+    pub fn obstacles(
+        &self,
+        policy: &PromotionPolicy,
+        roles: &Roles,
+        now: Timestamp,
+    ) -> Vec<String> {
         let mut reasons = Vec::new();
         let latest = self.latest_gates();
         if latest.is_empty() {
@@ -146,9 +195,12 @@ impl Version {
             self.approvals.iter().map(|a| a.by.as_str()).filter(|by| *by != self.author).collect();
         people.sort_unstable();
         people.dedup();
+        let role = policy.approver_role.as_deref();
+        people.retain(|person| role.is_none_or(|role| roles.has(person, role)));
         if people.len() < policy.approvals {
+            let within = role.map_or(String::new(), |role| format!(" in the role `{role}`"));
             reasons.push(format!(
-                "{} of {} approvals by people other than its author {}",
+                "{} of {} approvals by people other than its author {}{within}",
                 people.len(),
                 policy.approvals,
                 self.author
@@ -179,12 +231,21 @@ pub struct PromotionPolicy {
     pub approvals: usize,
     /// How old the gates' reports may be, in milliseconds.
     pub max_gate_age_millis: Option<i64>,
+    /// The role that whoever approves must have when the alias moves; the registry is told who
+    /// has it ([`Roles`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver_role: Option<String>,
 }
 
 impl Default for PromotionPolicy {
     /// Some gate, all of them passing, and one approval.
     fn default() -> Self {
-        Self { required_gates: Vec::new(), approvals: 1, max_gate_age_millis: None }
+        Self {
+            required_gates: Vec::new(),
+            approvals: 1,
+            max_gate_age_millis: None,
+            approver_role: None,
+        }
     }
 }
 
@@ -203,6 +264,8 @@ pub struct Promotion {
     pub reason: String,
     /// The alias's revision that the caller has seen; 0 where it does not exist yet.
     pub expected_revision: u64,
+    /// A name for this request: repeated under it, it is done once ([`Request`]).
+    pub key: Option<String>,
 }
 
 /// A request to move an alias back to the version that it named before.
@@ -218,6 +281,8 @@ pub struct Rollback {
     pub reason: String,
     /// The alias's revision that the caller has seen.
     pub expected_revision: u64,
+    /// A name for this request: repeated under it, it is done once ([`Request`]).
+    pub key: Option<String>,
 }
 
 /// Where an alias points.
@@ -270,6 +335,9 @@ pub struct AliasChange {
     pub gates: Vec<String>,
     /// The people who had approved.
     pub approvals: Vec<String>,
+    /// The digests of those gates' reports, by name ([`GateReport::digest`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub evidence: BTreeMap<String, Digest>,
 }
 
 /// Versions of models, the aliases that name them, and how they came to.
@@ -285,14 +353,19 @@ pub struct AliasChange {
 ///   is refused leaves no trace.
 /// - Promotions stack up; a rollback takes the top off ([`Rollback::target`]). It asks for no gate
 ///   and no approval, because the version had them when it was promoted.
+/// - `register`, `promote` and `rollback` under a key are done once: the same request under the
+///   same key gives the same answer again, another request under it is an
+///   [`Error::Conflict`](crate::Error::Conflict). A request that was refused does not use up its
+///   key. Keys are the model's own ([`Request`]).
 /// - `artifact` gives the bytes that were registered or an error, never others.
 /// - Times are the caller's; the history's order is that of the revisions.
 /// - Names that are empty, too long, or hold other characters than a name may are refused.
 /// - Any number of threads may call at once.
 ///
-/// [`NewVersion::check`], [`NewVersion::to_version`], [`Version::check_gate`],
-/// [`Version::check_approval`], [`PromotionPolicy::check`], [`Promotion::decide`] and
-/// [`Rollback::decide`] hold the rules, so that a backend only stores what they give.
+/// [`NewVersion::check`], [`NewVersion::check_parent`], [`NewVersion::to_version`],
+/// [`NewVersion::request`], [`Version::check_gate`], [`Version::check_approval`],
+/// [`PromotionPolicy::check`], [`Promotion::decide`], [`Rollback::decide`] and
+/// [`Request::answer`] hold the rules, so that a backend only stores what they give.
 ///
 /// [`conformance::registry`](crate::conformance::registry) tests all of this.
 pub trait Registry: Debug + Send + Sync + 'static {
@@ -418,6 +491,34 @@ pub trait RegistryExt: Registry {
     /// A store that can't be read.
     fn revision(&self, model: &str, alias: &str) -> Result<u64> {
         Ok(self.alias(model, alias)?.map_or(0, |a| a.revision))
+    }
+
+    /// Where an alias pointed at a time: where the last of its moves that is not later put it;
+    /// `None` before the first.
+    ///
+    /// Moves are in the order of their revisions. Where a clock went backwards between two, the
+    /// later revision counts from its own time on.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn as_of(&self, model: &str, alias: &str, at: Timestamp) -> Result<Option<Alias>> {
+        let history = self.history(model, alias)?;
+        Ok(why::change_at(&history, at).map(AliasChange::to_alias))
+    }
+
+    /// Why an alias pointed where it did at a time: the version, who put it there and why, and
+    /// the gates and approvals on which it was promoted. It prints as an answer to a person.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the alias was not set by then; a store that can't be read.
+    fn why(&self, model: &str, alias: &str, at: Timestamp) -> Result<Why> {
+        let history = self.history(model, alias)?;
+        let change = why::change_at(&history, at).ok_or_else(|| Error::NotFound {
+            what: "alias".into(),
+            name: format!("{model}@{alias} at {at}"),
+        })?;
+        let version = self.version(model, change.version)?;
+        Why::new(&history, change, version, at)
     }
 
     /// A model's versions and aliases, to print.

@@ -295,6 +295,12 @@ impl GateReport {
         Self { gate: assessment.name.clone(), subject, assessment, at }
     }
 
+    /// The digest of the report: that of its JSON.
+    pub fn digest(&self) -> Digest {
+        // Plain structs of texts and finite numbers: there is nothing that can't be written.
+        Digest::of(serde_json::to_string(self).unwrap_or_default())
+    }
+
     /// Only a pass opens the gate.
     pub fn is_open(&self) -> bool {
         self.assessment.verdict.is_pass()

@@ -34,6 +34,7 @@
 //!         actor: "ana".into(),
 //!         reason: format!("ROC AUC {auc}"),
 //!         expected_revision: version.number - 1,
+//!         key: None,
 //!     };
 //!     // Nothing was measured, nobody agreed: it stays where it is.
 //!     assert!(matches!(registry.promote(promotion(), now), Err(Error::Blocked { .. })));
@@ -54,6 +55,7 @@
 //!         actor: "ben".into(),
 //!         reason: "complaints".into(),
 //!         expected_revision: registry.revision("loans", "champion")?,
+//!         key: None,
 //!     },
 //!     now,
 //! )?;
@@ -106,8 +108,11 @@ pub mod audit;
 pub mod mlflow;
 pub mod tracking;
 
+mod draft;
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -115,7 +120,9 @@ mod sqlite;
 use mlops_core::Error;
 
 pub use memory::MemoryRegistry;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresRegistry;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{Problem, Verification};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Journal, SqliteRegistry};

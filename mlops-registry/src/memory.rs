@@ -1,12 +1,16 @@
 //! A registry that lives and dies with its process.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
-    Alias, AliasChange, Approval, Digest, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, Result, Rollback, Timestamp, Version,
+    Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version,
 };
+
+use crate::audit::{Draft, Entry, Head, Log, Salt};
+use crate::draft;
 
 /// A registry in memory: for tests, and for programs that decide in one run.
 ///
@@ -28,6 +32,7 @@ use mlops_core::{
 pub struct MemoryRegistry {
     state: Mutex<State>,
     tracked: crate::tracking::Tracked,
+    roles: Roles,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +41,9 @@ struct State {
     blobs: BTreeMap<Digest, Vec<u8>>,
     history: BTreeMap<(String, String), Vec<AliasChange>>,
     policies: BTreeMap<(String, String), Vec<SetPolicy>>,
+    /// What was answered to requests under a key, by model and key.
+    requests: BTreeMap<(String, String), (Digest, u64)>,
+    log: Vec<Entry>,
 }
 
 /// A policy, who set it and when.
@@ -65,11 +73,41 @@ impl State {
         last.map(|(policy, ..)| policy.clone()).unwrap_or_default()
     }
 
-    fn push(&mut self, change: AliasChange) -> Alias {
+    fn push(&mut self, change: AliasChange, request: Option<Request>) -> Result<Alias> {
+        let entry = self.entry(draft::moved(&change))?;
         let alias = change.to_alias();
         let key = (change.model.clone(), change.alias.clone());
         self.history.entry(key).or_default().push(change);
-        alias
+        self.log.push(entry);
+        self.remember(request, alias.revision);
+        Ok(alias)
+    }
+
+    /// The entry that the log gets with a change.
+    fn entry(&self, draft: Draft) -> Result<Entry> {
+        let head = self.log.last().map_or(Ok(Head::empty()), Entry::head)?;
+        Entry::next(head, draft, Salt::random()?)
+    }
+
+    /// The answer that was given to this request before.
+    fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
+        let Some(request) = request else { return Ok(None) };
+        let before = self.requests.get(&(request.model.clone(), request.key.clone()));
+        before.map(|(digest, answer)| request.answer(*digest, *answer)).transpose()
+    }
+
+    /// The move that was the answer to this request before.
+    fn moved(&self, request: Option<&Request>, model: &str, alias: &str) -> Result<Option<Alias>> {
+        let revision = self.repeated(request)?;
+        let history = self.history(model, alias);
+        let of = |revision| history.iter().find(|c| c.revision == revision);
+        Ok(revision.and_then(of).map(AliasChange::to_alias))
+    }
+
+    fn remember(&mut self, request: Option<Request>, answer: u64) {
+        if let Some(Request { model, key, digest, .. }) = request {
+            self.requests.insert((model, key), (digest, answer));
+        }
     }
 }
 
@@ -83,6 +121,13 @@ impl MemoryRegistry {
         &self.tracked
     }
 
+    /// The same, with the host's word on who has which role, for policies that name one.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is made in one step after all that can fail.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,10 +138,20 @@ impl Registry for MemoryRegistry {
     fn register(&self, version: NewVersion, at: Timestamp) -> Result<Version> {
         version.check()?;
         let mut made = version.to_version(0, at);
+        let request = version.request(&made);
         let mut state = self.state();
-        let versions = state.versions.entry(version.model).or_default();
-        made.number = versions.len() as u64 + 1;
-        versions.push(made.clone());
+        if let Some(number) = state.repeated(request.as_ref())? {
+            let mut made = state.version(&version.model, number)?.clone();
+            made.gates.clear();
+            made.approvals.clear();
+            return Ok(made);
+        }
+        made.number = state.versions.get(&version.model).map_or(0, Vec::len) as u64 + 1;
+        version.check_parent(made.number)?;
+        let entry = state.entry(draft::registered(&made))?;
+        state.versions.entry(version.model).or_default().push(made.clone());
+        state.log.push(entry);
+        state.remember(request, made.number);
         for (artifact, bytes) in made.artifacts.iter().zip(version.artifacts.into_values()) {
             state.blobs.insert(artifact.digest, bytes);
         }
@@ -125,19 +180,24 @@ impl Registry for MemoryRegistry {
 
     fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()> {
         let mut state = self.state();
-        let version = state.version_mut(model, number)?;
+        let version = state.version(model, number)?;
         version.check_gate(&report)?;
-        version.gates.push(report);
+        let entry = state.entry(draft::gated(version, &report))?;
+        state.version_mut(model, number)?.gates.push(report);
+        state.log.push(entry);
         Ok(())
     }
 
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
         let mut state = self.state();
-        let version = state.version_mut(model, number)?;
+        let version = state.version(model, number)?;
         version.check_approval(&approval)?;
-        if version.approvals.iter().all(|a| a.by != approval.by) {
-            version.approvals.push(approval);
+        if version.approvals.iter().any(|a| a.by == approval.by) {
+            return Ok(());
         }
+        let entry = state.entry(draft::approved(version, &approval))?;
+        state.version_mut(model, number)?.approvals.push(approval);
+        state.log.push(entry);
         Ok(())
     }
 
@@ -154,26 +214,38 @@ impl Registry for MemoryRegistry {
         at: Timestamp,
     ) -> Result<()> {
         policy.check(model, alias, actor)?;
+        let json = serde_json::to_string(&policy).map_err(|e| Error::other("policy", e))?;
         let key = (model.to_owned(), alias.to_owned());
-        self.state().policies.entry(key).or_default().push((policy, actor.to_owned(), at));
+        let mut state = self.state();
+        let entry = state.entry(draft::policy_set(model, alias, &json, actor, at))?;
+        state.policies.entry(key).or_default().push((policy, actor.to_owned(), at));
+        state.log.push(entry);
         Ok(())
     }
 
     fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
+        let request = promotion.request();
         let mut state = self.state();
+        if let Some(alias) = state.moved(request.as_ref(), &promotion.model, &promotion.alias)? {
+            return Ok(alias);
+        }
         let version = state.version(&promotion.model, promotion.version)?;
         let policy = state.policy(&promotion.model, &promotion.alias);
         let last = state.history(&promotion.model, &promotion.alias).last();
-        let change = promotion.decide(version, &policy, last, at)?;
-        Ok(state.push(change))
+        let change = promotion.decide(version, &policy, &self.roles, last, at)?;
+        state.push(change, request)
     }
 
     fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
+        let request = rollback.request();
         let mut state = self.state();
+        if let Some(alias) = state.moved(request.as_ref(), &rollback.model, &rollback.alias)? {
+            return Ok(alias);
+        }
         let history = state.history(&rollback.model, &rollback.alias);
         let version = state.version(&rollback.model, rollback.target(history)?)?;
         let change = rollback.decide(version, history, at)?;
-        Ok(state.push(change))
+        state.push(change, request)
     }
 
     fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>> {
@@ -188,5 +260,15 @@ impl Registry for MemoryRegistry {
 
     fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
         Ok(self.state().history(model, alias).to_vec())
+    }
+}
+
+impl Log for MemoryRegistry {
+    fn len(&self) -> Result<u64> {
+        Log::len(&self.state().log)
+    }
+
+    fn entries(&self, range: Range<u64>) -> Result<Vec<Entry>> {
+        self.state().log.entries(range)
     }
 }

@@ -8,19 +8,24 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use mlops_core::{Digest, Error, Result, Timestamp};
+use mlops_core::{Digest, Error, Result, Roles, Timestamp};
 
+pub(crate) mod audit;
 pub(crate) mod registry;
 mod rows;
 pub(crate) mod schema;
 mod seal;
 mod verify;
 
+pub(crate) use audit::forward_log;
 pub(crate) use registry::forward_registry;
 pub use verify::{Problem, Verification};
 
 /// A database: how work gets its transaction.
 pub(crate) trait Database {
+    /// Who has which role.
+    fn roles(&self) -> &Roles;
+
     /// Runs this on one snapshot.
     fn read<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T>;
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use mlops_core::{Error, Result};
+use mlops_core::{Error, Result, Roles};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use crate::sql::{Cell, Columns, Database, Row, Sql, Verification, args, forward_registry};
+use crate::sql::{
+    Cell, Columns, Database, Row, Sql, Verification, args, forward_log, forward_registry,
+};
 
 mod open;
 
@@ -26,6 +28,7 @@ pub struct SqliteRegistry {
     store: Store,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    roles: Roles,
     /// SQLite's locks are lost in a forked child.
     process: u32,
 }
@@ -90,7 +93,16 @@ impl SqliteRegistry {
         let store = Store { name: path.display().to_string(), path, journal };
         let writer = Mutex::new(store.create_or_open()?);
         let readers = Mutex::default();
-        Ok(Self { store, writer, readers, process: std::process::id() })
+        let roles = Roles::default();
+        Ok(Self { store, writer, readers, roles, process: std::process::id() })
+    }
+
+    /// The same, with the host's word on who has which role, for policies that name one
+    /// ([`PromotionPolicy::approver_role`](mlops_core::PromotionPolicy)).
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
     }
 
     /// The file.
@@ -106,7 +118,8 @@ impl SqliteRegistry {
     /// Reads everything and says what is not as it was written: SQLite's own check of its pages,
     /// every artifact against its digest, every row against its seal, every version's digest
     /// against its artifacts, every gate report against the bytes it speaks of, numbers and
-    /// revisions without gaps, and every history against the rules.
+    /// revisions without gaps, every history against the rules, and the audit log: its chain, and
+    /// that every change has its entry.
     ///
     /// Damage is a [`Problem`](crate::Problem) in the result. Takes time in proportion to the file.
     ///
@@ -131,7 +144,13 @@ impl SqliteRegistry {
 
 forward_registry!(SqliteRegistry);
 
+forward_log!(SqliteRegistry);
+
 impl Database for SqliteRegistry {
+    fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
     fn read<T>(&self, mut work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
         self.same_process()?;
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();

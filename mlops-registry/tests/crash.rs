@@ -12,16 +12,18 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mlops_core::{
-    Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, Registry, RegistryExt,
-    Rollback, Timestamp, Verdict, history_flaws,
+    Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
+    Registry, RegistryExt, Rollback, Timestamp, Verdict, history_flaws,
 };
+use mlops_registry::audit::{Entry, Log};
 use mlops_registry::{Journal, SqliteRegistry};
 
 const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 
 /// The bytes that a version with this tag has.
 fn file(tag: &str) -> Vec<u8> {
-    tag.bytes().cycle().take(tag.len() * 7919 % 600_000).collect()
+    let size = tag.bytes().fold(7, |sum: usize, b| sum * 31 % 300_007 + usize::from(b));
+    tag.bytes().cycle().take(size).collect()
 }
 
 /// One round of a model's life; `told` hears of every step that is done.
@@ -29,10 +31,16 @@ fn round(registry: &SqliteRegistry, model: &str, tag: &str, mut told: impl FnMut
     let new = NewVersion::new(model, "ana")
         .with_artifact("model.bin", file(tag))
         .with_artifact("tag", tag)
-        .with_metric("auc", 0.8);
-    let version = registry.register(new, AT).unwrap();
+        .with_metric("auc", 0.8)
+        .with_commit(tag)
+        .with_key(tag);
+    let version = registry.register(new.clone(), AT).unwrap();
     let n = version.number;
     told(format!("registered {n} {tag}"));
+    assert_eq!(registry.register(new, AT).unwrap(), version, "again under its key");
+    let policy = PromotionPolicy { required_gates: vec![tag.into()], ..Default::default() };
+    registry.set_policy(model, "other", policy, "cleo", AT).unwrap();
+    told(format!("policy {tag}"));
     let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
     let report = GateReport::new(version.digest, Assessment::new("quality", 9, vec![finding]), AT);
     registry.record_gate(model, n, report).unwrap();
@@ -49,6 +57,7 @@ fn round(registry: &SqliteRegistry, model: &str, tag: &str, mut told: impl FnMut
             actor: "ana".into(),
             reason: tag.into(),
             expected_revision,
+            key: Some(format!("promote {tag}")),
         };
         match registry.promote(promotion, AT) {
             Ok(alias) => break told(format!("moved {} {n}", alias.revision)),
@@ -80,6 +89,7 @@ fn child() {
                 actor: "ben".into(),
                 reason: "worse".into(),
                 expected_revision,
+                key: Some(format!("roll back {tag}-{n}")),
             };
             match registry.rollback(rollback, AT) {
                 Ok(alias) => told(format!("moved {} {}", alias.revision, alias.version)),
@@ -136,15 +146,26 @@ fn check(registry: &SqliteRegistry, told: &[String]) {
                 let change = &history[usize::try_from(number(1)).unwrap() - 1];
                 assert_eq!(change.version, number(2), "{line}");
             }
+            // Later ones may have followed; the log has them all.
+            "policy" => {
+                let log = registry.entries(0..u64::MAX).unwrap();
+                let set = |e: &Entry| e.action() == "policy" && says(e, words[1]);
+                assert_eq!(log.iter().filter(|e| set(e)).count(), 1, "{line}");
+            }
             _ => assert_eq!(line, "the end"),
         }
     }
+}
+
+fn says(entry: &Entry, tag: &str) -> bool {
+    entry.detail()["policy"].as_str().is_some_and(|json| json.contains(&format!("{tag:?}")))
 }
 
 /// Every version is whole, told of or not.
 fn whole(registry: &SqliteRegistry) {
     let found = registry.verify().unwrap();
     assert!(found.is_whole(), "{found}");
+    assert_eq!(registry.len().unwrap(), found.entries);
     for n in registry.versions("loans").unwrap() {
         let tag = String::from_utf8(registry.artifact("loans", n, "tag").unwrap()).unwrap();
         assert!(registry.artifact("loans", n, "model.bin").unwrap() == file(&tag), "{tag}");
@@ -153,44 +174,56 @@ fn whole(registry: &SqliteRegistry) {
 
 #[test]
 fn killed_at_random_instants() {
-    let kills: u64 = std::env::var("MLOPS_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    const THREADS: u64 = 4;
+    let kills: u64 = std::env::var("MLOPS_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let each = kills.div_ceil(THREADS);
+    let told = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|t| scope.spawn(move || kill(t, each))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let (lines, early) = told.iter().fold((0, 0), |sum, told| (sum.0 + told.0, sum.1 + told.1));
+    println!("{} kills, {lines} steps were told done, {early} before the first", each * THREADS);
+    assert!(lines > 0, "no child got as far as one step");
+}
+
+/// Kills this many; how many steps were told done, and how many children told of none.
+fn kill(thread: u64, kills: u64) -> (usize, usize) {
     let directory = tempfile::tempdir().unwrap();
-    let (mut lines, mut open_kills) = (0, 0);
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let (mut lines, mut early) = (0, 0);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(thread + 1);
     for kill in 0..kills {
-        // Ten kills a file: the first fall into its making, the later find what others left.
-        let path = directory.path().join(format!("registry-{}.db", kill / 10));
+        // Eight kills a file: the first fall into its making, the later find what others left.
+        let path = directory.path().join(format!("registry-{}.db", kill / 8));
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut child = spawn(&path, &format!("k{kill}"), 1000);
-        std::thread::sleep(Duration::from_micros((random >> 40) % 160_000));
+        std::thread::sleep(Duration::from_micros((random >> 40) % 150_000));
         child.kill().unwrap();
         let told = heard(&mut child);
         child.wait().unwrap();
         lines += told.len();
-        open_kills += usize::from(told.is_empty());
+        early += usize::from(told.is_empty());
         let registry = SqliteRegistry::open(&path).unwrap();
         check(&registry, &told);
         whole(&registry);
     }
-    println!("{kills} kills, {lines} steps were told done, {open_kills} before the first");
-    assert!(lines > 0, "no child got as far as one step");
+    (lines, early)
 }
 
 #[test]
-fn four_processes_of_one_new_file() {
+fn eight_processes_of_one_new_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("registry.db");
-    let mut children: Vec<_> = (0..4).map(|n| spawn(&path, &format!("p{n}"), 6)).collect();
+    let mut children: Vec<_> = (0..8).map(|n| spawn(&path, &format!("p{n}"), 6)).collect();
     let told: Vec<_> = children.iter_mut().flat_map(heard).collect();
     for child in &mut children {
         assert!(child.wait().unwrap().success(), "a child failed");
     }
     let registry = SqliteRegistry::open_with(&path, Journal::Wal).unwrap();
-    assert_eq!(told.iter().filter(|line| *line == "the end").count(), 4);
+    assert_eq!(told.iter().filter(|line| *line == "the end").count(), 8);
     check(&registry, &told);
     whole(&registry);
-    assert_eq!(registry.versions("loans").unwrap(), (1..=24).collect::<Vec<_>>());
+    assert_eq!(registry.versions("loans").unwrap(), (1..=48).collect::<Vec<_>>());
     let moves: Vec<_> = told.iter().filter(|line| line.starts_with("moved")).collect();
     let revisions: HashSet<_> = moves.iter().map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(revisions.len(), moves.len(), "a revision was given out twice");

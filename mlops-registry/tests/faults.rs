@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "a virtual file system of SQLite is a table of C functions")]
 
 use std::ffi::{c_char, c_int, c_void};
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, Ordering};
 
 use mlops_core::{
@@ -195,7 +196,8 @@ const STEPS: [(&str, Step); 7] = [
     ("roll back", |r| {
         let (model, alias) = ("loans".into(), "champion".into());
         let (actor, reason) = ("ben".into(), "worse".into());
-        r.rollback(Rollback { model, alias, actor, reason, expected_revision: 2 }, AT).map(drop)
+        r.rollback(Rollback { model, alias, actor, reason, expected_revision: 2, key: None }, AT)
+            .map(drop)
     }),
 ];
 
@@ -215,7 +217,8 @@ fn promote(r: &SqliteRegistry, version: u64) -> mlops_core::Result<()> {
     let expected_revision = r.history("loans", "champion")?.len() as u64;
     let (model, alias) = ("loans".into(), "champion".into());
     let (actor, reason) = ("ana".into(), "better".into());
-    r.promote(Promotion { model, alias, version, actor, reason, expected_revision }, AT).map(drop)
+    r.promote(Promotion { model, alias, version, actor, reason, expected_revision, key: None }, AT)
+        .map(drop)
 }
 
 /// Everything that there is, in a text.
@@ -236,10 +239,37 @@ fn arm(left: i64, stays: bool, full: bool) {
     LEFT.store(left, Ordering::SeqCst);
 }
 
+/// A file of the first schema is brought to today's whole, or stays what it was.
+fn migration(journal: Journal) -> u32 {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/registry_v1.db");
+    let mut faults = 0;
+    for n in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.db");
+        std::fs::copy(&kept, &path).unwrap();
+        arm(n, false, false);
+        let result = SqliteRegistry::open_with(&path, journal);
+        let reached = LEFT.load(Ordering::SeqCst) < 0;
+        arm(i64::MAX, false, false);
+        let failed = result.is_err();
+        drop(result);
+        let again = SqliteRegistry::open_with(&path, journal).unwrap();
+        let found = again.verify().unwrap();
+        assert!(found.is_whole(), "{journal}, fault {n}, failed {failed}: {found}");
+        assert_eq!((found.versions, found.entries), (2, 10), "{journal}, fault {n}");
+        if !reached {
+            assert!(!failed);
+            break;
+        }
+        faults += 1;
+    }
+    faults
+}
+
 #[test]
 fn every_step_fails_in_its_turn() {
     install();
-    let mut faults = 0;
+    let mut faults = 0_u32;
     let mut failed = 0;
     for journal in [Journal::Wal, Journal::Rollback] {
         for (stays, full) in [(false, false), (true, false), (true, true)] {
@@ -300,6 +330,9 @@ fn every_step_fails_in_its_turn() {
                 }
             }
         }
+    }
+    for journal in [Journal::Wal, Journal::Rollback] {
+        faults += migration(journal);
     }
     println!("{faults} faults, {failed} calls failed, none half");
     assert!(failed > 50);

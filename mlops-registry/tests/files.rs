@@ -8,6 +8,7 @@ use mlops_core::{
     Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
     Registry, RegistryExt, Rollback, Timestamp, Verdict,
 };
+use mlops_registry::audit::{Entry, Log};
 use mlops_registry::{Journal, SqliteRegistry};
 
 const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
@@ -39,6 +40,7 @@ fn fill(path: &Path) {
             actor: "ana".into(),
             reason: "better".into(),
             expected_revision: version.number - 1,
+            key: None,
         };
         registry.promote(promotion, AT).unwrap();
     }
@@ -48,6 +50,7 @@ fn fill(path: &Path) {
         actor: "ben".into(),
         reason: "complaints".into(),
         expected_revision: 2,
+        key: None,
     };
     registry.rollback(rollback, AT).unwrap();
 }
@@ -65,7 +68,12 @@ fn contents(registry: &SqliteRegistry) -> Result<String, Error> {
             out.push_str(&format!("{version:?}\n"));
         }
         for alias in registry.aliases(&model)? {
-            out.push_str(&format!("{alias:?} {:?}\n", registry.history(&model, &alias.alias)?));
+            let mut history = registry.history(&model, &alias.alias)?;
+            // The first schema named gates without the digests of their reports.
+            for change in &mut history {
+                change.evidence.clear();
+            }
+            out.push_str(&format!("{alias:?} {history:?}\n"));
         }
         out.push_str(&format!("{:?}\n", registry.policy(&model, "champion")?));
     }
@@ -106,7 +114,7 @@ fn a_newer_schema_is_refused_with_both_numbers() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.pragma_update(None, "user_version", 7).unwrap();
     drop(raw);
-    refused(&path, "1 to 1; a newer release made this file, found 7");
+    refused(&path, "1 to 2; a newer release made this file, found 7");
 }
 
 #[test]
@@ -128,9 +136,10 @@ fn history_is_final_even_for_sql() {
     let path = directory.path().join("registry.db");
     fill(&path);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    for table in ["alias_change", "gate", "approval", "policy"] {
+    for table in ["alias_change", "gate", "approval", "policy", "audit"] {
         raw.execute(&format!("DELETE FROM {table}"), []).unwrap_err();
-        raw.execute(&format!("UPDATE {table} SET seal = x'00'"), []).unwrap_err();
+        let column = if table == "audit" { "hash" } else { "seal" };
+        raw.execute(&format!("UPDATE {table} SET {column} = x'00'"), []).unwrap_err();
     }
     drop(raw);
     assert!(SqliteRegistry::open(&path).unwrap().verify().unwrap().is_whole());
@@ -150,6 +159,19 @@ fn edits_behind_its_back_are_found() {
         ("DROP TRIGGER history_is_final; UPDATE alias_change SET version = 2", "loans@champion"),
         ("DROP TRIGGER history_stays; DELETE FROM alias_change WHERE revision = 1", "revision 2"),
         ("DROP TRIGGER policy_is_final; UPDATE policy SET alias = 'x'", "policy of loans@x"),
+        ("DROP TRIGGER version_is_final; UPDATE version SET facts = '{}'", "loans v1"),
+        ("DROP TRIGGER policy_stays; DELETE FROM policy", "entries `policy` of no row"),
+        ("DROP TRIGGER audit_stays; DELETE FROM audit WHERE seq = 3", "audit entry 3"),
+        (
+            "DROP TRIGGER audit_stays; DELETE FROM audit WHERE seq = 9",
+            "no entry of the move of an alias",
+        ),
+        ("UPDATE audit SET entry = replace(entry, 'better', 'bitter')", "audit entry"),
+        (
+            "DROP TRIGGER audit_is_final; UPDATE audit SET seq = 99 WHERE seq = 2;
+             UPDATE audit SET seq = 2 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 99",
+            "audit entry 2",
+        ),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("registry.db");
@@ -224,7 +246,23 @@ fn the_file_of_the_first_schema_opens() {
     let registry = SqliteRegistry::open(&path).unwrap();
     let found = registry.verify().unwrap();
     assert!(found.is_whole(), "{found}");
-    assert_eq!((found.versions, found.changes), (2, 3));
+    assert_eq!((found.versions, found.changes, found.entries), (2, 3, 10));
+    // What was there before there was a log has its entries, and they say when they were made.
+    let log = registry.entries(0..99).unwrap();
+    let actions: Vec<_> = log.iter().map(Entry::action).collect();
+    let version = ["register", "gate", "approve"];
+    assert_eq!(actions[..6], [version, version].concat());
+    assert_eq!(actions[6..], ["policy", "promote", "promote", "rollback"]);
+    assert!(log.iter().all(|e| e.detail()["logged_by"] == "migration from version 1"));
+    let why = registry.why("loans", "champion", AT).unwrap();
+    assert_eq!((why.alias.version, why.promotion.revision, why.gates.len()), (1, 1, 1));
+    let new = NewVersion::new("loans", "ana").with_artifact("m", "x").with_commit("0123");
+    let path_of_new = directory.path().join("new.db");
+    std::fs::copy(&path, &path_of_new).unwrap();
+    let next = SqliteRegistry::open(path_of_new).unwrap();
+    assert_eq!(next.register(new, AT).unwrap().number, 3);
+    assert!(next.verify().unwrap().is_whole());
+    drop(next);
     let (version, bytes) = registry.load("loans", "champion", "model.json").unwrap();
     assert_eq!((version.number, bytes.as_slice()), (1, &b"{\"w\": 1}"[..]));
     assert_eq!(

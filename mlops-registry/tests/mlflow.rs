@@ -389,6 +389,7 @@ fn promotion(model: &str, version: u64, expected_revision: u64) -> Promotion {
         actor: "ana".into(),
         reason: "better".into(),
         expected_revision,
+        key: None,
     }
 }
 

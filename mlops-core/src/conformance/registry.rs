@@ -2,13 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::datatypes::{DataType, Field, Schema};
+
 use crate::{
     Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, RegistryExt, Rollback, Timestamp, Verdict, Version, history_flaws,
-    manifest_digest,
+    PromotionPolicy, Registry, RegistryExt, Rollback, Signature, Timestamp, Verdict, Version,
+    history_flaws, manifest_digest,
 };
 
 const MODEL: &str = "conformance-loans";
+const KEYS: &str = "conformance-keys";
 const RACE: &str = "conformance-race";
 const ALIAS: &str = "champion";
 
@@ -25,6 +28,8 @@ pub fn registry(registry: &dyn Registry) {
     promotion(registry);
     rollback(registry);
     policies(registry);
+    keys(registry);
+    answers(registry);
     race(registry);
 }
 
@@ -54,6 +59,7 @@ fn promote_to(model: &str, version: u64, expected_revision: u64) -> Promotion {
         actor: "ana".into(),
         reason: "better".into(),
         expected_revision,
+        key: None,
     }
 }
 
@@ -64,6 +70,7 @@ fn back(model: &str, expected_revision: u64) -> Rollback {
         actor: "ben".into(),
         reason: "complaints".into(),
         expected_revision,
+        key: None,
     }
 }
 
@@ -83,7 +90,15 @@ fn versions(registry: &dyn Registry) {
         .with_param("depth", 3)
         .with_param("text", "line\nfeed, \0 and ✓")
         .with_tag("run", "")
-        .with_data_digest(Digest::of(b"data"));
+        .with_data_digest(Digest::of(b"data"))
+        .with_profile_digest(Digest::of(b"profile"))
+        .with_suite_digest(Digest::of(b"suite"))
+        .with_signature(Signature::new(
+            &Schema::new(vec![Field::new("größe", DataType::Float64, true)]),
+            &Schema::new(vec![Field::new("score", DataType::Float32, false)]),
+        ))
+        .with_run("run 7")
+        .with_commit("0123abcd");
     let numbers =
         [0.0, -0.0, 0.1 + 0.2, f64::MAX, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
     for (n, value) in numbers.into_iter().enumerate() {
@@ -109,6 +124,11 @@ fn versions(registry: &dyn Registry) {
     assert_eq!(rest(read.clone()), rest(made), "what register gave is what is read");
     assert_eq!((&read.params, &read.tags), (&first.params, &first.tags), "parameters and tags");
     assert_eq!(read.data_digest, first.data_digest, "the data's digest");
+    assert_eq!(
+        (read.profile_digest, read.suite_digest, &read.signature, &read.lineage),
+        (first.profile_digest, first.suite_digest, &first.signature, &first.lineage),
+        "profile, suite, signature, lineage"
+    );
     for (name, bytes) in &first.artifacts {
         let stored = registry.artifact(MODEL, 1, name).expect("artifact");
         assert!(stored == *bytes, "the bytes of `{name}`");
@@ -181,6 +201,15 @@ fn hostile_names(registry: &dyn Registry) {
     invalid(new(MODEL).with_artifact("model.json/x", "x"), "a file as a directory");
     invalid(NewVersion { artifacts: [].into(), ..new(MODEL) }, "no artifacts");
     assert_eq!(registry.versions(MODEL).expect("versions"), [1, 2, 3], "nothing was registered");
+    let error = registry.register(new(MODEL).with_parent(4), time(0)).expect_err("its own parent");
+    assert!(matches!(error, Error::NotFound { .. }), "a parent that is not there: {error}");
+    for key in ["", " ", "a\n", &huge] {
+        invalid(new(MODEL).with_key(key), key);
+        let promotion = Promotion { key: Some(key.into()), ..promote_to(MODEL, 1, 0) };
+        registry.promote(promotion, time(9)).expect_err("a bad key");
+        let rollback = Rollback { key: Some(key.into()), ..back(MODEL, 0) };
+        registry.rollback(rollback, time(9)).expect_err("a bad key");
+    }
     for name in bad_names {
         if let Ok(versions) = registry.versions(name) {
             assert_eq!(versions, [0; 0], "{name:.60} has no versions");
@@ -317,6 +346,7 @@ fn policies(registry: &dyn Registry) {
         required_gates: vec!["quality".into(), "drift".into()],
         approvals: 2,
         max_gate_age_millis: Some(5000),
+        approver_role: None,
     };
     let set = |policy: &PromotionPolicy| {
         registry.set_policy(MODEL, "strict", policy.clone(), "cleo", time(0)).expect("set_policy");
@@ -343,9 +373,92 @@ fn policies(registry: &dyn Registry) {
     strict.required_gates.pop();
     set(&strict);
     promote(5).expect("promote");
+    // Nobody has told this registry of a role that nobody has.
+    strict = PromotionPolicy { approver_role: Some("conformance nobody".into()), ..strict };
+    registry.set_policy(MODEL, "roles", strict, "cleo", time(0)).expect("set_policy");
+    let promotion = Promotion { alias: "roles".into(), ..promote_to(MODEL, 1, 0) };
+    let error = registry.promote(promotion, time(5)).expect_err("nobody has the role");
+    assert!(matches!(error, Error::Blocked { .. }), "nobody has the role: {error}");
     let aliases = registry.aliases(MODEL).expect("aliases");
     let names: Vec<_> = aliases.iter().map(|a| a.alias.as_str()).collect();
     assert_eq!(names, [ALIAS, "strict"], "aliases sorted by name");
+}
+
+/// Requests under a key are done once.
+fn keys(registry: &dyn Registry) {
+    let conflict = |error: Error, why: &str| {
+        assert!(matches!(error, Error::Conflict { .. }), "{why}: {error}");
+    };
+    let first = new(KEYS).with_key("a");
+    let made = registry.register(first.clone(), time(0)).expect("register");
+    let gate = report(&made, "quality", Verdict::Pass, time(1));
+    registry.record_gate(KEYS, 1, gate).expect("record_gate");
+    registry.approve(KEYS, 1, approval("ben")).expect("approve");
+    let again = registry.register(first.clone(), time(5)).expect("the same again");
+    assert_eq!(again, made, "the same answer, whatever gathered on it since");
+    assert_eq!(registry.versions(KEYS).expect("versions"), [1], "done once");
+    let error = registry.register(first.with_param("depth", 3), time(0)).expect_err("another");
+    conflict(error, "another version under the same key");
+    let second = new(KEYS).with_key("b").with_parent(1).with_artifact("more", "x");
+    let second = registry.register(second, time(0)).expect("register");
+    assert_eq!((second.number, second.lineage.parent), (2, Some(1)), "a version and its parent");
+
+    let keyed =
+        |key: &str, revision| Promotion { key: Some(key.into()), ..promote_to(KEYS, 1, revision) };
+    let error = registry.promote(keyed("a", 0), time(9)).expect_err("the key of another request");
+    conflict(error, "a promotion under the key of a version");
+    let refused = Promotion { version: 2, ..keyed("c", 0) };
+    registry.promote(refused, time(9)).expect_err("no gates");
+    let moved = registry.promote(keyed("c", 0), time(9)).expect("a key that was not used up");
+    assert_eq!((moved.version, moved.revision), (1, 1), "a promotion");
+    for (revision, second) in [(0, 9), (0, 20), (1, 21)] {
+        let again = registry.promote(keyed("c", revision), time(second)).expect("the same again");
+        assert_eq!(again, moved, "the same answer");
+    }
+    let other = Promotion { reason: "other".into(), ..keyed("c", 1) };
+    let error = registry.promote(other, time(9)).expect_err("another promotion");
+    conflict(error, "another promotion under the same key");
+    let other = Promotion { model: MODEL.into(), ..keyed("c", 99) };
+    let error = registry.promote(other, time(9)).expect_err("another revision");
+    assert!(matches!(error, Error::Conflict { expected: 99, .. }), "keys are the model's: {error}");
+
+    let number = ready(registry, KEYS);
+    registry.promote(promote_to(KEYS, number, 1), time(10)).expect("promote");
+    let keyed = || Rollback { key: Some("d".into()), ..back(KEYS, 2) };
+    let moved = registry.rollback(keyed(), time(11)).expect("rollback");
+    assert_eq!((moved.version, moved.revision), (1, 3), "a rollback");
+    assert_eq!(registry.rollback(keyed(), time(12)).expect("the same again"), moved, "again");
+    assert_eq!(registry.history(KEYS, ALIAS).expect("history").len(), 3, "done once");
+}
+
+/// Where an alias pointed at a time, and why.
+fn answers(registry: &dyn Registry) {
+    let as_of = |second| {
+        let alias = registry.as_of(KEYS, ALIAS, time(second)).expect("as_of");
+        alias.map(|alias| (alias.version, alias.revision))
+    };
+    assert_eq!(as_of(8), None, "before the first promotion");
+    let error = registry.why(KEYS, ALIAS, time(8)).expect_err("before the first promotion");
+    assert!(matches!(error, Error::NotFound { .. }), "before the first promotion: {error}");
+    let found: Vec<_> = [9, 10, 11, 99].into_iter().map(as_of).collect();
+    assert_eq!(found, [Some((1, 1)), Some((3, 2)), Some((1, 3)), Some((1, 3))], "since then");
+
+    // What gathers on a version later was no reason for what happened before.
+    let version = registry.version(KEYS, 1).expect("version");
+    let later = report(&version, "quality", Verdict::Fail, time(30));
+    registry.record_gate(KEYS, 1, later).expect("record_gate");
+    registry.approve(KEYS, 1, approval("zoe")).expect("approve");
+    let why = registry.why(KEYS, ALIAS, time(40)).expect("why");
+    assert_eq!((why.alias.revision, why.change.kind), (3, ChangeKind::Rollback), "the last move");
+    assert_eq!((why.promotion.revision, &*why.promotion.reason), (1, "better"), "its promotion");
+    assert_eq!(why.version.approvals, [approval("ben")], "who had approved then");
+    let [gate] = why.gates.as_slice() else { panic!("one gate, found {:?}", why.gates) };
+    assert_eq!((&*gate.gate, gate.verdict, gate.at), ("quality", Verdict::Pass, time(1)), "gate");
+    assert_eq!(gate.report, version.gates[0].digest(), "the digest of the gate's report");
+    let text = why.to_string();
+    for part in ["rolled back", "complaints", "better", "quality: pass", "by ben"] {
+        assert!(text.contains(part), "{part} in the answer: {text}");
+    }
 }
 
 /// Threads that move one alias, each on the revision that it has seen.

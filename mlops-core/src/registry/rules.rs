@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
-    Rollback, Version,
+    Roles, Rollback, Signature, Version,
 };
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
@@ -228,6 +228,55 @@ impl NewVersion {
         self
     }
 
+    /// The same, with what it takes and what it gives.
+    #[must_use]
+    pub fn with_signature(mut self, signature: Signature) -> Self {
+        self.signature = Some(signature);
+        self
+    }
+
+    /// The same, made by this run.
+    #[must_use]
+    pub fn with_run(mut self, run: impl Into<String>) -> Self {
+        self.lineage.run = Some(run.into());
+        self
+    }
+
+    /// The same, made by the code of this commit.
+    #[must_use]
+    pub fn with_commit(mut self, commit: impl Into<String>) -> Self {
+        self.lineage.commit = Some(commit.into());
+        self
+    }
+
+    /// The same, derived from this version of the model.
+    #[must_use]
+    pub fn with_parent(mut self, parent: u64) -> Self {
+        self.lineage.parent = Some(parent);
+        self
+    }
+
+    /// The same, its drift measured against the reference profile of this digest.
+    #[must_use]
+    pub fn with_profile_digest(mut self, digest: Digest) -> Self {
+        self.profile_digest = Some(digest);
+        self
+    }
+
+    /// The same, its data to pass the suite of this digest.
+    #[must_use]
+    pub fn with_suite_digest(mut self, digest: Digest) -> Self {
+        self.suite_digest = Some(digest);
+        self
+    }
+
+    /// The same, to be done once however often it is asked for ([`Request`](super::Request)).
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     /// Whether it can be registered: good names, and at least one artifact. A backend calls this
     /// before it writes anything.
     ///
@@ -251,7 +300,30 @@ impl NewVersion {
             check_label("name of the tag", name)?;
             check_text("value of the tag", value)?;
         }
-        Ok(())
+        if let Some(signature) = &self.signature {
+            signature.check()?;
+        }
+        if let Some(run) = &self.lineage.run {
+            check_label("run", run)?;
+        }
+        if let Some(commit) = &self.lineage.commit {
+            check_label("commit", commit)?;
+        }
+        check_key(self.key.as_deref())
+    }
+
+    /// Whether the version that it names as its parent is one of those before this number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn check_parent(&self, number: u64) -> Result<()> {
+        match self.lineage.parent {
+            Some(parent) if !(1..number).contains(&parent) => Err(Error::NotFound {
+                what: "parent version".into(),
+                name: format!("{} v{parent}", self.model),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The version that this becomes under a number: its artifacts hashed, its digest taken.
@@ -271,6 +343,10 @@ impl NewVersion {
             params: self.params.clone(),
             tags: self.tags.clone(),
             data_digest: self.data_digest,
+            signature: self.signature.clone(),
+            lineage: self.lineage.clone(),
+            profile_digest: self.profile_digest,
+            suite_digest: self.suite_digest,
             ..Version::new(&self.model, number, manifest_digest(&artifacts), &self.author, at)
         }
     }
@@ -313,7 +389,8 @@ impl Version {
     fn change(&self, alias: &str, last: Option<&AliasChange>, kind: ChangeKind) -> AliasChange {
         let mut approvals: Vec<_> = self.approvals.iter().map(|a| a.by.clone()).collect();
         approvals.retain(|by| *by != self.author);
-        let open = self.latest_gates().into_values().filter(|report| report.is_open());
+        let mut open = self.latest_gates();
+        open.retain(|_, report| report.is_open());
         AliasChange {
             model: self.model.clone(),
             alias: alias.to_owned(),
@@ -324,8 +401,9 @@ impl Version {
             actor: String::new(),
             reason: String::new(),
             at: self.created_at,
-            gates: open.map(|report| report.gate.clone()).collect(),
+            gates: open.keys().map(|&gate| gate.to_owned()).collect(),
             approvals,
+            evidence: open.iter().map(|(&gate, r)| (gate.to_owned(), r.digest())).collect(),
         }
     }
 }
@@ -341,6 +419,9 @@ impl PromotionPolicy {
         check_label("actor", actor)?;
         for gate in &self.required_gates {
             check_label("name of the gate", gate)?;
+        }
+        if let Some(role) = &self.approver_role {
+            check_label("role", role)?;
         }
         if let Some(age) = self.max_gate_age_millis.filter(|age| *age < 0) {
             return Err(Error::invalid("oldest age of a gate", "0 ms or more", age));
@@ -360,12 +441,14 @@ impl Promotion {
         &self,
         version: &Version,
         policy: &PromotionPolicy,
+        roles: &Roles,
         last: Option<&AliasChange>,
         at: Timestamp,
     ) -> Result<AliasChange> {
         check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
+        check_key(self.key.as_deref())?;
         expect_revision(&self.model, &self.alias, self.expected_revision, last)?;
-        let mut reasons = version.obstacles(policy, at);
+        let mut reasons = version.obstacles(policy, roles, at);
         // A change that changes nothing would make the next rollback one, too.
         if last.is_some_and(|c| c.version == version.number) {
             reasons.push(format!("`{}` names it already", self.alias));
@@ -397,21 +480,17 @@ impl Rollback {
     /// [`Error::Conflict`] if the alias has another revision than expected.
     pub fn target(&self, history: &[AliasChange]) -> Result<u64> {
         check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
+        check_key(self.key.as_deref())?;
         let earlier = |what: &str| Error::NotFound {
             what: what.to_owned(),
             name: format!("{}@{}", self.model, self.alias),
         };
         let last = history.last().ok_or_else(|| earlier("alias"))?;
         expect_revision(&self.model, &self.alias, self.expected_revision, Some(last))?;
-        let mut standing = Vec::new();
-        for change in history {
-            match change.kind {
-                ChangeKind::Promotion => standing.push(change.version),
-                ChangeKind::Rollback => drop(standing.pop()),
-            }
-        }
+        let mut standing = standing(history);
         standing.pop();
-        standing.pop().ok_or_else(|| earlier("a version before the one named by alias"))
+        let before = standing.pop().map(|change| change.version);
+        before.ok_or_else(|| earlier("a version before the one named by alias"))
     }
 
     /// The change that this rollback makes, given the version that [`target`](Self::target) names.
@@ -437,6 +516,19 @@ impl Rollback {
     }
 }
 
+/// The promotions that no rollback took off, oldest first; the alias points where the last put
+/// it.
+pub(super) fn standing(history: &[AliasChange]) -> Vec<&AliasChange> {
+    let mut standing = Vec::new();
+    for change in history {
+        match change.kind {
+            ChangeKind::Promotion => standing.push(change),
+            ChangeKind::Rollback => drop(standing.pop()),
+        }
+    }
+    standing
+}
+
 impl AliasChange {
     /// Where the alias points after this change.
     pub fn to_alias(&self) -> Alias {
@@ -448,6 +540,10 @@ impl AliasChange {
             since: self.at,
         }
     }
+}
+
+fn check_key(key: Option<&str>) -> Result<()> {
+    key.map_or(Ok(()), |key| check_label("key of the request", key))
 }
 
 fn check_request(model: &str, alias: &str, actor: &str, reason: &str) -> Result<()> {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Alias, AliasChange, Approval, Artifact, ChangeKind, PromotionPolicy, Version};
+use super::{
+    Alias, AliasChange, Approval, Artifact, ChangeKind, Lineage, PromotionPolicy, Version,
+};
 
 impl fmt::Display for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +41,16 @@ impl fmt::Display for Version {
         row("params", self.params.iter().map(|(k, v)| format!("{k} {v}")).collect())?;
         row("tags", self.tags.iter().map(|(k, v)| format!("{k} {v}")).collect())?;
         row("data", self.data_digest.iter().map(ToString::to_string).collect())?;
+        row("profile", self.profile_digest.iter().map(ToString::to_string).collect())?;
+        row("suite", self.suite_digest.iter().map(ToString::to_string).collect())?;
+        row("signature", self.signature.iter().map(ToString::to_string).collect())?;
+        let Lineage { run, commit, parent } = &self.lineage;
+        let made = [
+            run.as_ref().map(|run| format!("run {run}")),
+            commit.as_ref().map(|commit| format!("commit {commit}")),
+            parent.map(|parent| format!("v{parent}")),
+        ];
+        row("made from", made.into_iter().flatten().collect())?;
         let gates = self.latest_gates();
         let gates = gates.iter().map(|(k, v)| format!("{k} {}", v.assessment.verdict));
         row("gates", gates.collect())?;
@@ -90,6 +102,9 @@ impl fmt::Display for PromotionPolicy {
             gates => write!(f, "gates {}", gates.join(", "))?,
         }
         write!(f, " and every other that was run, approvals by {}", self.approvals)?;
+        if let Some(role) = &self.approver_role {
+            write!(f, " in the role `{role}`")?;
+        }
         if let Some(age) = self.max_gate_age_millis {
             write!(f, ", gates no older than {age} ms")?;
         }

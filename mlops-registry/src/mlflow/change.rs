@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mlops_core::{
-    AliasChange, Approval, Artifact, Digest, Error, GateReport, PromotionPolicy, Result, Timestamp,
-    Version, manifest_digest,
+    AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
+    Result, Signature, Timestamp, Version, manifest_digest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +17,29 @@ pub(super) enum Change {
     Gate { number: u64, report: GateReport },
     Approve { number: u64, approval: Approval },
     Policy { alias: String, policy: PromotionPolicy, actor: String, at: Timestamp },
-    Move(AliasChange),
+    Move(Move),
+}
+
+/// A move of an alias, and the request under a key that asked for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Move {
+    #[serde(flatten)]
+    pub(super) change: AliasChange,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) request: Option<Keyed>,
+}
+
+/// A request under a key, which is done once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Keyed {
+    key: String,
+    digest: Digest,
+}
+
+impl From<&Request> for Keyed {
+    fn from(request: &Request) -> Self {
+        Self { key: request.key.clone(), digest: request.digest }
+    }
 }
 
 /// A version as it was registered.
@@ -36,10 +58,20 @@ pub(super) struct Record {
     pub(super) tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) data_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signature: Option<Signature>,
+    #[serde(default)]
+    pub(super) lineage: Lineage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) profile_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) suite_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) request: Option<Keyed>,
 }
 
 impl Record {
-    pub(super) fn new(version: &Version, directory: String) -> Self {
+    pub(super) fn new(version: &Version, directory: String, request: Option<&Request>) -> Self {
         Self {
             number: version.number,
             directory,
@@ -51,6 +83,11 @@ impl Record {
             params: version.params.clone(),
             tags: version.tags.clone(),
             data_digest: version.data_digest,
+            signature: version.signature.clone(),
+            lineage: version.lineage.clone(),
+            profile_digest: version.profile_digest,
+            suite_digest: version.suite_digest,
+            request: request.map(Keyed::from),
         }
     }
 
@@ -70,6 +107,10 @@ impl Record {
         version.params = self.params;
         version.tags = self.tags;
         version.data_digest = self.data_digest;
+        version.signature = self.signature;
+        version.lineage = self.lineage;
+        version.profile_digest = self.profile_digest;
+        version.suite_digest = self.suite_digest;
         Ok(version)
     }
 }
@@ -119,6 +160,8 @@ pub(super) struct State {
     versions: BTreeMap<u64, (Version, String)>,
     history: BTreeMap<String, Vec<AliasChange>>,
     policies: BTreeMap<String, PromotionPolicy>,
+    /// What was answered to requests, by their keys.
+    requests: BTreeMap<String, (Digest, u64)>,
 }
 
 impl State {
@@ -128,8 +171,9 @@ impl State {
         })?;
         match change {
             Change::Register(record) => {
-                let directory = record.directory.clone();
+                let (directory, request) = (record.directory.clone(), record.request.clone());
                 let version = record.into_version(model)?;
+                self.remember(request, version.number);
                 self.versions.insert(version.number, (version, directory));
             }
             Change::Gate { number, report } => {
@@ -147,7 +191,7 @@ impl State {
             Change::Policy { alias, policy, .. } => {
                 self.policies.insert(alias, policy);
             }
-            Change::Move(change) => {
+            Change::Move(Move { change, request }) => {
                 let history = self.history.entry(change.alias.clone()).or_default();
                 if change.revision != history.len() as u64 + 1 {
                     return Err(Error::Decode {
@@ -157,10 +201,33 @@ impl State {
                         found: change.revision.to_string(),
                     });
                 }
+                let revision = change.revision;
                 history.push(change);
+                self.remember(request, revision);
             }
         }
         Ok(())
+    }
+
+    fn remember(&mut self, request: Option<Keyed>, answer: u64) {
+        if let Some(Keyed { key, digest }) = request {
+            self.requests.insert(key, (digest, answer));
+        }
+    }
+
+    /// The answer that was given to this request before.
+    pub(super) fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
+        let Some(request) = request else { return Ok(None) };
+        let before = self.requests.get(&request.key);
+        before.map(|(digest, answer)| request.answer(*digest, *answer)).transpose()
+    }
+
+    /// The version as it was when it was registered.
+    pub(super) fn registered(&self, model: &str, number: u64) -> Result<Version> {
+        let mut version = self.version(model, number)?.clone();
+        version.gates.clear();
+        version.approvals.clear();
+        Ok(version)
     }
 
     pub(super) fn numbers(&self) -> Vec<u64> {
@@ -211,7 +278,7 @@ mod tests {
             new = new.with_metric(format!("m{n}"), f64::from_bits(bits));
         }
         let version = new.to_version(3, Timestamp::from_millis(5));
-        let change = Change::Register(Box::new(Record::new(&version, "versions/x".into())));
+        let change = Change::Register(Box::new(Record::new(&version, "versions/x".into(), None)));
         let text = serde_json::to_string(&change).unwrap();
         let mut state = State::default();
         state.apply("loans", serde_json::from_str(&text).unwrap()).unwrap();

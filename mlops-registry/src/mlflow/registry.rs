@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Result, Rollback, Timestamp, Version, check_name,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, check_name,
 };
 
 use super::artifacts;
-use super::change::{Change, Record, State};
+use super::change::{Change, Keyed, Move, Record, State};
 use super::client::MlflowClient;
 use super::error::{MlflowError, MlflowResult};
 use super::json::all_pages;
@@ -54,6 +54,7 @@ pub struct MlflowRegistry {
     client: MlflowClient,
     experiment: String,
     models: Mutex<BTreeMap<String, Arc<Mutex<Model>>>>,
+    roles: Roles,
 }
 
 /// A model's ledger and what it says, as far as it was read.
@@ -121,7 +122,14 @@ impl MlflowRegistry {
                 found: format!("MLflow {} on a file store", server.version),
             });
         }
-        Ok(Self { client, experiment, models: Mutex::default() })
+        Ok(Self { client, experiment, models: Mutex::default(), roles: Roles::default() })
+    }
+
+    /// The same, with the host's word on who has which role, for policies that name one.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
     }
 
     /// The client that it uses.
@@ -274,6 +282,7 @@ impl MlflowRegistry {
         &self,
         model: &str,
         alias: &str,
+        request: Option<&Request>,
         mut decide: impl FnMut(&State) -> Result<AliasChange>,
     ) -> Result<Alias> {
         let found = self.find(model)?;
@@ -284,9 +293,14 @@ impl MlflowRegistry {
         let mut found = lock(&found);
         let mut decided = None;
         self.change(&mut found, |state| {
+            if let Some(revision) = state.repeated(request)? {
+                let mut history = state.history(alias).iter();
+                decided = history.find(|c| c.revision == revision).map(AliasChange::to_alias);
+                return Ok(None);
+            }
             let change = decide(state)?;
             decided = Some(change.to_alias());
-            Ok(Some(Change::Move(change)))
+            Ok(Some(Change::Move(Move { change, request: request.map(Keyed::from) })))
         })?;
         self.mirror_alias(&mut found, alias).map_err(|e| {
             e.within(format!("{model}@{alias} has moved, but MLflow's own alias has not"))
@@ -301,17 +315,22 @@ impl Registry for MlflowRegistry {
         for name in version.artifacts.keys() {
             artifacts::check(name)?;
         }
+        let mut made = version.to_version(0, at);
+        let request = version.request(&made);
         let model = self.ensure(&version.model, at)?;
         let (run, uri) = {
             let mut model = lock(&model);
             model.refresh(&self.client)?;
+            if let Some(number) = model.state.repeated(request.as_ref())? {
+                return model.state.registered(&version.model, number);
+            }
+            version.check_parent(model.state.numbers().last().copied().unwrap_or(0) + 1)?;
             (model.ledger.run().to_owned(), model.ledger.uri().to_owned())
         };
         let directory = format!("versions/{}", nonce()?);
         for (name, bytes) in &version.artifacts {
             self.client.put_artifact(&uri, &format!("{directory}/{name}"), bytes)?;
         }
-        let mut made = version.to_version(0, at);
         let new = NewModelVersion {
             name: version.model.clone(),
             source: format!("{}/{directory}", uri.trim_end_matches('/')),
@@ -332,9 +351,16 @@ impl Registry for MlflowRegistry {
             },
             Err(e) => return Err(e.into()),
         };
-        let record = Record::new(&made, directory);
+        let record = Record::new(&made, directory, request.as_ref());
         let change = Change::Register(Box::new(record));
-        self.change(&mut lock(&model), |_| Ok(Some(change.clone())))?;
+        self.change(&mut lock(&model), |state| {
+            // Somebody else made the same request meanwhile.
+            if let Some(number) = state.repeated(request.as_ref())? {
+                made = state.registered(&version.model, number)?;
+                return Ok(None);
+            }
+            Ok(Some(change.clone()))
+        })?;
         Ok(made)
     }
 
@@ -432,15 +458,16 @@ impl Registry for MlflowRegistry {
     fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
         let Promotion { model, alias, .. } = &promotion;
         check_alias(alias)?;
-        self.move_alias(model, alias, |state| {
+        self.move_alias(model, alias, promotion.request().as_ref(), |state| {
             let version = state.version(model, promotion.version)?;
-            promotion.decide(version, &state.policy(alias), state.history(alias).last(), at)
+            let (policy, last) = (state.policy(alias), state.history(alias).last());
+            promotion.decide(version, &policy, &self.roles, last, at)
         })
     }
 
     fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
         let Rollback { model, alias, .. } = &rollback;
-        self.move_alias(model, alias, |state| {
+        self.move_alias(model, alias, rollback.request().as_ref(), |state| {
             let history = state.history(alias);
             let version = state.version(model, rollback.target(history)?)?;
             rollback.decide(version, history, at)

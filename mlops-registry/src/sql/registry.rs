@@ -2,25 +2,33 @@
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Result, Rollback, Timestamp, Version,
+    Request, Result, Rollback, Timestamp, Version,
 };
 
 use super::{Database, Sql, args, seal};
+use crate::draft;
 
 pub(crate) fn register(db: &impl Database, version: &NewVersion, at: Timestamp) -> Result<Version> {
     version.check()?;
     // Hashed before anybody is kept waiting.
     let mut made = version.to_version(0, at);
+    let request = version.request(&made);
     db.write(|sql| {
+        if let Some(number) = sql.repeated(request.as_ref())? {
+            return Ok(sql.version_row(&version.model, number)?.1);
+        }
         let insert = "INSERT INTO model (name) VALUES (?1) ON CONFLICT DO NOTHING";
         sql.execute(insert, args![&made.model])?;
         let query = "SELECT max(v.number) FROM version v JOIN model m ON m.id = v.model
                      WHERE m.name = ?1";
         let last = sql.one(query, args![&made.model], |row| row.get::<Option<i64>>(0))?;
         made.number = last.flatten().unwrap_or(0).cast_unsigned() + 1;
-        sql.insert_version(&made, &version.artifacts)
-    })?;
-    Ok(made)
+        version.check_parent(made.number)?;
+        let seal = sql.insert_version(&made, &version.artifacts)?;
+        sql.log(draft::registered(&made), seal)?;
+        sql.remember(request.as_ref(), made.number)?;
+        Ok(made.clone())
+    })
 }
 
 pub(crate) fn models(db: &impl Database) -> Result<Vec<String>> {
@@ -73,7 +81,7 @@ pub(crate) fn record_gate(
         let seal = seal::gate(model, number, &json);
         let insert = "INSERT INTO gate (version, report, seal) VALUES (?1, ?2, ?3)";
         sql.execute(insert, args![id, &json, seal])?;
-        Ok(())
+        sql.log(draft::gated(&version, report), seal)
     })
 }
 
@@ -90,8 +98,10 @@ pub(crate) fn approve(
         let insert = "INSERT INTO approval (version, person, comment, at, seal)
                       VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
         let Approval { by, comment, at } = approval;
-        sql.execute(insert, args![id, by, comment, *at, seal])?;
-        Ok(())
+        if sql.execute(insert, args![id, by, comment, *at, seal])? == 0 {
+            return Ok(());
+        }
+        sql.log(draft::approved(&version, approval), seal)
     })
 }
 
@@ -113,30 +123,37 @@ pub(crate) fn set_policy(
         let insert = "INSERT INTO policy (model, alias, policy, actor, at, seal)
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         sql.execute(insert, args![model, alias, &json, actor, at, seal])?;
-        Ok(())
+        sql.log(draft::policy_set(model, alias, &json, actor, at), seal)
     })
 }
 
 pub(crate) fn promote(db: &impl Database, promotion: &Promotion, at: Timestamp) -> Result<Alias> {
+    let request = promotion.request();
     db.write(|sql| {
         let Promotion { model, alias, version, .. } = promotion;
+        if let Some(revision) = sql.repeated(request.as_ref())? {
+            return Ok(sql.change_row(model, alias, revision)?.to_alias());
+        }
         let (_, version) = sql.whole_version(model, *version)?;
         let policy = sql.policy_row(model, alias)?;
         let last = sql.last_change(model, alias)?;
-        let change = promotion.decide(&version, &policy, last.as_ref(), at)?;
-        sql.insert_change(&change)?;
-        Ok(change.to_alias())
+        let change = promotion.decide(&version, &policy, db.roles(), last.as_ref(), at)?;
+        sql.moved(&change, request.as_ref())
     })
 }
 
 pub(crate) fn rollback(db: &impl Database, rollback: &Rollback, at: Timestamp) -> Result<Alias> {
+    let request = rollback.request();
     db.write(|sql| {
-        let history = sql.history_rows(&rollback.model, &rollback.alias)?;
+        let Rollback { model, alias, .. } = rollback;
+        if let Some(revision) = sql.repeated(request.as_ref())? {
+            return Ok(sql.change_row(model, alias, revision)?.to_alias());
+        }
+        let history = sql.history_rows(model, alias)?;
         let target = rollback.target(&history)?;
-        let (_, version) = sql.whole_version(&rollback.model, target)?;
+        let (_, version) = sql.whole_version(model, target)?;
         let change = rollback.decide(&version, &history, at)?;
-        sql.insert_change(&change)?;
-        Ok(change.to_alias())
+        sql.moved(&change, request.as_ref())
     })
 }
 
@@ -160,6 +177,14 @@ pub(crate) fn history(db: &impl Database, model: &str, alias: &str) -> Result<Ve
 }
 
 impl dyn Sql + '_ {
+    /// Keeps the move of an alias.
+    fn moved(&self, change: &AliasChange, request: Option<&Request>) -> Result<Alias> {
+        let seal = self.insert_change(change)?;
+        self.log(draft::moved(change), seal)?;
+        self.remember(request, change.revision)?;
+        Ok(change.to_alias())
+    }
+
     pub(super) fn version_numbers(&self, model: &str) -> Result<Vec<i64>> {
         let query = "SELECT v.number FROM version v JOIN model m ON m.id = v.model
                      WHERE m.name = ?1 ORDER BY v.number";

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use mlops_core::{
-    AliasChange, Approval, Artifact, Digest, Error, GateReport, PromotionPolicy, Result, Version,
+    AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
+    Result, Signature, Version,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{Cell, FromCell, Row, Sql, args, seal};
 
@@ -16,16 +18,17 @@ impl dyn Sql + '_ {
     pub(super) fn version_row(&self, model: &str, number: u64) -> Result<(i64, Version)> {
         let missing = || crate::no_version(model, number);
         let key = i64::try_from(number).map_err(|_| missing())?;
-        let sql = "SELECT v.id, v.digest, v.author, v.created_at, v.data_digest, v.seal
+        let sql = "SELECT v.id, v.digest, v.author, v.created_at, v.data_digest, v.seal, v.facts
                    FROM version v JOIN model m ON m.id = v.model
                    WHERE m.name = ?1 AND v.number = ?2";
         let row = self.one(sql, args![model, key], |row| {
             let mut version =
                 Version::new(model, number, row.get(1)?, row.get::<String>(2)?, row.get(3)?);
             version.data_digest = row.get(4)?;
-            Ok((row.get::<i64>(0)?, version, row.get::<Vec<u8>>(5)?))
+            let seal = row.get::<Vec<u8>>(5)?;
+            Ok((row.get::<i64>(0)?, version, seal, row.get::<Option<String>>(6)?))
         })?;
-        let (id, mut version, stored) = row.ok_or_else(missing)?;
+        let (id, mut version, stored, facts) = row.ok_or_else(missing)?;
         let place = format!("version {model} v{number}");
         let sql = "SELECT a.name, b.digest, b.size FROM artifact a JOIN blob b ON b.id = a.blob
                    WHERE a.version = ?1 ORDER BY a.name";
@@ -40,7 +43,13 @@ impl dyn Sql + '_ {
         version.params =
             self.pairs("SELECT name, value FROM param WHERE version = ?1", id)?.collect();
         version.tags = self.pairs("SELECT name, value FROM tag WHERE version = ?1", id)?.collect();
-        self.sealed(&place, &stored, seal::version(&version))?;
+        self.sealed(&place, &stored, seal::version(&version, facts.as_deref()))?;
+        if let Some(json) = facts {
+            let facts = serde_json::from_str::<Facts>(&json);
+            facts
+                .map_err(|e| self.damaged(&place, "facts of a version", e))?
+                .put_into(&mut version);
+        }
         Ok((id, version))
     }
 
@@ -81,12 +90,15 @@ impl dyn Sql + '_ {
         &self,
         version: &Version,
         files: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         let model = self.model_id(&version.model)?;
         let model = model.ok_or_else(|| crate::no_version(&version.model, version.number))?;
+        let facts = Facts::of(version)?;
+        let seal = seal::version(version, facts.as_deref());
         let id = self.insert(
-            "INSERT INTO version (model, number, digest, author, created_at, data_digest, seal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+            "INSERT INTO version
+                 (model, number, digest, author, created_at, data_digest, seal, facts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
             args![
                 model,
                 version.number.cast_signed(),
@@ -94,7 +106,8 @@ impl dyn Sql + '_ {
                 &version.author,
                 version.created_at,
                 version.data_digest,
-                seal::version(version),
+                seal,
+                facts.as_deref(),
             ],
         )?;
         for artifact in &version.artifacts {
@@ -115,6 +128,31 @@ impl dyn Sql + '_ {
                 self.execute(sql, args![id, name, value])?;
             }
         }
+        Ok(seal)
+    }
+
+    /// The answer that was given to this request before, if it has a key and was made before.
+    pub(super) fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
+        let Some(request) = request else { return Ok(None) };
+        let Request { model, key, .. } = request;
+        let sql = "SELECT digest, answer, seal FROM request WHERE model = ?1 AND name = ?2";
+        let row = self.one(sql, args![model, key], |row| {
+            Ok((row.get::<Digest>(0)?, row.get::<i64>(1)?, row.get::<Vec<u8>>(2)?))
+        })?;
+        let Some((digest, answer, stored)) = row else { return Ok(None) };
+        let place = format!("request `{key}` of {model}");
+        self.sealed(&place, &stored, seal::request(model, key, digest, answer))?;
+        request.answer(digest, answer.cast_unsigned()).map(Some)
+    }
+
+    /// Keeps the answer to a request, if it has a key.
+    pub(super) fn remember(&self, request: Option<&Request>, answer: u64) -> Result<()> {
+        let Some(Request { model, key, digest, .. }) = request else { return Ok(()) };
+        let answer = answer.cast_signed();
+        let seal = seal::request(model, key, *digest, answer);
+        let sql = "INSERT INTO request (model, name, digest, answer, seal)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.execute(sql, args![model, key, *digest, answer, seal])?;
         Ok(())
     }
 
@@ -183,6 +221,21 @@ impl dyn Sql + '_ {
         row.map(|row| self.change(model, alias, row)).transpose()
     }
 
+    /// The change that gave an alias this revision.
+    pub(super) fn change_row(
+        &self,
+        model: &str,
+        alias: &str,
+        revision: u64,
+    ) -> Result<AliasChange> {
+        let missing = || self.damaged(&format!("{model}@{alias}"), "a revision", "none");
+        let id = self.model_id(model)?.ok_or_else(missing)?;
+        let sql = "SELECT revision, version, change, seal FROM alias_change
+                   WHERE model = ?1 AND alias = ?2 AND revision = ?3";
+        let row = self.one(sql, args![id, alias, revision.cast_signed()], change_row)?;
+        self.change(model, alias, row.ok_or_else(missing)?)
+    }
+
     fn change(&self, model: &str, alias: &str, row: ChangeRow) -> Result<AliasChange> {
         let (revision, version, json, stored) = row;
         let place = format!("revision {revision} of {model}@{alias}");
@@ -196,7 +249,7 @@ impl dyn Sql + '_ {
         Ok(change)
     }
 
-    pub(super) fn insert_change(&self, change: &AliasChange) -> Result<()> {
+    pub(super) fn insert_change(&self, change: &AliasChange) -> Result<Digest> {
         let model = self.model_id(&change.model)?;
         let model = model.ok_or_else(|| crate::no_version(&change.model, change.version))?;
         let json = serde_json::to_string(change).map_err(|e| Error::other("alias change", e))?;
@@ -205,7 +258,7 @@ impl dyn Sql + '_ {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let seal = seal::change(&json);
         self.execute(sql, args![model, &change.alias, revision, version, &json, seal])?;
-        Ok(())
+        Ok(seal)
     }
 
     pub(super) fn policy_row(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
@@ -220,6 +273,41 @@ impl dyn Sql + '_ {
         let place = format!("policy of {model}@{alias}");
         self.sealed(&place, &stored, seal)?;
         serde_json::from_str(&json).map_err(|e| self.damaged(&place, "a policy", e))
+    }
+}
+
+/// What is known of a version beside its columns; as JSON in one of them.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Facts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
+    lineage: Lineage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suite: Option<Digest>,
+}
+
+impl Facts {
+    fn of(version: &Version) -> Result<Option<String>> {
+        let facts = Self {
+            signature: version.signature.clone(),
+            lineage: version.lineage.clone(),
+            profile: version.profile_digest,
+            suite: version.suite_digest,
+        };
+        if facts == Self::default() {
+            return Ok(None);
+        }
+        serde_json::to_string(&facts).map(Some).map_err(|e| Error::other("version", e))
+    }
+
+    fn put_into(self, version: &mut Version) {
+        version.signature = self.signature;
+        version.lineage = self.lineage;
+        version.profile_digest = self.profile;
+        version.suite_digest = self.suite;
     }
 }
 

@@ -9,21 +9,38 @@
 pub(crate) const VERSION: u32 = SCRIPTS.len() as u32;
 
 /// The scripts of version 1, 2, …
-const SCRIPTS: &[&[&str]] = &[&[include_str!("schema/v1.sql")]];
+const SCRIPTS: &[&[&str]] = &[
+    &[include_str!("schema/v1.sql")],
+    &[include_str!("schema/v2_registry.sql"), include_str!("schema/v2_audit.sql")],
+];
 
 /// Tables whose rows are never changed or deleted, and the words for somebody who tries.
-const FINAL: &[&[Final]] = &[&[
-    Final { name: "version", table: "version", deleted: true, what: "a version" },
-    Final { name: "gate", table: "gate", deleted: false, what: "a gate report" },
-    Final { name: "approval", table: "approval", deleted: false, what: "an approval" },
-    Final { name: "policy", table: "policy", deleted: false, what: "a policy" },
-    Final { name: "history", table: "alias_change", deleted: false, what: "history" },
-]];
+const FINAL: &[&[Final]] = &[
+    &[
+        Final { name: "version", table: "version", of: "", deleted: true, what: "a version" },
+        Final { name: "gate", table: "gate", of: "", deleted: false, what: "a gate report" },
+        Final { name: "approval", table: "approval", of: "", deleted: false, what: "an approval" },
+        Final { name: "policy", table: "policy", of: "", deleted: false, what: "a policy" },
+        Final { name: "history", table: "alias_change", of: "", deleted: false, what: "history" },
+    ],
+    &[
+        Final { name: "request", table: "request", of: "", deleted: false, what: "a request" },
+        Final {
+            name: "audit",
+            table: "audit",
+            of: " OF seq, hash",
+            deleted: false,
+            what: "an audit entry",
+        },
+    ],
+];
 
 /// A table whose rows are never changed.
 struct Final {
     name: &'static str,
     table: &'static str,
+    /// The columns that are meant, if not all.
+    of: &'static str,
     /// Whether they may be deleted.
     deleted: bool,
     what: &'static str,
@@ -47,6 +64,8 @@ pub(crate) struct Guard<'a> {
     pub(crate) table: &'a str,
     /// `UPDATE` or `DELETE`.
     pub(crate) operation: &'a str,
+    /// Of which columns, if not all.
+    pub(crate) of: &'a str,
     /// What it says.
     pub(crate) words: &'a str,
 }
@@ -59,15 +78,16 @@ impl Dialect {
         for (word, spelling) in &self.words {
             script = script.replace(word, spelling);
         }
-        for &Final { name, table, deleted, what } in FINAL.get(at).copied().unwrap_or_default() {
-            let mut guard = |operation, verb| {
+        for &Final { name, table, of, deleted, what } in FINAL.get(at).copied().unwrap_or_default()
+        {
+            let mut guard = |operation, of, verb| {
                 let words = format!("{what} is never {verb}");
-                let guard = Guard { name, table, operation, words: &words };
+                let guard = Guard { name, table, operation, of, words: &words };
                 script.push_str(&(self.guard)(&guard));
             };
-            guard("UPDATE", "changed");
+            guard("UPDATE", of, "changed");
             if !deleted {
-                guard("DELETE", "deleted");
+                guard("DELETE", "", "deleted");
             }
         }
         script

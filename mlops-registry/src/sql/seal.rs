@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use mlops_core::bytes::{put_i64, put_len, put_str, put_u8, put_u64};
 use mlops_core::{Approval, Digest, Version};
 
-/// The seal of a version without its gates and approvals, which have their own.
-pub(super) fn version(v: &Version) -> Digest {
+/// The seal of a version without its gates and approvals, which have their own. The facts are the
+/// JSON of what else is known of it.
+pub(super) fn version(v: &Version, facts: Option<&str>) -> Digest {
     let mut out = tagged("version");
     put_str(&mut out, &v.model);
     put_u64(&mut out, v.number);
@@ -35,6 +36,18 @@ pub(super) fn version(v: &Version) -> Digest {
     if let Some(digest) = v.data_digest {
         out.extend_from_slice(digest.as_bytes());
     }
+    if let Some(facts) = facts {
+        put_str(&mut out, facts);
+    }
+    Digest::of(out)
+}
+
+pub(super) fn request(model: &str, key: &str, digest: Digest, answer: i64) -> Digest {
+    let mut out = tagged("request");
+    put_str(&mut out, model);
+    put_str(&mut out, key);
+    out.extend_from_slice(digest.as_bytes());
+    put_i64(&mut out, answer);
     Digest::of(out)
 }
 

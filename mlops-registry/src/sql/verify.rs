@@ -35,6 +35,8 @@ pub struct Verification {
     pub bytes: u64,
     /// How many moves of aliases.
     pub changes: u64,
+    /// How many entries of the audit log.
+    pub entries: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
 }
@@ -45,12 +47,12 @@ impl Verification {
         self.problems.is_empty()
     }
 
-    fn say(&mut self, place: impl Into<String>, problem: impl fmt::Display) {
+    pub(super) fn say(&mut self, place: impl Into<String>, problem: impl fmt::Display) {
         self.problems.push(Problem { place: place.into(), problem: problem.to_string() });
     }
 
     /// The value, or nothing and a problem.
-    fn or_say<T: Default>(&mut self, place: &str, result: Result<T>) -> T {
+    pub(super) fn or_say<T: Default>(&mut self, place: &str, result: Result<T>) -> T {
         result.unwrap_or_else(|e| {
             self.say(place, e);
             T::default()
@@ -62,8 +64,8 @@ impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} versions, {} artifacts of {} bytes, {} moves of aliases: ",
-            self.versions, self.blobs, self.bytes, self.changes
+            "{} versions, {} artifacts of {} bytes, {} moves of aliases, {} audit entries: ",
+            self.versions, self.blobs, self.bytes, self.changes, self.entries
         )?;
         match self.problems.as_slice() {
             [] => f.write_str("whole"),
@@ -89,6 +91,7 @@ impl dyn Sql + '_ {
             self.verify_aliases(model, &mut found);
         }
         self.verify_policies(&mut found);
+        self.verify_log(&mut found);
         found
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use mlops_core::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::Store;
+use super::{Open, Store};
+use crate::sql::Sql;
 use crate::sql::schema::{self, Dialect, Guard};
 
 /// `mlop`: the number in the header of the file that says whose it is.
@@ -26,9 +27,9 @@ const DIALECT: Dialect = Dialect {
         ("{table}", " STRICT"),
         ("{keyed}", " STRICT, WITHOUT ROWID"),
     ],
-    guard: |&Guard { name, table, operation, words }| {
+    guard: |&Guard { name, table, operation, of, words }| {
         format!(
-            "\nCREATE TRIGGER {name}_{} BEFORE {operation} ON {table} \
+            "\nCREATE TRIGGER {name}_{} BEFORE {operation}{of} ON {table} \
              BEGIN SELECT RAISE (ABORT, '{words}'); END;",
             if operation == "UPDATE" { "is_final" } else { "stays" },
         )
@@ -312,6 +313,8 @@ impl Store {
         for version in from..SCHEMA {
             transaction.execute_batch(&DIALECT.step(version)).map_err(fail)?;
         }
+        let sql: &dyn Sql = &Open { store: self, db: &transaction };
+        sql.after_migration(from)?;
         self.pragma(&transaction, "application_id", &APPLICATION.to_string())?;
         self.pragma(&transaction, "user_version", &SCHEMA.to_string())?;
         transaction.commit().map_err(fail)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
-    Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, Result, Rollback, Timestamp, Version,
+    Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -21,6 +21,8 @@ struct Store {
     versions: BTreeMap<String, Vec<Stored>>,
     policies: BTreeMap<Name, PromotionPolicy>,
     changes: BTreeMap<Name, Vec<AliasChange>>,
+    /// What was answered to requests under a key, by model and key.
+    requests: BTreeMap<Name, (Digest, u64)>,
 }
 
 impl Store {
@@ -28,6 +30,26 @@ impl Store {
         let versions = self.versions.get_mut(model).into_iter().flatten();
         let mut found = versions.filter(|(version, _)| version.number == number);
         found.next().ok_or_else(|| missing("version", format!("{model} v{number}")))
+    }
+
+    /// The answer that was given to this request before.
+    fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
+        let Some(request) = request else { return Ok(None) };
+        let before = self.requests.get(&name(&request.model, &request.key));
+        before.map(|(digest, answer)| request.answer(*digest, *answer)).transpose()
+    }
+
+    fn remember(&mut self, request: Option<Request>, answer: u64) {
+        if let Some(request) = request {
+            self.requests.insert((request.model, request.key), (request.digest, answer));
+        }
+    }
+
+    /// Where the alias pointed after the move that gave it this revision.
+    fn moved(&self, key: &Name, revision: u64) -> Result<Alias> {
+        let mut history = self.changes.get(key).into_iter().flatten();
+        let change = history.find(|change| change.revision == revision);
+        change.map(AliasChange::to_alias).ok_or_else(|| missing("revision", revision.to_string()))
     }
 }
 
@@ -49,9 +71,19 @@ impl Registry for VecRegistry {
     fn register(&self, new: NewVersion, at: Timestamp) -> Result<Version> {
         new.check()?;
         let mut store = self.store();
-        let versions = store.versions.entry(new.model.clone()).or_default();
-        let version = new.to_version(versions.len() as u64 + 1, at);
-        versions.push((version.clone(), new.artifacts));
+        let number = store.versions.get(&new.model).map_or(0, Vec::len) as u64 + 1;
+        let version = new.to_version(number, at);
+        let request = new.request(&version);
+        if let Some(number) = store.repeated(request.as_ref())? {
+            let (made, _) = store.version(&new.model, number)?;
+            let mut made = made.clone();
+            made.gates.clear();
+            made.approvals.clear();
+            return Ok(made);
+        }
+        new.check_parent(number)?;
+        store.versions.entry(new.model).or_default().push((version.clone(), new.artifacts));
+        store.remember(request, number);
         Ok(version)
     }
 
@@ -111,22 +143,32 @@ impl Registry for VecRegistry {
 
     fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
         let key = name(&promotion.model, &promotion.alias);
+        let request = promotion.request();
         let mut store = self.store();
+        if let Some(revision) = store.repeated(request.as_ref())? {
+            return store.moved(&key, revision);
+        }
         let version = store.version(&promotion.model, promotion.version)?.0.clone();
         let policy = store.policies.get(&key).cloned().unwrap_or_default();
         let history = store.changes.entry(key).or_default();
-        let change = promotion.decide(&version, &policy, history.last(), at)?;
+        let change = promotion.decide(&version, &policy, &Roles::default(), history.last(), at)?;
         history.push(change.clone());
+        store.remember(request, change.revision);
         Ok(change.to_alias())
     }
 
     fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
         let key = name(&rollback.model, &rollback.alias);
+        let request = rollback.request();
         let mut store = self.store();
+        if let Some(revision) = store.repeated(request.as_ref())? {
+            return store.moved(&key, revision);
+        }
         let history = store.changes.get(&key).cloned().unwrap_or_default();
         let version = store.version(&rollback.model, rollback.target(&history)?)?.0.clone();
         let change = rollback.decide(&version, &history, at)?;
         store.changes.entry(key).or_default().push(change.clone());
+        store.remember(request, change.revision);
         Ok(change.to_alias())
     }
 

@@ -1,0 +1,107 @@
+//! Requests under a key, which are done once however often they are repeated.
+
+use super::{NewVersion, Promotion, Rollback, Version};
+use crate::bytes::{put_len, put_str, put_u8, put_u64};
+use crate::{Digest, Error, Result};
+
+/// What a registry remembers of a request under a key.
+///
+/// A caller who does not know whether a request got through (the process died, the connection
+/// broke) repeats it under the same key: it is done once, and gives the same answer. What makes
+/// two requests the same is all that they ask for; the time and the expected revision, which say
+/// when they were asked, are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The model, whose own the key is.
+    pub model: String,
+    /// The key.
+    pub key: String,
+    /// The digest of all that is asked for.
+    pub digest: Digest,
+    /// The revision that was expected; 0 for a version to be registered.
+    pub expected: u64,
+}
+
+impl Request {
+    fn new(model: &str, key: &str, expected: u64, asked: &[u8]) -> Self {
+        Self { model: model.into(), key: key.into(), digest: Digest::of(asked), expected }
+    }
+
+    /// The answer again, given the digest and the answer that were stored under its key: the
+    /// alias's revision after the move, or the version's number.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the key was used for another request.
+    pub fn answer(&self, stored: Digest, answer: u64) -> Result<u64> {
+        if stored == self.digest {
+            return Ok(answer);
+        }
+        Err(Error::Conflict {
+            what: format!("key `{}` of {}, used for another request", self.key, self.model),
+            expected: self.expected,
+            found: answer,
+        })
+    }
+}
+
+impl Promotion {
+    /// What to remember of this request, if it has a key.
+    pub fn request(&self) -> Option<Request> {
+        let mut asked = Vec::new();
+        for text in ["promote", &self.model, &self.alias, &self.actor, &self.reason] {
+            put_str(&mut asked, text);
+        }
+        put_u64(&mut asked, self.version);
+        let key = self.key.as_deref()?;
+        Some(Request::new(&self.model, key, self.expected_revision, &asked))
+    }
+}
+
+impl Rollback {
+    /// What to remember of this request, if it has a key.
+    pub fn request(&self) -> Option<Request> {
+        let mut asked = Vec::new();
+        for text in ["rollback", &self.model, &self.alias, &self.actor, &self.reason] {
+            put_str(&mut asked, text);
+        }
+        let key = self.key.as_deref()?;
+        Some(Request::new(&self.model, key, self.expected_revision, &asked))
+    }
+}
+
+impl NewVersion {
+    /// What to remember of this request, if it has a key, given the version that it
+    /// [becomes](Self::to_version), whose artifacts are hashed already.
+    pub fn request(&self, version: &Version) -> Option<Request> {
+        let key = self.key.as_deref()?;
+        let mut asked = Vec::new();
+        for text in ["register", &self.model, &self.author] {
+            put_str(&mut asked, text);
+        }
+        asked.extend_from_slice(version.digest.as_bytes());
+        put_len(&mut asked, self.metrics.len());
+        for (name, value) in &self.metrics {
+            put_str(&mut asked, name);
+            put_u64(&mut asked, value.to_bits());
+        }
+        for map in [&self.params, &self.tags] {
+            put_len(&mut asked, map.len());
+            for (name, value) in map {
+                put_str(&mut asked, name);
+                put_str(&mut asked, value);
+            }
+        }
+        for digest in [self.data_digest, self.profile_digest, self.suite_digest] {
+            put_u8(&mut asked, digest.is_some().into());
+            asked.extend(digest.iter().flat_map(Digest::as_bytes));
+        }
+        for text in [&self.lineage.run, &self.lineage.commit] {
+            put_u8(&mut asked, text.is_some().into());
+            put_str(&mut asked, text.as_deref().unwrap_or_default());
+        }
+        put_u64(&mut asked, self.lineage.parent.unwrap_or(0));
+        put_str(&mut asked, &self.signature.as_ref().map(ToString::to_string).unwrap_or_default());
+        Some(Request::new(&self.model, key, 0, &asked))
+    }
+}

@@ -1,0 +1,149 @@
+//! Why an alias pointed where it did.
+
+use std::fmt;
+
+use super::rules::standing;
+use super::{Alias, AliasChange, ChangeKind, Version};
+use crate::{Digest, Error, Result, Timestamp, Verdict};
+
+/// A gate on which a version was promoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GateEvidence {
+    /// The gate's name.
+    pub gate: String,
+    /// What it said.
+    pub verdict: Verdict,
+    /// When.
+    pub at: Timestamp,
+    /// The digest of what it judged.
+    pub subject: Digest,
+    /// The digest of its report.
+    pub report: Digest,
+}
+
+/// Why an alias pointed where it did at a time;
+/// [`RegistryExt::why`](super::RegistryExt::why) gives it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Why {
+    /// The time that was asked about.
+    pub at: Timestamp,
+    /// Where the alias pointed.
+    pub alias: Alias,
+    /// The version, with the gates and approvals on which it was promoted and no later ones.
+    pub version: Version,
+    /// The move that put the alias there.
+    pub change: AliasChange,
+    /// The promotion that this goes back to: the move itself, or before a rollback the one that
+    /// it led back to.
+    pub promotion: AliasChange,
+    /// The gates on which it was promoted.
+    pub gates: Vec<GateEvidence>,
+}
+
+/// The last move that is not later than this.
+pub(super) fn change_at(history: &[AliasChange], at: Timestamp) -> Option<&AliasChange> {
+    history.iter().rev().find(|change| change.at <= at)
+}
+
+impl Why {
+    pub(super) fn new(
+        history: &[AliasChange],
+        change: &AliasChange,
+        mut version: Version,
+        at: Timestamp,
+    ) -> Result<Self> {
+        let damaged = |expected: &str| Error::Decode {
+            what: format!(
+                "history of {}@{}, revision {}",
+                change.model, change.alias, change.revision
+            ),
+            offset: 0,
+            expected: expected.to_owned(),
+            found: "none".to_owned(),
+        };
+        let until: Vec<_> =
+            history.iter().filter(|c| c.revision <= change.revision).cloned().collect();
+        let promotion = standing(&until)
+            .pop()
+            .filter(|promotion| promotion.version == change.version)
+            .cloned()
+            .ok_or_else(|| damaged("the promotion of the version that it names"))?;
+        let mut gates = Vec::with_capacity(promotion.gates.len());
+        let mut reports = Vec::with_capacity(promotion.gates.len());
+        for gate in &promotion.gates {
+            let mut of_name = version.gates.iter().filter(|report| report.gate == *gate);
+            let report = match promotion.evidence.get(gate) {
+                Some(digest) => of_name.find(|report| report.digest() == *digest),
+                // Histories from before reports were named by their digest.
+                None => of_name.filter(|r| r.at <= promotion.at).max_by_key(|r| r.at),
+            };
+            let report =
+                report.ok_or_else(|| damaged("the reports of the gates that were open"))?;
+            gates.push(GateEvidence {
+                gate: gate.clone(),
+                verdict: report.assessment.verdict,
+                at: report.at,
+                subject: report.subject,
+                report: report.digest(),
+            });
+            reports.push(report.clone());
+        }
+        version.gates = reports;
+        version.approvals.retain(|approval| promotion.approvals.contains(&approval.by));
+        let (alias, change) = (change.to_alias(), change.clone());
+        Ok(Self { at, alias, version, change, promotion, gates })
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alias, version, change, promotion, .. } = self;
+        write!(
+            f,
+            "{}@{} was v{} at {} (revision {})",
+            alias.model, alias.alias, alias.version, self.at, alias.revision
+        )?;
+        let mut row = |name: &str, text: String| write!(f, "\n  {name:<12} {text}");
+        let told = |c: &AliasChange| {
+            let reason =
+                if c.reason.is_empty() { String::new() } else { format!(": {}", c.reason) };
+            format!("by {} at {}{reason}", c.actor, c.at)
+        };
+        if change.kind == ChangeKind::Rollback {
+            row("rolled back", told(change))?;
+        }
+        row("promoted", told(promotion))?;
+        for gate in &self.gates {
+            let GateEvidence { gate, verdict, at, report, .. } = gate;
+            row("gate", format!("{gate}: {verdict} at {at}, report {report}"))?;
+        }
+        for approval in &version.approvals {
+            row("approved", format!("by {approval}"))?;
+        }
+        row(
+            "bytes",
+            format!("{}, by {} at {}", version.digest, version.author, version.created_at),
+        )?;
+        for (name, digest) in [
+            ("data", version.data_digest),
+            ("profile", version.profile_digest),
+            ("suite", version.suite_digest),
+        ] {
+            if let Some(digest) = digest {
+                row(name, digest.to_string())?;
+            }
+        }
+        if let Some(run) = &version.lineage.run {
+            row("run", run.clone())?;
+        }
+        if let Some(commit) = &version.lineage.commit {
+            row("commit", commit.clone())?;
+        }
+        if let Some(parent) = version.lineage.parent {
+            row("derived from", format!("v{parent}"))?;
+        }
+        Ok(())
+    }
+}
