@@ -30,8 +30,7 @@ fn data(shift: f64) -> MemorySource {
 
 #[test]
 fn two_thousand_columns_make_a_light_page() {
-    let profile =
-        ReferenceProfile::fit(&data(0.0), &ProfileOptions::new().edges(64)).expect("a profile");
+    let profile = ReferenceProfile::fit(&data(0.0), &ProfileOptions::new()).expect("a profile");
     let report = DriftMonitor::new(profile).compare(&data(0.6)).expect("a report");
     let html = report.to_report().to_html();
     // Half a second over a line of 20 Mbit/s.

@@ -1,6 +1,5 @@
 //! Reaching the server: the address, the settings of a session, and the tables.
 
-use std::cell::{Cell as Slot, RefCell};
 use std::fmt::Write;
 
 use mlops_core::{Error, Result};
@@ -8,8 +7,7 @@ use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
-use super::session::{Session, Transaction};
-use crate::sql::Sql;
+use super::session::Session;
 use crate::sql::schema::{self, Dialect, Guard};
 
 /// How PostgreSQL spells the tables.
@@ -31,8 +29,7 @@ const DIALECT: Dialect = Dialect {
         );
         if operation == "DELETE" {
             // The other way to delete rows.
-            let _ = write!(
-                guard,
+            guard += &format!(
                 "\nCREATE TRIGGER {name}_truncate BEFORE TRUNCATE ON {table} \
                  FOR EACH STATEMENT EXECUTE FUNCTION refuse('{words}');"
             );
@@ -207,11 +204,7 @@ impl Server {
             script += &DIALECT.step(version);
         }
         let _ = write!(script, "\nUPDATE registry SET schema = {};", schema::VERSION);
-        session.client.batch_execute(&script).map_err(fail)?;
-        let again = Slot::new(false);
-        let sql: &dyn Sql =
-            &Transaction { server: self, session: RefCell::new(session), again: &again };
-        sql.after_migration(from)
+        session.client.batch_execute(&script).map_err(fail)
     }
 
     /// The version of the schema that is there.
