@@ -1,5 +1,5 @@
-//! Versions of models, who approved them, and which one is in production: in one SQLite file, or
-//! in memory.
+//! Versions of models, who approved them, and which one is in production: in one SQLite file, in a
+//! PostgreSQL database (feature `postgres`), or in memory.
 //!
 //! A version is files, numbers and who made them; its digest speaks for its bytes. Gates and
 //! approvals gather on it. An alias (`champion`, `staging`) moves to it only when every gate is
@@ -62,6 +62,12 @@
 //! let (version, bytes) = registry.load("loans", "champion", "model.json")?;
 //! assert_eq!((version.number, bytes.as_slice()), (1, &b"1.5"[..]));
 //! assert_eq!(registry.history("loans", "champion")?.len(), 3);
+//!
+//! // What was in production at a time, and on whose word?
+//! let why = registry.why("loans", "champion", now)?;
+//! assert_eq!((why.alias.version, why.change.actor.as_str()), (1, "ben"));
+//! assert_eq!(why.version.approvals[0].by, "ben");
+//! println!("{why}");
 //! assert!(registry.verify()?.is_whole());
 //! println!("{}", registry.list("loans")?);
 //! # Ok(())
@@ -101,6 +107,23 @@
 //! Every row carries the SHA-256 of what it says, and every read compares it: a flipped bit is an
 //! error or a [`Problem`] of [`SqliteRegistry::verify`], not another answer. That finds accidents;
 //! it does not stop somebody who owns the file and rewrites the digests, too.
+//!
+//! # What can be proven
+//!
+//! Every change appends an entry to the [audit log](audit) in its own transaction: there is no
+//! change without its entry and no entry without its change, and `verify` holds them against each
+//! other. Each registry is an [`audit::Log`] to export, and to make checkpoints of that are kept
+//! elsewhere.
+//!
+//! Who does not know whether a request got through repeats it under its key
+//! ([`Promotion::key`](mlops_core::Promotion)): it is done once.
+//!
+//! # One database
+//!
+//! `PostgresRegistry` has the same tables and the same SQL in a schema of its own: `SERIALIZABLE`
+//! transactions that lock out the schema's other writers, run again where PostgreSQL gives one up.
+//! Everything else said here holds there as well, as far as the server keeps what it
+//! acknowledged.
 
 pub mod artifacts;
 pub mod audit;

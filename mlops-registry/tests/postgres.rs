@@ -121,7 +121,8 @@ fn postgres() {
     keeps_the_contract(&url, &schemas.add("contract"));
     roles_are_asked(&url, &schemas.add("roles"));
     eight_processes_race(&url, &schemas.add("race"));
-    killed_at_random_instants(&url, &schemas.add("killed"));
+    let steps = killed_at_random_instants(&url, &schemas.add("killed"));
+    println!("20 kills, {steps} steps were told done");
     edits_are_refused_or_found(&url, &schemas.add("edits"));
     other_schemas_are_left_alone(&url, &schemas.add("other"));
     if let Some(cluster) = &cluster {
@@ -278,7 +279,8 @@ fn eight_processes_race(url: &str, schema: &str) {
     assert_eq!(registry.history("loans", "champion").unwrap().len(), 40);
 }
 
-fn killed_at_random_instants(url: &str, schema: &str) {
+/// How many steps were told done.
+fn killed_at_random_instants(url: &str, schema: &str) -> usize {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut steps = 0;
     for kill in 0..20 {
@@ -291,8 +293,8 @@ fn killed_at_random_instants(url: &str, schema: &str) {
         steps += told.len();
         check(&PostgresRegistry::connect_in(url, schema).unwrap(), &told);
     }
-    println!("20 kills, {steps} steps were told done");
     assert!(steps > 0, "no child got as far as one step");
+    steps
 }
 
 fn roles_are_asked(url: &str, schema: &str) {

@@ -1,5 +1,6 @@
 //! Reaching the server: the address, the settings of a session, and the tables.
 
+use std::cell::{Cell as Slot, RefCell};
 use std::fmt::Write;
 
 use mlops_core::{Error, Result};
@@ -7,7 +8,8 @@ use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
-use super::session::Session;
+use super::session::{Session, Transaction};
+use crate::sql::Sql;
 use crate::sql::schema::{self, Dialect, Guard};
 
 /// How PostgreSQL spells the tables.
@@ -29,7 +31,8 @@ const DIALECT: Dialect = Dialect {
         );
         if operation == "DELETE" {
             // The other way to delete rows.
-            guard += &format!(
+            let _ = write!(
+                guard,
                 "\nCREATE TRIGGER {name}_truncate BEFORE TRUNCATE ON {table} \
                  FOR EACH STATEMENT EXECUTE FUNCTION refuse('{words}');"
             );
@@ -204,7 +207,11 @@ impl Server {
             script += &DIALECT.step(version);
         }
         let _ = write!(script, "\nUPDATE registry SET schema = {};", schema::VERSION);
-        session.client.batch_execute(&script).map_err(fail)
+        session.client.batch_execute(&script).map_err(fail)?;
+        let again = Slot::new(false);
+        let sql: &dyn Sql =
+            &Transaction { server: self, session: RefCell::new(session), again: &again };
+        sql.after_migration(from)
     }
 
     /// The version of the schema that is there.
