@@ -145,9 +145,12 @@ impl MlflowClient {
     /// Those of the points that the server has not.
     fn missing<'a>(&self, run: &str, metrics: &[&'a Metric]) -> MlflowResult<Vec<&'a Metric>> {
         let keys: BTreeSet<_> = metrics.iter().map(|m| m.key.as_str()).collect();
+        let known = self.run(run)?.data.metrics;
+        let known: HashSet<_> = known.iter().map(|m| m.key.as_str()).collect();
         let mut missing = Vec::new();
         for key in keys {
-            let there = self.metric_history(run, key)?;
+            let there =
+                if known.contains(key) { self.metric_history(run, key)? } else { Vec::new() };
             let there: HashSet<_> = there.iter().map(Metric::identity).collect();
             let of_key = metrics.iter().filter(|m| m.key == key);
             missing.extend(of_key.filter(|m| !there.contains(&m.identity())).copied());
