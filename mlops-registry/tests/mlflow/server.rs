@@ -131,6 +131,7 @@ pub(crate) fn python(python: &Path, arguments: &[&str]) -> Value {
         .args(arguments)
         .env("MLFLOW_DISABLE_TELEMETRY", "true")
         .env("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        .env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         .env("PYTHONWARNINGS", "ignore")
         .current_dir(directory.path())
         .stdin(Stdio::null())
