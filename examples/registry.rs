@@ -76,6 +76,7 @@ fn main() -> Result<(), Error> {
     for change in registry.history("loans", "champion")? {
         println!("{change}");
     }
+    println!("\n{}", registry.why("loans", "champion", now)?);
     println!("\n{}", registry.verify()?);
     Ok(())
 }
