@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use mlops_core::{Error, Result, Roles};
 
-use crate::sql::{Database, Sql, Verification, forward_log, forward_registry};
+use crate::sql::{
+    Database, Sql, Verification, forward_log, forward_registry, forward_stored, stored,
+};
 
 mod connect;
 mod session;
@@ -44,6 +46,7 @@ pub struct PostgresRegistry {
     server: Server,
     idle: Mutex<Vec<Session>>,
     roles: Roles,
+    beside: Option<stored::Beside>,
 }
 
 impl fmt::Debug for PostgresRegistry {
@@ -91,7 +94,8 @@ impl PostgresRegistry {
     fn open(server: Server) -> Result<Self> {
         let mut session = server.session()?;
         server.migrate(&mut session)?;
-        Ok(Self { server, idle: Mutex::new(vec![session]), roles: Roles::default() })
+        let (idle, roles) = (Mutex::new(vec![session]), Roles::default());
+        Ok(Self { server, idle, roles, beside: None })
     }
 
     /// The same, with the host's word on who has which role, for policies that name one
@@ -119,7 +123,7 @@ impl PostgresRegistry {
     /// # Errors
     /// A database that can't be read at all.
     pub fn verify(&self) -> Result<Verification> {
-        self.read(|sql| Ok(sql.verify()))
+        stored::verify(self)
     }
 
     /// An idle connection, or a new one.
@@ -198,7 +202,13 @@ forward_registry!(PostgresRegistry);
 
 forward_log!(PostgresRegistry);
 
+forward_stored!(PostgresRegistry);
+
 impl Database for PostgresRegistry {
+    fn beside(&self) -> Option<&stored::Beside> {
+        self.beside.as_ref()
+    }
+
     fn roles(&self) -> &Roles {
         &self.roles
     }

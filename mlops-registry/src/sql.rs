@@ -15,16 +15,21 @@ pub(crate) mod registry;
 mod rows;
 pub(crate) mod schema;
 mod seal;
+pub(crate) mod stored;
 mod verify;
 
 pub(crate) use audit::forward_log;
 pub(crate) use registry::forward_registry;
+pub(crate) use stored::forward_stored;
 pub use verify::{Problem, Verification};
 
 /// A database: how work gets its transaction.
 pub(crate) trait Database {
     /// Who has which role.
     fn roles(&self) -> &Roles;
+
+    /// The store of artifacts beside it.
+    fn beside(&self) -> Option<&stored::Beside>;
 
     /// Runs this on one snapshot.
     fn read<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T>;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::sql::{
     Cell, Columns, Database, Row, Sql, Verification, args, forward_log, forward_registry,
+    forward_stored, stored,
 };
 
 mod open;
@@ -29,6 +30,7 @@ pub struct SqliteRegistry {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     roles: Roles,
+    beside: Option<stored::Beside>,
     /// SQLite's locks are lost in a forked child.
     process: u32,
 }
@@ -93,8 +95,8 @@ impl SqliteRegistry {
         let store = Store { name: path.display().to_string(), path, journal };
         let writer = Mutex::new(store.create_or_open()?);
         let readers = Mutex::default();
-        let roles = Roles::default();
-        Ok(Self { store, writer, readers, roles, process: std::process::id() })
+        let (roles, beside) = (Roles::default(), None);
+        Ok(Self { store, writer, readers, roles, beside, process: std::process::id() })
     }
 
     /// The same, with the host's word on who has which role, for policies that name one
@@ -116,8 +118,8 @@ impl SqliteRegistry {
     }
 
     /// Reads everything and says what is not as it was written: SQLite's own check of its pages,
-    /// every artifact against its digest, every row against its seal, every version's digest
-    /// against its artifacts, every gate report against the bytes it speaks of, numbers and
+    /// every artifact against its digest, here and in the store beside it, every row against its
+    /// seal, every version's digest against its artifacts, every gate report against the bytes it speaks of, numbers and
     /// revisions without gaps, every history against the rules, and the audit log: its chain, and
     /// that every change has its entry.
     ///
@@ -126,7 +128,7 @@ impl SqliteRegistry {
     /// # Errors
     /// A file that can't be read at all.
     pub fn verify(&self) -> Result<Verification> {
-        self.read(|sql| Ok(sql.verify()))
+        stored::verify(self)
     }
 
     fn same_process(&self) -> Result<()> {
@@ -146,9 +148,15 @@ forward_registry!(SqliteRegistry);
 
 forward_log!(SqliteRegistry);
 
+forward_stored!(SqliteRegistry);
+
 impl Database for SqliteRegistry {
     fn roles(&self) -> &Roles {
         &self.roles
+    }
+
+    fn beside(&self) -> Option<&stored::Beside> {
+        self.beside.as_ref()
     }
 
     fn read<T>(&self, mut work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {

@@ -1,17 +1,30 @@
 //! What a registry does, as transactions.
 
+use std::collections::BTreeMap;
+
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
     Request, Result, Rollback, Timestamp, Version,
 };
 
-use super::{Database, Sql, args, seal};
+use super::{Database, Sql, args, seal, stored};
+use crate::artifacts::Blob;
 use crate::draft;
 
 pub(crate) fn register(db: &impl Database, version: &NewVersion, at: Timestamp) -> Result<Version> {
-    version.check()?;
+    register_stored(db, version, &BTreeMap::new(), at)
+}
+
+pub(crate) fn register_stored(
+    db: &impl Database,
+    version: &NewVersion,
+    files: &BTreeMap<String, Blob>,
+    at: Timestamp,
+) -> Result<Version> {
+    stored::check(version, files)?;
     // Hashed before anybody is kept waiting.
     let mut made = version.to_version(0, at);
+    let outside = stored::put(db, version, files, &mut made)?;
     let request = version.request(&made);
     db.write(|sql| {
         if let Some(number) = sql.repeated(request.as_ref())? {
@@ -24,7 +37,7 @@ pub(crate) fn register(db: &impl Database, version: &NewVersion, at: Timestamp) 
         let last = sql.one(query, args![&made.model], |row| row.get::<Option<i64>>(0))?;
         made.number = last.flatten().unwrap_or(0).cast_unsigned() + 1;
         version.check_parent(made.number)?;
-        let seal = sql.insert_version(&made, &version.artifacts)?;
+        let seal = sql.insert_version(&made, &version.artifacts, &outside.names)?;
         sql.log(draft::registered(&made), seal)?;
         sql.remember(request.as_ref(), made.number)?;
         Ok(made.clone())
@@ -52,12 +65,7 @@ pub(crate) fn artifact(
     number: u64,
     name: &str,
 ) -> Result<Vec<u8>> {
-    db.read(|sql| {
-        let (_, version) = sql.version_row(model, number)?;
-        let artifact = version.artifacts.iter().find(|a| a.name == name);
-        let artifact = artifact.ok_or_else(|| crate::no_artifact(model, number, name))?;
-        sql.blob(artifact.digest)
-    })
+    stored::artifact(db, model, number, name)
 }
 
 pub(crate) fn record_gate(

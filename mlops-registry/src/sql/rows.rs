@@ -1,6 +1,6 @@
 //! Records to rows and back. Every read compares the row's seal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
@@ -90,6 +90,7 @@ impl dyn Sql + '_ {
         &self,
         version: &Version,
         files: &BTreeMap<String, Vec<u8>>,
+        outside: &BTreeSet<String>,
     ) -> Result<Digest> {
         let model = self.model_id(&version.model)?;
         let model = model.ok_or_else(|| crate::no_version(&version.model, version.number))?;
@@ -111,8 +112,12 @@ impl dyn Sql + '_ {
             ],
         )?;
         for artifact in &version.artifacts {
-            let bytes = files.get(&artifact.name).map_or(&[][..], Vec::as_slice);
-            let blob = self.insert_blob(artifact.digest, bytes)?;
+            let blob = if outside.contains(&artifact.name) {
+                self.insert_stored(artifact)?
+            } else {
+                let bytes = files.get(&artifact.name).map_or(&[][..], Vec::as_slice);
+                self.insert_blob(artifact.digest, bytes)?
+            };
             let sql = "INSERT INTO artifact (version, name, blob) VALUES (?1, ?2, ?3)";
             self.execute(sql, args![id, &artifact.name, blob])?;
         }
