@@ -39,6 +39,8 @@ struct LocalLease {
     path: PathBuf,
     /// The lock goes when this is closed.
     file: Mutex<File>,
+    /// A forked child has a copy, and its end is not ours.
+    process: u32,
 }
 
 impl LocalStore {
@@ -53,7 +55,12 @@ impl LocalStore {
             }
             locked.map(|()| file)
         })?;
-        let lease = LocalLease { store: self.clone(), path, file: Mutex::new(file) };
+        let lease = LocalLease {
+            store: self.clone(),
+            path,
+            file: Mutex::new(file),
+            process: std::process::id(),
+        };
         Ok(Lease::new(self.name(), Box::new(lease)))
     }
 
@@ -154,6 +161,9 @@ impl Held for LocalLease {
     }
 
     fn release(self: Box<Self>) -> Result<()> {
+        if std::process::id() != self.process {
+            return Ok(());
+        }
         let done = self.store.alone(|| {
             if self.store.sweep_runs()? {
                 let digests = self.with_file(|file| {
