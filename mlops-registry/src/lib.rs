@@ -83,7 +83,9 @@
 //! crash safety is proven, with no second store that could disagree; the registry is one file to
 //! copy, back up, sign and hand over; and there is no path through which a hostile name could
 //! leave it. The price is that an artifact passes through the journal (about twice the writes)
-//! and is held in memory, which suits models up to some GiB.
+//! and is held in memory, which suits models up to some GiB. Larger ones go to a store beside it
+//! ([`with_artifacts`](SqliteRegistry::with_artifacts), [`artifacts`]): bytes first, then the
+//! transaction, and they are read as a stream.
 //!
 //! While the file is open, SQLite keeps `…-wal` and `…-shm` beside it, and folds them in when
 //! the last process closes it. After a crash they belong to the file: copy all three, or open

@@ -16,8 +16,9 @@ use mlops_registry::artifacts::{
 fn make_bucket(address: &str) {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let Ok(mut server) = TcpStream::connect(host) else { return };
-    let request =
-        format!("PUT /mlops-test HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "PUT /mlops-test HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
     server.write_all(request.as_bytes()).unwrap();
     server.read_to_end(&mut Vec::new()).ok();
 }

@@ -26,7 +26,7 @@ pub(crate) fn register_stored(
     let mut made = version.to_version(0, at);
     let outside = stored::put(db, version, files, &mut made)?;
     let request = version.request(&made);
-    db.write(|sql| {
+    let registered = db.write(|sql| {
         if let Some(number) = sql.repeated(request.as_ref())? {
             return Ok(sql.version_row(&version.model, number)?.1);
         }
@@ -41,7 +41,9 @@ pub(crate) fn register_stored(
         sql.log(draft::registered(&made), seal)?;
         sql.remember(request.as_ref(), made.number)?;
         Ok(made.clone())
-    })
+    });
+    outside.end();
+    registered
 }
 
 pub(crate) fn models(db: &impl Database) -> Result<Vec<String>> {

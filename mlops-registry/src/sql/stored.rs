@@ -28,8 +28,14 @@ pub(crate) struct Beside {
 /// What of a version lies outside the database, and what keeps it until it is registered.
 pub(crate) struct Outside {
     pub(crate) names: BTreeSet<String>,
-    /// Dropped after the transaction.
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
+}
+
+impl Outside {
+    /// The transaction is over: the row keeps the bytes, or nothing does.
+    pub(crate) fn end(self) {
+        drop(self.lease);
+    }
 }
 
 /// Whether a version can be registered with these files beside its own.
@@ -54,7 +60,7 @@ pub(crate) fn put(
     files: &BTreeMap<String, Blob>,
     made: &mut Version,
 ) -> Result<Outside> {
-    let mut outside = Outside { names: BTreeSet::new(), _lease: None };
+    let mut outside = Outside { names: BTreeSet::new(), lease: None };
     let Some(Beside { store, above }) = db.beside() else {
         if let Some(name) = files.keys().next() {
             return Err(Error::invalid(
@@ -94,7 +100,7 @@ pub(crate) fn put(
     }
     made.artifacts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     made.digest = manifest_digest(&made.artifacts);
-    outside._lease = Some(lease);
+    outside.lease = Some(lease);
     Ok(outside)
 }
 

@@ -112,21 +112,26 @@ impl CloudStore {
                 let builder = AmazonS3Builder::new()
                     .with_url(address)
                     .with_checksum_algorithm(Checksum::SHA256);
-                let builder = options.apply(builder, AmazonS3Builder::with_config)?;
+                let builder = options
+                    .apply(builder, |b: AmazonS3Builder, key, value| b.with_config(key, value))?;
                 Self::new(Arc::new(builder.build().map_err(|e| refused(&e))?), prefix, scratch)
             }
             #[cfg(feature = "gcp")]
             "gs" => {
                 use object_store::gcp::GoogleCloudStorageBuilder as Builder;
-                let builder =
-                    options.apply(Builder::new().with_url(address), Builder::with_config)?;
+                let builder = options
+                    .apply(Builder::new().with_url(address), |b: Builder, key, value| {
+                        b.with_config(key, value)
+                    })?;
                 Self::new(Arc::new(builder.build().map_err(|e| refused(&e))?), prefix, scratch)
             }
             #[cfg(feature = "azure")]
             "az" | "adl" | "azure" | "abfs" | "abfss" => {
                 use object_store::azure::MicrosoftAzureBuilder as Builder;
-                let builder =
-                    options.apply(Builder::new().with_url(address), Builder::with_config)?;
+                let builder = options
+                    .apply(Builder::new().with_url(address), |b: Builder, key, value| {
+                        b.with_config(key, value)
+                    })?;
                 Self::new(Arc::new(builder.build().map_err(|e| refused(&e))?), prefix, scratch)
             }
             _ => {
