@@ -316,7 +316,7 @@ fn full(path: &Path) {
         assert_eq!(names(), before, "a full disk: nothing is left");
     }
     assert_eq!(store.get_bytes(small.digest, 10).unwrap(), b"small");
-    store.put_bytes(&[1; 100_000]).unwrap();
+    store.put_bytes(&vec![1; 100_000]).unwrap();
     let before = names();
     let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(path).status().unwrap();
     assert!(remount.success());

@@ -505,6 +505,10 @@ fn is_left_over(path: &FilePath) -> Result<bool> {
     if !meta.is_file() || path.extension().is_none_or(|e| e != "tmp") {
         return Ok(false);
     }
-    let file = super::files::open_regular(path)?;
-    Ok(file.try_lock().is_ok())
+    match super::files::open_regular(path) {
+        Ok(file) => Ok(file.try_lock().is_ok()),
+        // Its owner is done with it at this moment.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }

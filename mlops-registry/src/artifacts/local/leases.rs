@@ -124,8 +124,12 @@ pub(super) fn is_abandoned(path: &Path) -> Result<bool> {
         Some(meta) if !meta.is_file() => return Ok(false),
         Some(_) => {}
     }
-    let file = open_regular(path)?;
-    try_lock(&file, path)
+    match open_regular(path) {
+        Ok(file) => try_lock(&file, path),
+        // Its owner is done with it at this moment.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// The digests in a file; a torn one at the end was never promised.
