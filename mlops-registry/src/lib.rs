@@ -129,6 +129,7 @@
 
 pub mod artifacts;
 pub mod audit;
+pub mod card;
 #[cfg(feature = "mlflow")]
 pub mod mlflow;
 pub mod tracking;

@@ -60,7 +60,9 @@ mod entry;
 mod log;
 mod merkle;
 mod note;
+mod pack;
 mod personal;
+mod signing;
 mod sink;
 mod verify;
 
@@ -70,6 +72,8 @@ pub use entry::{Draft, Entry, Head};
 pub use log::{Log, export};
 pub use merkle::{ConsistencyProof, InclusionProof, MerkleTree, leaf_hash};
 pub use note::{NoteSigner, NoteVerifier, SignedNote};
+pub use pack::EvidencePack;
 pub use personal::{Personal, Salt};
+pub use signing::{ModelManifest, ModelSigner, ModelVerifier};
 pub use sink::{FileSink, Sink, read_checkpoints};
 pub use verify::{AuditVerification, Flaw, Verifier};
