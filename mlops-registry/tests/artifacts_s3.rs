@@ -44,7 +44,7 @@ fn s3() {
 
     // In parts, several at once, the last of them a byte.
     let store = store.with_parts(5 << 20, 3).unwrap();
-    let large: Vec<u8> = (0..(15 << 20) + 1).map(|i: u32| (i >> 3) as u8).collect();
+    let large: Vec<u8> = (0..=15 << 20).map(|i: u32| (i >> 3) as u8).collect();
     let blob = store.put_bytes(&large).unwrap();
     assert_eq!(blob, Blob::of(&large));
     assert!(store.get_bytes(blob.digest, 1 << 30).unwrap() == large);
