@@ -10,6 +10,8 @@ use mlops_core::{Error, Result, Roles};
 use crate::sql::{
     Database, Sql, Verification, forward_log, forward_registry, forward_stored, stored,
 };
+use crate::tracking::Group;
+use crate::tracking::sql::forward_tracker;
 
 mod connect;
 mod session;
@@ -47,6 +49,7 @@ pub struct PostgresRegistry {
     idle: Mutex<Vec<Session>>,
     roles: Roles,
     beside: Option<stored::Beside>,
+    group: Group,
 }
 
 impl fmt::Debug for PostgresRegistry {
@@ -95,7 +98,7 @@ impl PostgresRegistry {
         let mut session = server.session()?;
         server.migrate(&mut session)?;
         let (idle, roles) = (Mutex::new(vec![session]), Roles::default());
-        Ok(Self { server, idle, roles, beside: None })
+        Ok(Self { server, idle, roles, beside: None, group: Group::default() })
     }
 
     /// The same, with the host's word on who has which role, for policies that name one
@@ -199,6 +202,13 @@ impl PostgresRegistry {
 }
 
 forward_registry!(PostgresRegistry);
+forward_tracker!(PostgresRegistry);
+
+impl crate::tracking::sql::Store for PostgresRegistry {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+}
 
 forward_log!(PostgresRegistry);
 

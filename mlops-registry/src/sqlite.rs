@@ -12,6 +12,8 @@ use crate::sql::{
     Cell, Columns, Database, Row, Sql, Verification, args, forward_log, forward_registry,
     forward_stored, stored,
 };
+use crate::tracking::Group;
+use crate::tracking::sql::forward_tracker;
 
 mod open;
 
@@ -33,6 +35,7 @@ pub struct SqliteRegistry {
     beside: Option<stored::Beside>,
     /// SQLite's locks are lost in a forked child.
     process: u32,
+    group: Group,
 }
 
 /// What a connection was opened for.
@@ -96,7 +99,8 @@ impl SqliteRegistry {
         let writer = Mutex::new(store.create_or_open()?);
         let readers = Mutex::default();
         let (roles, beside) = (Roles::default(), None);
-        Ok(Self { store, writer, readers, roles, beside, process: std::process::id() })
+        let (process, group) = (std::process::id(), Group::default());
+        Ok(Self { store, writer, readers, roles, beside, process, group })
     }
 
     /// The same, with the host's word on who has which role, for policies that name one
@@ -145,6 +149,13 @@ impl SqliteRegistry {
 }
 
 forward_registry!(SqliteRegistry);
+forward_tracker!(SqliteRegistry);
+
+impl crate::tracking::sql::Store for SqliteRegistry {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+}
 
 forward_log!(SqliteRegistry);
 

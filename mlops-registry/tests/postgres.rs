@@ -160,6 +160,7 @@ fn keeps_the_contract(url: &str, schema: &str) {
     let registry = Arc::new(PostgresRegistry::connect_in(url, schema).unwrap());
     let shared: Arc<dyn Registry> = registry.clone();
     conformance::registry(&shared);
+    mlops_registry::tracking::conformance::tracker(&*registry);
     let found = registry.verify().unwrap();
     assert!(found.is_whole(), "{found}");
     assert!(found.entries > 100, "{found}");

@@ -11,7 +11,11 @@ pub(crate) const VERSION: u32 = SCRIPTS.len() as u32;
 /// The scripts of version 1, 2, …
 const SCRIPTS: &[&[&str]] = &[
     &[include_str!("schema/v1.sql")],
-    &[include_str!("schema/v2_registry.sql"), include_str!("schema/v2_audit.sql")],
+    &[
+        include_str!("schema/v2_registry.sql"),
+        include_str!("schema/v2_audit.sql"),
+        include_str!("schema/v2_tracking.sql"),
+    ],
 ];
 
 /// Tables whose rows are never changed or deleted, and the words for somebody who tries.

@@ -68,7 +68,7 @@ fn check_tag(key: &str, value: &str) -> Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Experiment {
-    /// 1, 2, 3, … within its store.
+    /// Its number within its store.
     pub id: u64,
     /// Its name.
     pub name: String,

@@ -130,7 +130,7 @@ impl fmt::Display for Field {
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Comparison {
+pub enum Operator {
     /// `=`
     Equal,
     /// `!=`
@@ -145,7 +145,7 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-impl Comparison {
+impl Operator {
     fn holds<T: PartialOrd + ?Sized>(self, left: &T, right: &T) -> bool {
         match self {
             Self::Equal => left == right,
@@ -158,7 +158,7 @@ impl Comparison {
     }
 }
 
-impl fmt::Display for Comparison {
+impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Equal => "=",
@@ -176,11 +176,11 @@ impl fmt::Display for Comparison {
 #[non_exhaustive]
 pub enum Test {
     /// A number, as IEEE 754 compares: NaN equals nothing.
-    Number(Comparison, f64),
+    Number(Operator, f64),
     /// A time, in milliseconds since 1970.
-    Time(Comparison, i64),
+    Time(Operator, i64),
     /// A text; only `=` and `!=`.
-    Text(Comparison, String),
+    Text(Operator, String),
     /// `LIKE`: `%` stands for any characters, `_` for one, `\` takes the next as it is.
     Like {
         /// The pattern.
@@ -345,18 +345,18 @@ impl Filter {
     }
 
     /// A metric compared with a number.
-    pub fn metric(key: impl Into<String>, how: Comparison, value: f64) -> Self {
+    pub fn metric(key: impl Into<String>, how: Operator, value: f64) -> Self {
         Self::Is(Field::Metric(key.into()), Test::Number(how, value))
     }
 
     /// A parameter that has this value.
     pub fn param(key: impl Into<String>, value: impl fmt::Display) -> Self {
-        Self::Is(Field::Param(key.into()), Test::Text(Comparison::Equal, value.to_string()))
+        Self::Is(Field::Param(key.into()), Test::Text(Operator::Equal, value.to_string()))
     }
 
     /// A tag that has this value.
     pub fn tag(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::Is(Field::Tag(key.into()), Test::Text(Comparison::Equal, value.into()))
+        Self::Is(Field::Tag(key.into()), Test::Text(Operator::Equal, value.into()))
     }
 
     fn fmt_within(&self, f: &mut fmt::Formatter<'_>, tight: u8) -> fmt::Result {
@@ -544,8 +544,8 @@ mod tests {
         ]
     }
 
-    fn comparison() -> impl Strategy<Value = Comparison> {
-        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    fn comparison() -> impl Strategy<Value = Operator> {
+        use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
         proptest::sample::select(vec![Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual])
     }
 
@@ -556,7 +556,7 @@ mod tests {
             Just(Field::Attribute(Attribute::Status)),
             Just(Field::Dataset(DatasetPart::Context)),
         ];
-        let equality = proptest::sample::select(vec![Comparison::Equal, Comparison::NotEqual]);
+        let equality = proptest::sample::select(vec![Operator::Equal, Operator::NotEqual]);
         let text_test = prop_oneof![
             (equality, "\\PC{0,6}").prop_map(|(how, text)| Test::Text(how, text)),
             ("\\PC{0,6}", any::<bool>(), any::<bool>()).prop_map(

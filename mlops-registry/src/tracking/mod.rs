@@ -44,26 +44,69 @@ pub mod conformance;
 pub mod limits;
 
 mod batch;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod chunk;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod columns;
+mod compare;
 mod experiment;
 mod filter;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod group;
+mod logger;
 mod memory;
 mod parse;
 mod query;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod rows;
 mod run;
 mod search;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod sql;
+mod system;
 mod tracker;
 
 pub use batch::{Batch, Logged, Metric, Point};
+pub use compare::Comparison;
 pub use experiment::{Experiment, ExperimentChange, NewExperiment};
-pub use filter::{Attribute, Comparison, DatasetPart, Field, Filter, Order, Test};
+pub use filter::{Attribute, DatasetPart, Field, Filter, Operator, Order, Test};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use group::Group;
+pub use logger::{Logger, LoggerOptions, WhenFull};
 pub(crate) use memory::Tracked;
 pub use query::{PAGE_RUNS, Page, Query, View};
 pub use run::{Dataset, LoggedModel, NewRun, Run, RunChange, RunStatus};
+pub use system::SystemMetrics;
 pub use tracker::{Best, Collected, Tracker, TrackerExt};
 
 #[cfg(test)]
 mod tests {
     use crate::MemoryRegistry;
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_file_keeps_the_contract() {
+        use super::{NewExperiment, NewRun, Point, Tracker};
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("registry.db");
+        let registry = crate::SqliteRegistry::open(&path).expect("open");
+        super::conformance::tracker(&registry);
+        let at = mlops_core::Timestamp::from_millis(0);
+        let experiment = registry.create_experiment(NewExperiment::new("e"), at).expect("e").id;
+        let mut new = NewRun::new(experiment).with_param("long", "x".repeat(3000));
+        new.batch = new.batch.metric("m", 1.5, 3, at);
+        let made = registry.create_run(new, at).expect("create_run");
+        drop(registry);
+
+        // Another process, later.
+        let registry = crate::SqliteRegistry::open(&path).expect("open");
+        assert_eq!(registry.run(&made.id).expect("run"), made);
+        let point = Point { step: 3, at, value: 1.5 };
+        assert_eq!(registry.metric_history(&made.id, "m").expect("history"), [point]);
+        let verification = registry.verify().expect("verify");
+        assert!(verification.is_whole(), "{verification}");
+    }
 
     #[test]
     fn memory_keeps_the_contract() {

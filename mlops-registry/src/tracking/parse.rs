@@ -3,7 +3,7 @@
 use mlops_core::{Error, Result};
 
 use super::filter::{
-    Attribute, Comparison, DatasetPart, Field, FieldKind, Filter, Order, Test, time,
+    Attribute, DatasetPart, Field, FieldKind, Filter, Operator, Order, Test, time,
 };
 use super::limits::shown;
 
@@ -49,7 +49,7 @@ enum Token {
     Word(String),
     /// `'…'`, `"…"` or a name in backticks, with its quote.
     Quoted(char, String),
-    Compare(Comparison),
+    Compare(Operator),
     Open,
     Close,
     Comma,
@@ -121,13 +121,13 @@ impl<'a> Parser<'a> {
             (Some('('), _) => (Token::Open, 1),
             (Some(')'), _) => (Token::Close, 1),
             (Some(','), _) => (Token::Comma, 1),
-            (Some('='), Some('=')) => compare(Comparison::Equal, 2),
-            (Some('='), _) => compare(Comparison::Equal, 1),
-            (Some('!'), Some('=')) | (Some('<'), Some('>')) => compare(Comparison::NotEqual, 2),
-            (Some('<'), Some('=')) => compare(Comparison::LessOrEqual, 2),
-            (Some('<'), _) => compare(Comparison::Less, 1),
-            (Some('>'), Some('=')) => compare(Comparison::GreaterOrEqual, 2),
-            (Some('>'), _) => compare(Comparison::Greater, 1),
+            (Some('='), Some('=')) => compare(Operator::Equal, 2),
+            (Some('='), _) => compare(Operator::Equal, 1),
+            (Some('!'), Some('=')) | (Some('<'), Some('>')) => compare(Operator::NotEqual, 2),
+            (Some('<'), Some('=')) => compare(Operator::LessOrEqual, 2),
+            (Some('<'), _) => compare(Operator::Less, 1),
+            (Some('>'), Some('=')) => compare(Operator::GreaterOrEqual, 2),
+            (Some('>'), _) => compare(Operator::Greater, 1),
             (Some(quote @ ('\'' | '"' | '`')), _) => {
                 let (text, n) = unquote(rest, quote).ok_or_else(|| {
                     self.error(self.text.len(), format!("a closing {quote}"), "the end")
@@ -271,7 +271,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unexpected("`LIKE`, `ILIKE` or `IN`"));
             }
         }
-        let equality = |how| matches!(how, Comparison::Equal | Comparison::NotEqual);
+        let equality = |how| matches!(how, Operator::Equal | Operator::NotEqual);
         match self.token {
             Token::Compare(how) if kind != FieldKind::Text || equality(how) => {
                 self.advance()?;

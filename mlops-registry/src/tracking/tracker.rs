@@ -18,7 +18,7 @@ use super::run::{NewRun, Run, RunChange, RunStatus};
 /// # Contract
 /// - Every method that changes something is all or nothing, and durable when it returns; any
 ///   number of threads and processes may call at once.
-/// - Times are the caller's. Ids of experiments count 1, 2, 3, … and are not used again.
+/// - Times are the caller's. Ids of experiments grow, and none is used again.
 /// - An experiment's name is taken as long as it exists, deleted or not.
 /// - `log` takes a run that is not deleted, over or not. A parameter keeps its first value: the
 ///   same again is fine, another is [`Error::Invalid`] and nothing of the batch is kept. A tag
@@ -296,7 +296,7 @@ pub trait TrackerExt: Tracker {
     /// As [`Tracker::search`].
     fn children(&self, id: &str) -> Result<Vec<Run>> {
         let parent = Field::Attribute(super::filter::Attribute::Parent);
-        let test = Test::Text(super::filter::Comparison::Equal, id.to_owned());
+        let test = Test::Text(super::filter::Operator::Equal, id.to_owned());
         let query = Query { filter: Filter::Is(parent, test), ..Query::default() };
         let mut runs = self.search_all(&query)?;
         runs.reverse();
