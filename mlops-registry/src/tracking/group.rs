@@ -4,8 +4,9 @@
 //! have its turn commits what all of them want, each in a savepoint of its own, and so a hundred
 //! threads wait for one disk write instead of a hundred. One thread alone waits for nobody.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{Error, Result};
 
@@ -20,14 +21,47 @@ const MOST: usize = 512;
 /// The changes that wait for the next commit.
 #[derive(Default)]
 pub(crate) struct Group {
-    waiting: Mutex<Vec<Arc<Job>>>,
-    turn: Mutex<()>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Job>>,
+    /// Whether somebody commits, or was told to.
+    busy: bool,
 }
 
 struct Job {
     change: Mutex<Change>,
-    /// `None` until it was tried.
-    outcome: Mutex<Option<Result<()>>>,
+    news: Mutex<News>,
+    changed: Condvar,
+}
+
+/// What a waiting thread is told.
+enum News {
+    None,
+    /// It is its turn to commit.
+    Lead,
+    Done(Result<()>),
+}
+
+impl Job {
+    fn tell(&self, news: News) {
+        *lock(&self.news) = news;
+        self.changed.notify_one();
+    }
+
+    fn hear(&self) -> News {
+        let mut news = lock(&self.news);
+        loop {
+            match std::mem::replace(&mut *news, News::None) {
+                News::None => {
+                    news = self.changed.wait(news).unwrap_or_else(PoisonError::into_inner);
+                }
+                heard => return heard,
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Group {
@@ -52,26 +86,59 @@ impl Group {
                 *lock(&give) = Some(value);
                 Ok(())
             })),
-            outcome: Mutex::new(None),
+            news: Mutex::new(News::None),
+            changed: Condvar::new(),
         });
-        lock(&self.waiting).push(Arc::clone(&job));
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back(Arc::clone(&job));
+        let mut lead = !std::mem::replace(&mut queue.busy, true);
+        drop(queue);
         loop {
-            let turn = lock(&self.turn);
-            if let Some(outcome) = lock(&job.outcome).take() {
-                outcome?;
-                let value = lock(&given).take();
-                return value.ok_or_else(|| Error::invalid("change", "what it gave", "nothing"));
+            if lead {
+                self.lead(db);
             }
-            let mut waiting = lock(&self.waiting);
-            let n = waiting.len().min(MOST);
-            let jobs: Vec<_> = waiting.drain(..n).collect();
-            drop(waiting);
-            if jobs.is_empty() {
-                return Err(Error::invalid("change", "an outcome", "a panic of whoever made it"));
+            match job.hear() {
+                News::Done(outcome) => {
+                    outcome?;
+                    let value = lock(&given).take();
+                    return value.ok_or_else(|| Error::invalid("change", "an outcome", "none"));
+                }
+                News::Lead | News::None => lead = true,
             }
-            // Ours is among them, unless more than can go together came before it.
-            commit(db, &jobs);
-            drop(turn);
+        }
+    }
+
+    /// Commits what waits, ours among it, and hands on to the first of those that came meanwhile.
+    /// Whoever is done hears of it at once and does not queue for it.
+    fn lead(&self, db: &impl Database) {
+        let jobs: Vec<_> = {
+            let mut queue = lock(&self.queue);
+            let n = queue.waiting.len().min(MOST);
+            queue.waiting.drain(..n).collect()
+        };
+        // Told whatever happens, a panic of a change included: nobody waits for ever.
+        let turn = Turn { group: self, jobs };
+        commit(db, &turn.jobs);
+    }
+}
+
+struct Turn<'g> {
+    group: &'g Group,
+    jobs: Vec<Arc<Job>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for job in &self.jobs {
+                let panicked = Error::invalid("change", "an outcome", "a panic of whoever made it");
+                job.tell(News::Done(Err(panicked)));
+            }
+        }
+        let mut queue = lock(&self.group.queue);
+        match queue.waiting.front() {
+            Some(next) => next.tell(News::Lead),
+            None => queue.busy = false,
         }
     }
 }
@@ -79,7 +146,7 @@ impl Group {
 fn commit(db: &impl Database, jobs: &[Arc<Job>]) {
     if let [only] = jobs {
         let outcome = db.write(|sql| (lock(&only.change))(sql));
-        *lock(&only.outcome) = Some(outcome);
+        only.tell(News::Done(outcome));
         return;
     }
     let mut refused: Vec<Option<Error>> = Vec::new();
@@ -102,7 +169,7 @@ fn commit(db: &impl Database, jobs: &[Arc<Job>]) {
     match all {
         Ok(()) => {
             for (job, refused) in jobs.iter().zip(refused) {
-                *lock(&job.outcome) = Some(refused.map_or(Ok(()), Err));
+                job.tell(News::Done(refused.map_or(Ok(()), Err)));
             }
         }
         Err(error) => {
@@ -110,7 +177,7 @@ fn commit(db: &impl Database, jobs: &[Arc<Job>]) {
             for job in jobs {
                 let source = Arc::clone(&error);
                 let context = "a commit of several changes".to_owned();
-                *lock(&job.outcome) = Some(Err(Error::Within { context, source }));
+                job.tell(News::Done(Err(Error::Within { context, source })));
             }
         }
     }
