@@ -176,7 +176,9 @@ fn replicate(dependence: Dependence, most: usize, draws: &mut Draws) -> Vec<Tall
 #[test]
 fn undrifted_data_fail_less_often_than_nominal() {
     let n_replicates = replicates(6);
-    let most = |i: u64| if n_replicates >= 1_000 && i % LARGE_EVERY == 0 { 20_000 } else { 2_000 };
+    let most = |i: u64| {
+        if n_replicates >= 1_000 && i.is_multiple_of(LARGE_EVERY) { 20_000 } else { 2_000 }
+    };
     for (stream, dependence) in [(0, Dependence::None), (1, Dependence::Correlation(0.9))] {
         let totals = (0..n_replicates)
             .into_par_iter()
