@@ -24,14 +24,14 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    fn width(self) -> f64 {
+    pub(super) fn width(self) -> f64 {
         match self {
             Self::Narrow => 360.0,
             Self::Wide => 960.0,
         }
     }
 
-    fn height(self) -> f64 {
+    pub(super) fn height(self) -> f64 {
         match self {
             Self::Narrow => 180.0,
             Self::Wide => 250.0,
@@ -54,6 +54,7 @@ pub(crate) fn svg(figure: &Figure, size: Size, id: &str) -> Option<String> {
         Plot::Bars(plot) => bars(plot, figure, size),
         Plot::Intervals(plot) => intervals(plot, figure, size),
         Plot::HeatMap(_) => None,
+        Plot::Chart(plot) => super::draw_chart::chart(plot, figure, size),
     }?;
     Some(picture.finish(size.class(), id, &figure.title, &description(figure)))
 }
@@ -86,12 +87,24 @@ fn description(figure: &Figure) -> String {
         Plot::HeatMap(plot) => {
             format!("{} rows by {} columns.", plot.rows.len(), plot.columns.len())
         }
+        Plot::Chart(plot) => {
+            let rows: Vec<_> = plot.rows.iter().map(|r| r.label.as_str()).collect();
+            let places: Vec<_> = plot.places.iter().map(|p| p.label.as_str()).collect();
+            let mut text = match rows.len() {
+                0 => format!("{} shapes.", plot.shapes.len()),
+                n => format!("{n} rows: {}.", rows.join(", ")),
+            };
+            if !places.is_empty() {
+                text = format!("{text} Marked: {}.", places.join(", "));
+            }
+            text
+        }
     };
     format!("{text} The numbers are in the table below the picture.")
 }
 
 /// A rectangle with a vertical axis, inside which values are drawn.
-struct Frame {
+pub(super) struct Frame {
     left: f64,
     right: f64,
     top: f64,
@@ -101,7 +114,7 @@ struct Frame {
 
 impl Frame {
     /// Draws the grid and the labels of the vertical axis, and leaves room for the horizontal one.
-    fn draw(svg: &mut Svg, figure: &Figure, size: Size, y: Axis, percent: bool) -> Self {
+    pub(super) fn draw(svg: &mut Svg, figure: &Figure, size: Size, y: Axis, percent: bool) -> Self {
         let ticks: Vec<_> = y
             .ticks()
             .into_iter()
@@ -132,6 +145,11 @@ impl Frame {
         frame
     }
 
+    /// Its left, right, top and bottom.
+    pub(super) fn sides(&self) -> (f64, f64, f64, f64) {
+        (self.left, self.right, self.top, self.bottom)
+    }
+
     fn y(&self, value: f64) -> f64 {
         self.bottom - self.y.held(value) * (self.bottom - self.top)
     }
@@ -141,7 +159,7 @@ impl Frame {
     }
 
     /// Labels under the horizontal axis; those that would run into the one before are left out.
-    fn x_labels(&self, svg: &mut Svg, labels: impl IntoIterator<Item = (f64, String)>) {
+    pub(super) fn x_labels(&self, svg: &mut Svg, labels: impl IntoIterator<Item = (f64, String)>) {
         let mut free = f64::NEG_INFINITY;
         for (x, label) in labels {
             let label = format::truncated(&format::clean(&label), 18);
@@ -252,21 +270,40 @@ fn distribution(plot: &Distribution, figure: &Figure, size: Size) -> Option<Svg>
 }
 
 /// Rows of bars with their names on the left.
-struct Rows {
+pub(super) struct Rows {
     left: f64,
     right: f64,
     label: f64,
 }
 
 impl Rows {
-    fn new<'a>(labels: impl IntoIterator<Item = &'a str>, size: Size, room: f64) -> Self {
+    pub(super) fn new<'a>(
+        labels: impl IntoIterator<Item = &'a str>,
+        size: Size,
+        room: f64,
+    ) -> Self {
         let widest = labels.into_iter().map(text_width).fold(0.0, f64::max);
         let label = widest.clamp(24.0, size.width() * 0.36);
         Self { left: label + 12.0, right: size.width() - room, label }
     }
 
-    fn x(&self, share: f64) -> f64 {
+    pub(super) fn x(&self, share: f64) -> f64 {
         self.left + share * (self.right - self.left)
+    }
+
+    /// Where the bars begin.
+    pub(super) fn left(&self) -> f64 {
+        self.left
+    }
+
+    /// Where they end.
+    pub(super) fn right(&self) -> f64 {
+        self.right
+    }
+
+    /// Where the names end.
+    pub(super) fn label(&self) -> f64 {
+        self.label
     }
 }
 
@@ -469,7 +506,7 @@ fn bars(plot: &Bars, figure: &Figure, size: Size) -> Option<Svg> {
 }
 
 /// Vertical grid lines and their labels below.
-fn scale(svg: &mut Svg, axis: &Axis, rows: &Rows, bottom: f64) {
+pub(super) fn scale(svg: &mut Svg, axis: &Axis, rows: &Rows, bottom: f64) {
     let mut free = f64::NEG_INFINITY;
     for (value, label) in axis.ticks() {
         let x = rows.x(axis.held(value));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chart::Chart;
 use super::format;
 use super::table::{Cell, DIGITS, Row, Table};
 use crate::Verdict;
@@ -52,6 +53,8 @@ pub enum Plot {
     Intervals(Intervals),
     /// A table of shaded numbers: a confusion matrix, correlations.
     HeatMap(HeatMap),
+    /// Shapes on two axes.
+    Chart(Box<Chart>),
 }
 
 impl Figure {
@@ -103,6 +106,7 @@ impl Figure {
             Plot::Bars(plot) => plot.to_table(self.x_label.as_deref()),
             Plot::Intervals(plot) => plot.to_table(self.x_label.as_deref()),
             Plot::HeatMap(plot) => plot.to_table(),
+            Plot::Chart(plot) => plot.table.clone(),
         }
     }
 }
@@ -118,6 +122,12 @@ macro_rules! plot_from {
 }
 
 plot_from!(Distribution, Line, Bars, Intervals, HeatMap);
+
+impl From<Chart> for Plot {
+    fn from(plot: Chart) -> Self {
+        Self::Chart(Box::new(plot))
+    }
+}
 
 /// What the counts of a distribution count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

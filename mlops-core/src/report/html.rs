@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::chart::{Chart, Tone};
 use super::document::{Block, KeyValue, Report};
 use super::draw::{self, Size};
 use super::figure::{Figure, HeatMap, Intervals, Plot};
@@ -271,11 +272,36 @@ impl Page {
             Plot::Distribution(plot) => plot.series.iter().map(|s| &s.name).collect(),
             Plot::Line(plot) => plot.series.iter().map(|s| &s.name).collect(),
             Plot::Intervals(plot) => return self.shapes(plot),
+            Plot::Chart(plot) => return self.tones(plot),
             _ => return,
         };
         self.out.push_str("<ul class=\"legend\">");
         for (k, name) in names.into_iter().enumerate() {
             add!(self.out, "<li><i class=\"s{}\"></i><bdi>{}</bdi></li>", k % 6, escape(name));
+        }
+        self.out.push_str("</ul>\n");
+    }
+
+    /// What the tones of a chart mean, and its levels from low to high.
+    fn tones(&mut self, plot: &Chart) {
+        if plot.legend.is_empty() && plot.scale.is_none() {
+            return;
+        }
+        self.out.push_str("<ul class=\"legend\">");
+        for (tone, meaning) in &plot.legend {
+            let (class, meaning) = (tone.class(), escape(meaning));
+            add!(self.out, "<li><i class=\"tone {class}\"></i><bdi>{meaning}</bdi></li>");
+        }
+        if let Some(scale) = &plot.scale {
+            let (low, high) = (escape(&scale.low), escape(&scale.high));
+            add!(self.out, "<li><bdi>{low}</bdi><span class=\"ramp\">");
+            for level in 0..Tone::LEVELS {
+                add!(self.out, "<i class=\"tone {}\"></i>", Tone::Level(level).class());
+            }
+            add!(self.out, "</span><bdi>{high}</bdi></li>");
+            if scale.missing {
+                self.out.push_str("<li><i class=\"tone lost\"></i>missing</li>");
+            }
         }
         self.out.push_str("</ul>\n");
     }

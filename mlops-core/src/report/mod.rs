@@ -43,8 +43,10 @@ macro_rules! add {
 }
 
 mod axis;
+mod chart;
 mod document;
 mod draw;
+mod draw_chart;
 mod figure;
 mod findings;
 mod format;
@@ -56,6 +58,7 @@ mod svg;
 mod table;
 mod terminal;
 
+pub use chart::{Chart, ChartRow, Place, Scale, Shape, ShapeKind, Tone};
 pub use document::{Block, KeyValue, Report, Section};
 pub use figure::{
     Bar, Bars, Bins, Bound, Counts, Distribution, Figure, HeatMap, IntervalRow, Intervals, Line,

@@ -97,6 +97,25 @@ impl Svg {
         self.element("circle", class, &place, tooltip);
     }
 
+    /// Rectangles as one path: left, top, width and height of each.
+    pub(crate) fn cells(
+        &mut self,
+        class: &str,
+        cells: impl IntoIterator<Item = (f64, f64, f64, f64)>,
+        tooltip: &str,
+    ) {
+        let mut d = String::new();
+        for (left, top, width, height) in cells {
+            let (width, height) = (at(width.max(0.1)), at(height.max(0.1)));
+            let _ = write!(d, "M{} {}h{width}v{height}h-{width}Z", at(left), at(top));
+        }
+        if d.is_empty() {
+            return;
+        }
+        let _ = write!(self.body, "<path class=\"{class}\" d=\"{d}\"");
+        self.close("path", tooltip);
+    }
+
     /// Straight lines through these points, closed to an area or open.
     pub(crate) fn path(
         &mut self,

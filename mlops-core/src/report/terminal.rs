@@ -257,7 +257,7 @@ impl Page {
                 self.table(&Table::new(["Name", value]).rows(rows).limit(plot.limit), indent);
             }
             Plot::Intervals(plot) => self.intervals(plot, figure.x_label.as_deref(), indent),
-            Plot::HeatMap(_) => self.table(&figure.to_table(), indent),
+            Plot::HeatMap(_) | Plot::Chart(_) => self.table(&figure.to_table(), indent),
         }
     }
 
