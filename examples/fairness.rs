@@ -60,7 +60,7 @@ fn main() -> Result<(), Error> {
     // Which feature moved the scores: exact for linear models, checked row by row.
     let explainer = LinearExplainer::new(&model, &MemorySource::from(rows.clone()))?;
     let explained = explainer.explain(&rows)?;
-    let (base, first) = (explained.base_value, explained.row(0).unwrap_or_default());
+    let (base, first) = (explained.base_values[0], explained.row(0).unwrap_or_default());
     println!(
         "\nthe first applicant's log-odds: {:.2} = {base:.2} on average",
         explained.predictions[0]

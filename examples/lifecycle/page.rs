@@ -131,7 +131,7 @@ fn model(life: &Life) -> Section {
         Bars::new(explained.features.iter().map(String::as_str).zip(first_row.iter().copied()));
     let one_note = format!(
         "From the mean log-odds {:.3} to this row's {:.3}: the bars add up to the difference.",
-        explained.base_value,
+        explained.base_values[0],
         explained.predictions.first().copied().unwrap_or(f64::NAN)
     );
     Section::new("The model")

@@ -167,7 +167,7 @@ fn linear_attributions_equal_shap() {
         let explainer = LinearExplainer::new(&model.unwrap(), &background).unwrap();
         // Both add up numbers of this size, in different orders.
         let scale = case["base_value"].as_f64().unwrap().abs().max(1.0);
-        let base = (explainer.base_value() - case["base_value"].as_f64().unwrap()).abs();
+        let base = (explainer.base_values()[0] - case["base_value"].as_f64().unwrap()).abs();
         assert!(base <= 1e-12 * scale, "base value: {base:e} apart");
         let rows = table("rows");
         let explained = explainer.explain(&rows).unwrap();

@@ -1,18 +1,22 @@
 //! Exact attribution for linear models.
 
-use mlops_core::arrow::array::{Array, Float64Array, RecordBatch};
-use mlops_core::model::LinearModel;
+use arrow::array::{Array, Float64Array, RecordBatch};
+use mlops_core::model::{LinearModel, Link};
 use mlops_core::states::NumericSummary;
 use mlops_core::{DataSource, Error, Plan, Result, Rows, Scan};
+use rayon::prelude::*;
 
-use super::Attributions;
+use super::linear_correlated::Transform;
+use super::{AttributionParts, Attributions, Correlation, Explainer, Space, Watch};
 
-/// Shapley values of a linear model's margin, exact: `φ_j = w_j · (x_j − E[x_j])`.
+/// Shapley values of a linear model's margin.
 ///
-/// They explain the margin `b + w·x` (the log-odds of a logistic regression) against the mean of a
-/// background, with features taken as independent, as is exact for the interventional value
-/// function (Štrumbelj & Kononenko 2014, doi:10.1007/s10115-013-0679-x; Lundberg & Lee 2017,
-/// arXiv:1705.07874). shap: `LinearExplainer(model, background)`.
+/// They explain the margin `b + w·x` (the log-odds of a logistic regression, one margin a class of
+/// a softmax) against the mean of a background. With features taken as independent they are exact:
+/// `φ_j = w_j · (x_j − E[x_j])`, as for the interventional value function (Štrumbelj & Kononenko
+/// 2014, doi:10.1007/s10115-013-0679-x; Lundberg & Lee 2017, arXiv:1705.07874). shap:
+/// `LinearExplainer(model, background)`. Features that move together are taken so by
+/// [`correlated`](Self::correlated).
 ///
 /// ```
 /// use mlops_core::arrow::array::Float64Array;
@@ -29,7 +33,7 @@ use super::Attributions;
 ///     "age" => Float64Array::from(vec![41.0]),
 ///     "income" => Float64Array::from(vec![5.0]),
 /// }?)?;
-/// assert_eq!(explained.base_value, 77.5);
+/// assert_eq!(explained.base_values, [77.5]);
 /// assert_eq!(explained.row(0), Some(&[2.0, -2.0][..]));
 /// assert_eq!(explained.predictions, [77.5]);
 /// # Ok::<(), mlops_core::Error>(())
@@ -38,18 +42,22 @@ use super::Attributions;
 pub struct LinearExplainer {
     model: LinearModel,
     means: Vec<f64>,
-    base_value: f64,
+    outputs: Vec<String>,
+    space: Space,
+    base_values: Vec<f64>,
+    /// Where features are taken with what they tell of each other.
+    transform: Option<Transform>,
 }
 
 impl LinearExplainer {
     /// How far `base + Σφ` may be from the prediction, relative to the sizes of what is added up.
-    pub const TOLERANCE: f64 = 1e-11;
+    pub const TOLERANCE: f64 = Attributions::TOLERANCE;
 
     /// An explainer of this model against the means of a background: one scan.
     ///
     /// # Errors
     /// As [`with_means`](Self::with_means); [`Error::Undefined`] for a feature without a single
-    /// finite value, [`Error::Value`]-like errors of the scan for columns that are missing.
+    /// finite value, and those of the scan for columns that are missing.
     pub fn new(model: &LinearModel, background: &dyn DataSource) -> Result<Self> {
         let mut plan = Plan::new();
         let summaries: Vec<_> =
@@ -67,13 +75,9 @@ impl LinearExplainer {
     /// The same with means that are known already, in the order of the model's features.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a model of several outputs, or means that are not one finite number
-    /// for each feature.
+    /// [`Error::Invalid`] for means that are not one finite number for each feature;
+    /// [`Error::Undefined`] where the margin of the mean row overflows.
     pub fn with_means(model: LinearModel, means: Vec<f64>) -> Result<Self> {
-        if model.outputs() != 1 {
-            let found = format!("{} outputs", model.outputs());
-            return Err(Error::invalid("linear model", "one output", found));
-        }
         if means.len() != model.features().len() {
             let expected = format!("{} of them", model.features().len());
             return Err(Error::invalid("background means", expected, means.len()));
@@ -81,15 +85,45 @@ impl LinearExplainer {
         if let Some(bad) = means.iter().find(|m| !m.is_finite()) {
             return Err(Error::invalid("background means", "finite numbers", bad));
         }
-        let base_value = model
-            .coefficients()
-            .iter()
-            .zip(&means)
-            .fold(model.intercepts()[0], |sum, (w, mean)| sum + w * mean);
-        if !base_value.is_finite() {
+        let weights = model.coefficients();
+        let base_values: Vec<f64> = (0..model.outputs())
+            .map(|k| {
+                let weights = &weights[k * means.len()..(k + 1) * means.len()];
+                let terms = weights.iter().zip(&means);
+                terms.fold(model.intercepts()[k], |sum, (w, mean)| sum + w * mean)
+            })
+            .collect();
+        if base_values.iter().any(|b| !b.is_finite()) {
             return Err(Error::undefined("base value", "the margin of the mean row overflows"));
         }
-        Ok(Self { model, means, base_value })
+        let (outputs, space) = match model.link() {
+            Link::Identity => (vec!["prediction".to_owned()], Space::Value),
+            Link::Logistic { positive, .. } => (vec![positive.clone()], Space::Margin),
+            Link::Softmax { classes } => (classes.clone(), Space::Margin),
+        };
+        Ok(Self { model, means, outputs, space, base_values, transform: None })
+    }
+
+    /// An explainer that takes features with what they tell of each other: what is not known is
+    /// expected from what is, as of normal data of this mean and covariance.
+    ///
+    /// A feature then gets a share of what it tells of the others, even where its own coefficient is
+    /// 0. Exact for at most [`Correlation::EXACT`] features; beyond, from random orders under the
+    /// seed of `correlation`, with standard errors. Chen, Janzing & Lundberg 2020 ("true to the
+    /// data"), arXiv:2006.16234; shap: `LinearExplainer` with
+    /// `feature_perturbation="correlation_dependent"`, which always draws.
+    ///
+    /// # Errors
+    /// As [`with_means`](Self::with_means); [`Error::Invalid`] for a correlation of other features.
+    pub fn correlated(model: &LinearModel, correlation: &Correlation) -> Result<Self> {
+        if correlation.features() != model.features() {
+            let expected = model.features().join(", ");
+            let found = correlation.features().join(", ");
+            return Err(Error::invalid("features of the correlation", expected, found));
+        }
+        let transform = correlation.transform(model.coefficients(), model.outputs());
+        let plain = Self::with_means(model.clone(), correlation.means().to_vec())?;
+        Ok(Self { transform: Some(transform), ..plain })
     }
 
     /// The mean of each feature over the background.
@@ -97,12 +131,13 @@ impl LinearExplainer {
         &self.means
     }
 
-    /// The margin of the background's mean row.
-    pub fn base_value(&self) -> f64 {
-        self.base_value
+    /// The margins of the background's mean row, shape `(n_outputs,)`.
+    pub fn base_values(&self) -> &[f64] {
+        &self.base_values
     }
 
-    /// Explains the rows of a batch that has the model's features, in O(`n_rows` · `n_features`).
+    /// Explains the rows of a batch that has the model's features, in
+    /// O(`n_rows` · `n_outputs` · `n_features`), or times `n_features` more with correlations.
     ///
     /// Every row is checked: `base + Σφ` is held against the margin that the model computes on its
     /// own, and attributions are never adjusted to fit.
@@ -111,41 +146,87 @@ impl LinearExplainer {
     /// [`Error::ColumnNotFound`]; [`Error::Value`] for a null or a number that is not finite;
     /// [`Error::Undefined`] if the attributions of a row don't add up, as where numbers overflow.
     pub fn explain(&self, batch: &RecordBatch) -> Result<Attributions> {
+        self.explain_with(batch, Watch::new())
+    }
+}
+
+impl Explainer for LinearExplainer {
+    fn features(&self) -> &[String] {
+        self.model.features()
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
+        const TILE: usize = 1024;
         let rows = Rows::new(batch);
         let names = self.model.features();
-        let n = names.len();
+        let (n, k, len) = (names.len(), self.outputs.len(), batch.num_rows());
         let weights = self.model.coefficients();
-        let mut values = vec![0.0; batch.num_rows() * n];
-        for (j, name) in names.iter().enumerate() {
+        let mut columns = Vec::with_capacity(n);
+        for name in names {
             let x = rows.numbers(name)?;
             check_finite(name, x)?;
-            for (row, &x) in x.values().iter().enumerate() {
-                values[row * n + j] = weights[j] * (x - self.means[j]);
+            columns.push(x);
+        }
+        let steps = watch.steps(len);
+        watch.check()?;
+        let mut values = vec![0.0; len * k * n];
+        let is_drawn = self.transform.as_ref().is_some_and(Transform::is_drawn);
+        let mut errors = vec![0.0; if is_drawn { values.len() } else { 0 }];
+        let wide = (k * n).max(1);
+        let tile = |(t, (values, errors)): (usize, (&mut [f64], &mut [f64]))| {
+            let mut off = vec![0.0; n];
+            for (i, phi) in values.chunks_exact_mut(wide).enumerate() {
+                let row = t * TILE + i;
+                for ((off, x), mean) in off.iter_mut().zip(&columns).zip(&self.means) {
+                    *off = x.value(row) - mean;
+                }
+                match &self.transform {
+                    None => {
+                        for (phi, weights) in phi.chunks_exact_mut(n).zip(weights.chunks_exact(n)) {
+                            for ((phi, w), off) in phi.iter_mut().zip(weights).zip(&off) {
+                                *phi = w * off;
+                            }
+                        }
+                    }
+                    Some(transform) => {
+                        let errors = errors.get_mut(i * wide..(i + 1) * wide);
+                        transform.apply(&off, phi, errors);
+                    }
+                }
             }
+            steps.done((values.len() / wide) as u64)
+        };
+        if n > 0 {
+            let mut of_tiles: Vec<&mut [f64]> = errors.chunks_mut(TILE * wide).collect();
+            of_tiles.resize_with(values.len().div_ceil(TILE * wide), Default::default);
+            values.par_chunks_mut(TILE * wide).zip(of_tiles).enumerate().try_for_each(tile)?;
         }
         let margin = self.model.margin(batch)?;
         // What cancels in the base value cancels in the check, too.
-        let constant: f64 = weights.iter().zip(&self.means).map(|(w, m)| (w * m).abs()).sum();
-        for row in 0..batch.num_rows() {
-            let phi = &values[row * n..(row + 1) * n];
-            let total = self.base_value + phi.iter().sum::<f64>();
-            let scale = self.base_value.abs() + constant + phi.iter().map(|v| v.abs()).sum::<f64>();
-            let close = margin.is_valid(row)
-                && (total - margin.value(row)).abs() <= Self::TOLERANCE * scale;
-            if !close {
-                let margin = if margin.is_valid(row) { margin.value(row) } else { f64::NAN };
-                return Err(Error::undefined(
-                    format!("attribution of row {row}"),
-                    format!("base + Σφ = {total}, but the prediction is {margin}"),
-                ));
-            }
-        }
-        Ok(Attributions {
-            features: names.to_vec(),
-            base_value: self.base_value,
-            values,
-            predictions: margin.values().to_vec(),
-        })
+        let constant = weights
+            .chunks(n.max(1))
+            .map(|w| w.iter().zip(&self.means).map(|(w, m)| (w * m).abs()).sum::<f64>())
+            .fold(0.0, f64::max);
+        let predictions = (0..margin.len())
+            .map(|i| if margin.is_valid(i) { margin.value(i) } else { f64::NAN })
+            .collect();
+        let attributions = Attributions::with_scale(
+            AttributionParts {
+                features: names.to_vec(),
+                outputs: self.outputs.clone(),
+                space: self.space,
+                base_values: self.base_values.clone(),
+                values,
+                predictions,
+            },
+            Some(Self::TOLERANCE),
+            constant,
+        )?;
+        if errors.is_empty() { Ok(attributions) } else { attributions.with_standard_errors(errors) }
     }
 }
 
@@ -164,7 +245,7 @@ fn check_finite(name: &str, x: &Float64Array) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use mlops_core::arrow::array::ArrayRef;
+    use arrow::array::ArrayRef;
     use mlops_core::batch;
     use proptest::prelude::*;
 
@@ -223,6 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn every_class_of_a_softmax_has_its_margin() {
+        let link = Link::Softmax { classes: vec!["x".into(), "y".into(), "z".into()] };
+        let weights = vec![1.0, 2.0, -1.0, 0.5, 0.0, -3.0];
+        let model =
+            LinearModel::new(vec!["a".into(), "b".into()], weights, vec![0.1, 0.2, 0.3], link);
+        let explainer = LinearExplainer::with_means(model.unwrap(), vec![1.0, -1.0]).unwrap();
+        let batch = rows(&[("b", vec![0.5; 3000]), ("a", (0..3000).map(f64::from).collect())]);
+        let explained = explainer.explain(&batch).unwrap();
+        assert_eq!(explained.outputs, ["x", "y", "z"]);
+        assert_eq!(explained.of(2999, 1), Some(&[-2998.0, 0.75][..]));
+        assert_eq!(explained.of(1, 2), Some(&[0.0, -4.5][..]));
+        // The same bits in other batches.
+        let tail = explainer.explain(&batch.slice(1500, 1500)).unwrap();
+        assert_eq!(tail.values, explained.values[1500 * 6..]);
+    }
+
+    #[test]
     fn groups_add_up() {
         let batch =
             rows(&[("a", vec![3.0, 1.0]), ("b=x", vec![1.0, 0.0]), ("b=y", vec![0.0, 1.0])]);
@@ -250,7 +348,7 @@ mod tests {
             for row in 0..explained.len() {
                 let sum: f64 = explained.row(row).unwrap().iter().sum();
                 let p = explained.predictions[row];
-                prop_assert!((explained.base_value + sum - p).abs() <= 1e-9 * (1.0 + p.abs()));
+                prop_assert!((explained.base_values[0] + sum - p).abs() <= 1e-9 * (1.0 + p.abs()));
             }
         }
     }

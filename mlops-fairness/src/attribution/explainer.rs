@@ -1,0 +1,189 @@
+//! What explains: the seam between explainers and all that is made of attributions.
+
+use std::fmt;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use mlops_core::{Cancel, OnProgress, Progress, Result};
+
+use super::Attributions;
+
+/// Who is told of progress, and who can stop the work.
+///
+/// ```
+/// use mlops_core::{Cancel, Progress};
+/// use mlops_fairness::attribution::Watch;
+/// let cancel = Cancel::new();
+/// let show = |progress: &Progress| drop(progress.fraction());
+/// let watch = Watch::new().cancel(&cancel).on_progress(&show);
+/// ```
+#[derive(Clone, Copy, Default)]
+pub struct Watch<'a> {
+    cancel: Option<&'a Cancel>,
+    progress: Option<&'a dyn OnProgress>,
+}
+
+impl Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("cancel", &self.cancel)
+            .field("progress", &self.progress.is_some())
+            .finish()
+    }
+}
+
+impl<'a> Watch<'a> {
+    /// Nobody is told, nobody stops it.
+    pub const fn new() -> Self {
+        Self { cancel: None, progress: None }
+    }
+
+    /// The same, stopped once this switch is thrown.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &'a Cancel) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// The same, telling this listener of rows that are done.
+    #[must_use]
+    pub fn on_progress(mut self, listener: &'a dyn OnProgress) -> Self {
+        self.progress = Some(listener);
+        self
+    }
+
+    /// Whether the work may go on.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`](mlops_core::Error::Cancelled).
+    pub fn check(&self) -> Result<()> {
+        self.cancel.map_or(Ok(()), Cancel::check)
+    }
+
+    /// Counts rows, or other steps, of so many.
+    pub(super) fn steps(self, total: usize) -> Steps<'a> {
+        Steps { watch: self, done: AtomicU64::new(0), total: total as u64 }
+    }
+}
+
+/// Steps that are counted from any thread.
+#[derive(Debug)]
+pub(super) struct Steps<'a> {
+    watch: Watch<'a>,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Steps<'_> {
+    /// So many more are done; whether to go on.
+    pub(super) fn done(&self, steps: u64) -> Result<()> {
+        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
+        if let Some(listener) = self.watch.progress {
+            let mut progress = Progress::default();
+            (progress.rows, progress.rows_total) = (done, Some(self.total));
+            listener.on_progress(&progress);
+        }
+        self.watch.check()
+    }
+}
+
+/// Something that explains the predictions of rows.
+///
+/// # Contract
+/// - The attributions have one row for each of the batch, in order, with these features and
+///   outputs, and depend on nothing but the row: any cutting into batches, any threads and any
+///   order of the rows give the same bits.
+/// - Base value and attributions add up to the prediction that the model makes on its own, within
+///   the tolerance that [`Attributions::additivity`] names; where they don't, that is an error.
+pub trait Explainer: Debug + Send + Sync + 'static {
+    /// The features that get attributions, in their order.
+    fn features(&self) -> &[String];
+
+    /// The outputs that are explained, in their order.
+    fn outputs(&self) -> &[String];
+
+    /// The columns that it reads: the features, unless groups of columns are.
+    fn columns(&self) -> Vec<String> {
+        self.features().to_vec()
+    }
+
+    /// Explains the rows of a batch.
+    ///
+    /// # Errors
+    /// A column that is missing or of the wrong type, a row that can't be explained, and
+    /// [`Error::Cancelled`](mlops_core::Error::Cancelled).
+    fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions>;
+}
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Explainer + ?Sized> Explainer for $pointer<T> {
+            fn features(&self) -> &[String] {
+                (**self).features()
+            }
+
+            fn outputs(&self) -> &[String] {
+                (**self).outputs()
+            }
+
+            fn columns(&self) -> Vec<String> {
+                (**self).columns()
+            }
+
+            fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
+                (**self).explain_with(batch, watch)
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);
+
+/// An explainer that plays the game of each row of its [`MaskedModel`](super::MaskedModel).
+macro_rules! plays_games {
+    ($name:ident) => {
+        impl $name {
+            /// Explains the rows of a batch.
+            ///
+            /// # Errors
+            /// As [`Explainer::explain_with`](super::Explainer::explain_with).
+            pub fn explain(
+                &self,
+                batch: &arrow::array::RecordBatch,
+            ) -> mlops_core::Result<super::Attributions> {
+                super::Explainer::explain_with(self, batch, super::Watch::new())
+            }
+
+            /// What it explains.
+            pub fn model(&self) -> &super::MaskedModel {
+                &self.model
+            }
+        }
+
+        impl super::Explainer for $name {
+            fn features(&self) -> &[String] {
+                self.model.features()
+            }
+
+            fn outputs(&self) -> &[String] {
+                self.model.outputs()
+            }
+
+            fn columns(&self) -> Vec<String> {
+                self.model.columns()
+            }
+
+            fn explain_with(
+                &self,
+                batch: &arrow::array::RecordBatch,
+                watch: super::Watch<'_>,
+            ) -> mlops_core::Result<super::Attributions> {
+                self.model.explain_rows(batch, watch, self)
+            }
+        }
+    };
+}
+pub(super) use plays_games;
