@@ -2,7 +2,7 @@
 //! `tests/golden/make_models.py`.
 
 use mlops_core::arrow::array::{Float64Array, RecordBatch};
-use mlops_core::model::trees::{DecisionTree, TreeNode, TreeOutput};
+use mlops_core::model::trees::sklearn;
 use mlops_core::model::{LinearModel, Link, Model, Predictions, load, to_batch};
 use ndarray::Array2;
 use serde::Deserialize;
@@ -115,22 +115,27 @@ fn probabilities_are_scikit_learns() {
 #[test]
 fn trees_are_scikit_learns() {
     for tree in golden().trees {
-        let nodes = (0..tree.feature.len())
-            .map(|at| match usize::try_from(tree.feature[at]) {
-                Ok(feature) => TreeNode::Split {
-                    feature,
-                    // `x <= t` there, `x < threshold` here.
-                    threshold: tree.threshold[at].next_up(),
-                    missing: None,
-                    left: tree.left[at] as usize,
-                    right: tree.right[at] as usize,
-                    cover: tree.cover[at],
-                },
-                Err(_) => TreeNode::Leaf { values: tree.value[at].clone(), cover: tree.cover[at] },
-            })
-            .collect();
-        let output = tree.classes.map_or(TreeOutput::Value, TreeOutput::Classes);
-        let model = DecisionTree::new(names(3), output, nodes).unwrap();
+        let outputs = tree.classes.as_ref().map_or(1, Vec::len);
+        let file = serde_json::json!({
+            "format": "sklearn-trees",
+            "version": 1,
+            "features": names(3),
+            "classes": tree.classes,
+            "link": if tree.classes.is_some() { "scores" } else { "identity" },
+            "base": vec![0.0; outputs],
+            "single_precision": true,
+            "allows_missing": false,
+            "trees": [{
+                "output": null,
+                "feature": tree.feature,
+                "threshold": tree.threshold,
+                "left": tree.left,
+                "right": tree.right,
+                "cover": tree.cover,
+                "value": tree.value.concat(),
+            }],
+        });
+        let model = sklearn::load(file.to_string().as_bytes()).unwrap();
         let rows = batch(&tree.x);
         assert_eq!(model.apply(&rows).unwrap().values(), &tree.leaf[..]);
         near(scores(model.predict(&rows).unwrap()).values(), &tree.expected, 1e-15);

@@ -8,37 +8,8 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Model, Predictions, file, first_duplicate};
+use super::{Link, Model, Predictions, file, first_duplicate};
 use crate::{Error, Result, Rows};
-
-/// How a linear model turns its margins into predictions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Link {
-    /// The margin is the prediction: a regression.
-    Identity,
-    /// `p(positive) = 1 / (1 + exp(−margin))`: two classes, one margin.
-    Logistic {
-        /// The class of low margins.
-        negative: String,
-        /// The class of high margins.
-        positive: String,
-    },
-    /// `p(k) = exp(margin_k) / Σ_j exp(margin_j)`: a margin for each class.
-    Softmax {
-        /// The classes, in the order of the margins.
-        classes: Vec<String>,
-    },
-}
-
-impl Link {
-    fn outputs(&self) -> usize {
-        match self {
-            Self::Identity | Self::Logistic { .. } => 1,
-            Self::Softmax { classes } => classes.len(),
-        }
-    }
-}
 
 /// A linear model: `margin = intercept + Σ_j coefficient_j · x_j`, and a [`Link`].
 ///
@@ -72,6 +43,7 @@ pub struct LinearModel {
     coefficients: Vec<f64>,
     intercepts: Vec<f64>,
     link: Link,
+    missing_as_zero: bool,
     schema: SchemaRef,
 }
 
@@ -82,20 +54,23 @@ struct Parts {
     coefficients: Vec<f64>,
     intercepts: Vec<f64>,
     link: Link,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    missing_as_zero: bool,
 }
 
 impl TryFrom<Parts> for LinearModel {
     type Error = Error;
 
     fn try_from(parts: Parts) -> Result<Self> {
-        Self::new(parts.features, parts.coefficients, parts.intercepts, parts.link)
+        let model = Self::new(parts.features, parts.coefficients, parts.intercepts, parts.link)?;
+        Ok(Self { missing_as_zero: parts.missing_as_zero, ..model })
     }
 }
 
 impl From<LinearModel> for Parts {
     fn from(model: LinearModel) -> Self {
-        let LinearModel { features, coefficients, intercepts, link, .. } = model;
-        Self { features, coefficients, intercepts, link }
+        let LinearModel { features, coefficients, intercepts, link, missing_as_zero, .. } = model;
+        Self { features, coefficients, intercepts, link, missing_as_zero }
     }
 }
 
@@ -123,23 +98,7 @@ impl LinearModel {
             return Err(Error::invalid(WHAT, "features of different names", found));
         }
         let outputs = link.outputs();
-        match &link {
-            Link::Identity => {}
-            Link::Logistic { negative, positive } if negative != positive => {}
-            Link::Logistic { negative, .. } => {
-                let found = format!("`{negative}` twice");
-                return Err(Error::invalid(WHAT, "two classes of different names", found));
-            }
-            Link::Softmax { classes } => {
-                if classes.len() < 2 {
-                    return Err(Error::invalid(WHAT, "at least two classes", classes.len()));
-                }
-                if let Some(twice) = first_duplicate(classes) {
-                    let found = format!("`{twice}` twice");
-                    return Err(Error::invalid(WHAT, "classes of different names", found));
-                }
-            }
-        }
+        link.check(WHAT)?;
         let expected = outputs.saturating_mul(features.len());
         if coefficients.len() != expected {
             let expected = format!("{outputs} x {} coefficients", features.len());
@@ -157,7 +116,7 @@ impl LinearModel {
         }
         let fields = features.iter().map(|name| Field::new(name, DataType::Float64, true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Ok(Self { features, coefficients, intercepts, link, schema })
+        Ok(Self { features, coefficients, intercepts, link, missing_as_zero: false, schema })
     }
 
     /// A linear regression.
@@ -187,6 +146,19 @@ impl LinearModel {
         let features = features.into_iter().map(Into::into).collect();
         let link = Link::Logistic { negative: negative.into(), positive: positive.into() };
         Self::new(features, coefficients.into(), vec![intercept], link)
+    }
+
+    /// The same, in which a feature without a value (null or NaN) adds nothing to the margin,
+    /// instead of leaving the row without one: how `XGBoost`'s `gblinear` takes missing values.
+    #[must_use]
+    pub fn with_missing_as_zero(mut self) -> Self {
+        self.missing_as_zero = true;
+        self
+    }
+
+    /// Whether a feature without a value adds nothing to the margin.
+    pub fn missing_as_zero(&self) -> bool {
+        self.missing_as_zero
     }
 
     /// The features, in the order of the coefficients.
@@ -228,6 +200,14 @@ impl LinearModel {
         let mut valid: Option<NullBuffer> = None;
         for (j, feature) in self.features.iter().enumerate() {
             let x = rows.numbers(feature)?;
+            let without_gaps;
+            let x = if self.missing_as_zero {
+                let value = |x: Option<f64>| x.filter(|x| !x.is_nan()).unwrap_or(0.0);
+                without_gaps = Float64Array::from_iter_values(x.iter().map(value));
+                &without_gaps
+            } else {
+                x
+            };
             for (k, margin) in margins.iter_mut().enumerate() {
                 let coefficient = self.coefficients[k * self.features.len() + j];
                 for (sum, x) in margin.iter_mut().zip(x.values()) {
@@ -275,19 +255,7 @@ impl Model for LinearModel {
     }
 
     fn predict(&self, batch: &RecordBatch) -> Result<Predictions> {
-        let margin = self.margin(batch)?;
-        match &self.link {
-            Link::Identity => Ok(Predictions::values(margin)),
-            Link::Logistic { negative, positive } => {
-                // Both sides from the margin: 1 − p would lose the small one's digits.
-                let scores: Float64Array =
-                    margin.iter().flat_map(|z| [z.map(|z| sigmoid(-z)), z.map(sigmoid)]).collect();
-                Predictions::scores([negative.clone(), positive.clone()], scores)
-            }
-            Link::Softmax { classes } => {
-                Predictions::scores(classes.as_slice(), softmax(&margin, classes.len()))
-            }
-        }
+        self.link.apply(&self.margin(batch)?)
     }
 }
 
@@ -302,6 +270,7 @@ impl fmt::Display for LinearModel {
             Link::Softmax { classes } => {
                 write!(f, "multinomial logistic regression of {}", classes.join(", "))?;
             }
+            other => write!(f, "linear model, link {other:?}")?,
         }
         write!(f, "\n  {:<width$}", "intercept")?;
         for b in &self.intercepts {
@@ -315,38 +284,6 @@ impl fmt::Display for LinearModel {
         }
         Ok(())
     }
-}
-
-/// The logistic function `1 / (1 + exp(−z))` without overflow, to full relative accuracy in both
-/// tails. The same thing as `scipy.special.expit`.
-///
-/// ```
-/// use mlops_core::model::sigmoid;
-/// assert_eq!(sigmoid(0.0), 0.5);
-/// assert!(sigmoid(-700.0) > 0.0 && sigmoid(710.0) == 1.0);
-/// ```
-pub fn sigmoid(z: f64) -> f64 {
-    // exp of what is at most 0 never overflows.
-    let e = (-z.abs()).exp();
-    if z >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
-}
-
-/// Softmax of each row of `classes` margins, shifted by the row's greatest.
-fn softmax(margins: &Float64Array, classes: usize) -> Float64Array {
-    let mut scores = Vec::with_capacity(margins.len());
-    for first in (0..margins.len()).step_by(classes) {
-        let row = first..first + classes;
-        let known = row.clone().all(|i| margins.is_valid(i));
-        let greatest = row.clone().map(|i| margins.value(i)).fold(f64::NEG_INFINITY, f64::max);
-        let exp = |i: usize| match margins.value(i) {
-            // All of the probability is shared by the infinite ones; ∞ − ∞ says nothing of it.
-            z if z == greatest => 1.0,
-            z => (z - greatest).exp(),
-        };
-        let total: f64 = row.clone().map(exp).sum();
-        scores.extend(row.map(|i| known.then(|| exp(i) / total)));
-    }
-    scores.into()
 }
 
 #[cfg(test)]
@@ -402,6 +339,19 @@ mod tests {
         let x: Vec<_> = scores.score_of("x").unwrap().iter().map(|p| p.is_some()).collect();
         // 0 * inf in z's margin is not a number either.
         assert_eq!(x, [true, false, false, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_missing_may_count_for_nothing() {
+        let model = LinearModel::regression(["a", "b"], [1.0, 1.0], 0.5).unwrap();
+        let model = model.with_missing_as_zero();
+        let values = model.predict(&nasty()).unwrap();
+        let inf = Some(f64::INFINITY);
+        let expected =
+            [Some(1.5), Some(1.5), Some(1.5), None, inf, Some(0.0), Some(0.5), Some(4.0)];
+        assert_eq!(values.as_values().unwrap().iter().collect::<Vec<_>>(), expected);
+        conformance::model(&model, &nasty());
+        assert_eq!(LinearModel::from_bytes(&model.to_bytes().unwrap()).unwrap(), model);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A [`Model`] is anything that predicts: a closure ([`FnModel`]), a function of a matrix
 //! ([`ArrayModel`]), or one of the models that the house can save and load by itself, so that no
 //! training library is needed where they serve: [`LinearModel`],
-//! [`DecisionTree`](trees::DecisionTree).
+//! [`TreeEnsemble`](trees::TreeEnsemble).
 //!
 //! ```
 //! use arrow::array::Float64Array;
@@ -22,6 +22,7 @@
 mod file;
 mod function;
 mod linear;
+mod link;
 mod matrix;
 
 #[cfg(feature = "linfa")]
@@ -29,7 +30,8 @@ pub mod linfa;
 pub mod trees;
 
 pub use function::FnModel;
-pub use linear::{LinearModel, Link, sigmoid};
+pub use linear::LinearModel;
+pub use link::{Link, sigmoid};
 pub use matrix::{ArrayModel, Nulls, features, to_batch};
 
 use std::fmt::Debug;
@@ -194,14 +196,13 @@ forward!(Arc, Box);
 /// [`Error::Invalid`] for a format or version that is not known, and bytes that are no whole and
 /// valid model.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>> {
+    if bytes.starts_with(&trees::TreeEnsemble::MAGIC) {
+        return Ok(Box::new(trees::TreeEnsemble::from_bytes(bytes)?));
+    }
     let format = file::format_of(bytes)?;
     match format.as_str() {
         LinearModel::FORMAT => Ok(Box::new(LinearModel::from_bytes(bytes)?)),
-        trees::DecisionTree::FORMAT => Ok(Box::new(trees::DecisionTree::from_bytes(bytes)?)),
-        _ => {
-            let known = [LinearModel::FORMAT, trees::DecisionTree::FORMAT].join(" or ");
-            Err(Error::invalid("format of a model file", known, format))
-        }
+        _ => Err(Error::invalid("format of a model file", LinearModel::FORMAT, format)),
     }
 }
 

@@ -10,7 +10,8 @@ use linfa_trees::{DecisionTree as Fitted, SplitQuality, TreeNode as FittedNode};
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use super::training::{Labels, labels, matrix};
-use crate::model::trees::{DecisionTree, TreeNode, TreeOutput};
+use crate::model::Link;
+use crate::model::trees::{Feature, Node, Question, Side, Split, Target, Tree, TreeEnsemble};
 use crate::{Error, Result};
 
 /// How a decision tree is fitted.
@@ -95,8 +96,9 @@ impl TreeOptions {
     }
 }
 
-/// Fits a decision tree to rows of features and a label. The leaves hold the shares of the classes
-/// among the training rows that came there.
+/// Fits a decision tree to rows of features and a label: an ensemble of one tree, whose leaves hold
+/// the shares of the classes among the training rows that came there. All its features are
+/// [required](Feature::required), since the training data had no holes.
 ///
 /// linfa takes values closer than 1e-5 for equal, joins leaves of the same most frequent class,
 /// and where classes tie in a leaf, or questions are equally good among three or more classes,
@@ -110,7 +112,7 @@ pub fn decision_tree<S: AsRef<str>>(
     features: &[S],
     label: &str,
     options: &TreeOptions,
-) -> Result<DecisionTree> {
+) -> Result<TreeEnsemble> {
     options.check()?;
     let x = matrix(batch, features)?;
     let Labels { classes, codes } = labels(batch, label)?;
@@ -134,13 +136,13 @@ pub fn decision_tree<S: AsRef<str>>(
 ///
 /// # Errors
 /// [`Error::Length`] for data of different lengths; [`Error::Invalid`] if there is not a name for
-/// each feature, and as [`DecisionTree::new`].
+/// each feature, and as [`TreeEnsemble::new`].
 pub fn from_tree<S, L>(
     features: &[S],
     fitted: &Fitted<f64, L>,
     x: ArrayView2<'_, f64>,
     y: ArrayView1<'_, L>,
-) -> Result<DecisionTree>
+) -> Result<TreeEnsemble>
 where
     S: AsRef<str>,
     L: Label + Debug + Ord + Display,
@@ -160,7 +162,7 @@ fn convert<S: AsRef<str>>(
     x: ArrayView2<'_, f64>,
     codes: &Array1<usize>,
     classes: Vec<String>,
-) -> Result<DecisionTree> {
+) -> Result<TreeEnsemble> {
     convert_with(features, fitted, x, codes, classes, |&code| Some(code))
 }
 
@@ -171,7 +173,7 @@ fn convert_with<S: AsRef<str>, L: Label + Debug>(
     codes: &Array1<usize>,
     classes: Vec<String>,
     rank: impl Fn(&L) -> Option<usize>,
-) -> Result<DecisionTree> {
+) -> Result<TreeEnsemble> {
     if x.nrows() != codes.len() {
         return Err(Error::Length {
             left: "the features".into(),
@@ -187,16 +189,19 @@ fn convert_with<S: AsRef<str>, L: Label + Debug>(
     // Level by level, so that children stand behind their parents.
     let mut open = vec![(fitted.root_node(), (0..x.nrows()).collect::<Vec<_>>())];
     let mut nodes = Vec::new();
+    let mut values = Vec::new();
     while !open.is_empty() {
         let mut next = Vec::new();
         let first_child = nodes.len() + open.len();
         for (node, rows) in open {
             let cover = rows.len() as f64;
             let Some((left, right)) = children(node) else {
-                let values = shares(&rows, codes, classes.len(), || {
+                let leaf = shares(&rows, codes, classes.len(), || {
                     node.prediction().and_then(|l| rank(&l))
                 })?;
-                nodes.push(TreeNode::Leaf { values, cover });
+                let value = (values.len() / classes.len()) as u32;
+                values.extend(leaf);
+                nodes.push(Node::Leaf { value, cover });
                 continue;
             };
             let (feature, threshold, _) = node.split();
@@ -205,18 +210,27 @@ fn convert_with<S: AsRef<str>, L: Label + Debug>(
                 return Err(Error::invalid("feature of a linfa tree", expected, feature));
             }
             let (below, above) = rows.into_iter().partition(|&row| x[[row, feature]] < threshold);
-            let at = first_child + next.len();
-            // The training data had no holes, so nothing is known of rows that do.
-            let (l, r) = (at, at + 1);
-            let missing = None;
-            nodes.push(TreeNode::Split { feature, threshold, missing, left: l, right: r, cover });
+            let at = (first_child + next.len()) as u32;
+            let Some(question) = Question::below(threshold) else {
+                return Err(Error::invalid("threshold of a linfa tree", "a number", threshold));
+            };
+            nodes.push(Node::Split(Split {
+                feature: feature as u32,
+                question,
+                missing: Side::Right,
+                zero_is_missing: false,
+                left: at,
+                right: at + 1,
+                cover,
+            }));
             next.push((left, below));
             next.push((right, above));
         }
         open = next;
     }
-    let names = features.iter().map(|f| f.as_ref().to_owned()).collect();
-    DecisionTree::new(names, TreeOutput::Classes(classes), nodes)
+    let features = features.iter().map(|f| Feature::number(f.as_ref()).required()).collect();
+    let tree = Tree { target: Target::All, ..Tree::new(nodes, values) };
+    TreeEnsemble::new(features, vec![tree], vec![0.0; classes.len()], Link::Scores { classes })
 }
 
 type Pair<'a, L> = (&'a FittedNode<f64, L>, &'a FittedNode<f64, L>);
@@ -290,7 +304,7 @@ mod tests {
                     (ours.depth(), ours.leaves()),
                     (fitted.max_depth(), fitted.num_leaves())
                 );
-                assert_eq!(ours.nodes()[0].cover(), 400.0);
+                assert_eq!(ours.trees()[0].nodes[0].cover(), 400.0);
                 let predicted = ours.predict(&rows).unwrap();
                 let theirs: Array1<String> = fitted.predict(&x);
                 for (row, theirs) in theirs.iter().enumerate() {
@@ -310,8 +324,8 @@ mod tests {
         let options = TreeOptions::default().with_max_depth(5).with_min_samples_leaf(5);
         let tree = decision_tree(&rows, &["a", "b"], "y", &options).unwrap();
         assert!(tree.depth() <= 5 && tree.leaves() > 3, "{tree}");
-        assert!(tree.nodes().iter().all(|node| node.cover() >= 5.0));
-        let back = DecisionTree::from_bytes(&tree.to_bytes().unwrap()).unwrap();
+        assert!(tree.trees()[0].nodes.iter().all(|node| node.cover() >= 5.0));
+        let back = TreeEnsemble::from_bytes(&tree.to_bytes()).unwrap();
         assert_eq!(back.predict(&rows).unwrap(), tree.predict(&rows).unwrap());
     }
 
@@ -323,7 +337,8 @@ mod tests {
         }
         .unwrap();
         let tree = decision_tree(&rows, &["same"], "y", &TreeOptions::default()).unwrap();
-        assert_eq!(tree.nodes(), [TreeNode::Leaf { values: vec![0.25, 0.75], cover: 4.0 }]);
+        assert_eq!(tree.trees()[0].nodes, [Node::Leaf { value: 0, cover: 4.0 }]);
+        assert_eq!(tree.trees()[0].values, [0.25, 0.75]);
         let one = rows.slice(1, 3);
         let error = decision_tree(&one, &["same"], "y", &TreeOptions::default()).unwrap_err();
         assert!(error.to_string().contains("only `b`"), "{error}");
