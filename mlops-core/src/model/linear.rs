@@ -149,7 +149,7 @@ impl LinearModel {
     }
 
     /// The same, in which a feature without a value (null or NaN) adds nothing to the margin,
-    /// instead of leaving the row without one: how `XGBoost`'s `gblinear` takes missing values.
+    /// instead of leaving the row without one: how XGBoost's `gblinear` takes missing values.
     #[must_use]
     pub fn with_missing_as_zero(mut self) -> Self {
         self.missing_as_zero = true;
@@ -292,6 +292,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::sigmoid;
     use crate::{batch, conformance};
 
     fn iris() -> LinearModel {

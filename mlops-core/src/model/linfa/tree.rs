@@ -199,7 +199,7 @@ fn convert_with<S: AsRef<str>, L: Label + Debug>(
                 let leaf = shares(&rows, codes, classes.len(), || {
                     node.prediction().and_then(|l| rank(&l))
                 })?;
-                let value = (values.len() / classes.len()) as u32;
+                let value = (values.len() / classes.len().max(1)) as u32;
                 values.extend(leaf);
                 nodes.push(Node::Leaf { value, cover });
                 continue;

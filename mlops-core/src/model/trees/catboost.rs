@@ -177,7 +177,7 @@ impl File {
                     r.array(|_| {
                         let found = name.replace('_', " ");
                         Err(Error::invalid(WHAT, "features of numbers alone", found))
-                    })?
+                    })?;
                 }
                 _ => r.skip()?,
             }

@@ -13,7 +13,7 @@ use crate::{Error, Result, Rows, is_text};
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// `None` for a feature that no question asks for.
-    columns: Vec<Option<Float64Array>>,
+    numbers: Vec<Option<Float64Array>>,
     known: Option<NullBuffer>,
     rows: usize,
 }
@@ -46,7 +46,7 @@ impl Columns {
             }
             columns.push(Some(column));
         }
-        Ok(Self { columns, known, rows: batch.num_rows() })
+        Ok(Self { numbers: columns, known, rows: batch.num_rows() })
     }
 
     /// How many rows there are.
@@ -61,7 +61,7 @@ impl Columns {
 
     /// The column of a feature; `None` if no question asks for it.
     pub fn column(&self, feature: u32) -> Option<&Float64Array> {
-        self.columns.get(feature as usize)?.as_ref()
+        self.numbers.get(feature as usize)?.as_ref()
     }
 
     /// The number of a feature in a row; NaN where it is missing.

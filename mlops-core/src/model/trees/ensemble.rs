@@ -89,7 +89,7 @@ impl Labels {
 /// `O(n_rows · (n_features · log n_thresholds + n_trees · n_leaves))` for trees of few leaves,
 /// `n_trees · depth` for others.
 ///
-/// The same thing as `Booster.predict` of `XGBoost` and LightGBM, and scikit-learn's `predict` and
+/// The same thing as `Booster.predict` of XGBoost and LightGBM, and scikit-learn's `predict` and
 /// `predict_proba` of its forests and gradient boosting.
 ///
 /// ```
@@ -326,7 +326,7 @@ impl TreeEnsemble {
 
     /// The margins before the link, shape `(n_rows, n_outputs)`, row after row: what additive
     /// attributions add up to. Null where the row has no value for a required feature.
-    /// `output_margin` of `XGBoost`, `raw_score` of LightGBM.
+    /// `output_margin` of XGBoost, `raw_score` of LightGBM.
     ///
     /// # Errors
     /// As [`columns`](Self::columns).

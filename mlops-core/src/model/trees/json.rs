@@ -135,17 +135,12 @@ impl<'a> Json<'a> {
                 }
             }
         }
-        let text = serde_json::from_slice::<String>(&self.bytes[start..=at]);
-        match text {
-            Ok(text) => {
-                self.at = at + 1;
-                Ok(Cow::Owned(text))
-            }
-            Err(_) => {
-                self.at = start;
-                self.wrong("a string")
-            }
+        if let Ok(text) = serde_json::from_slice::<String>(&self.bytes[start..=at]) {
+            self.at = at + 1;
+            return Ok(Cow::Owned(text));
         }
+        self.at = start;
+        self.wrong("a string")
     }
 }
 

@@ -81,7 +81,7 @@ impl Header {
                 tree.weight = 1.0 / iterations.max(1) as f64;
             }
         }
-        if trees.len() % outputs != 0 {
+        if !trees.len().is_multiple_of(outputs) {
             let expected = format!("a multiple of {outputs} trees");
             return Err(Error::invalid(WHAT, expected, trees.len()));
         }

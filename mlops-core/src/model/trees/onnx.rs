@@ -335,7 +335,9 @@ impl Ensemble<'_> {
         }
         if average {
             let weight = 1.0 / trees.len().max(1) as f64;
-            trees.iter_mut().for_each(|tree| tree.weight = weight);
+            for tree in &mut trees {
+                tree.weight = weight;
+            }
         }
         Ok(trees)
     }

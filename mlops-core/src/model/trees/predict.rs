@@ -95,7 +95,7 @@ impl Prepared {
             margins.par_chunks_mut(tile * outputs).enumerate().for_each(one);
         }
         let known = columns.known().map(|known| {
-            NullBuffer::from_iter(known.iter().flat_map(|k| std::iter::repeat_n(k, outputs)))
+            known.iter().flat_map(|k| std::iter::repeat_n(k, outputs)).collect::<NullBuffer>()
         });
         Float64Array::new(margins.into(), known)
     }

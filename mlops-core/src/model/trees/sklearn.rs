@@ -32,7 +32,8 @@
 //!         link = loss if cls is None else "logistic" if len(classes) == 2 else "softmax"
 //!     else:
 //!         each = getattr(model, "estimators_", [model])
-//!         trees, base = [nodes(t, None, 1 / len(each)) for t in each], np.zeros(len(classes or [0]))
+//!         trees = [nodes(t, None, 1 / len(each)) for t in each]
+//!         base = np.zeros(len(classes) if classes else each[0].n_outputs_)
 //!         link = "scores" if classes else "identity"
 //!     allows_nan = bool(model.__sklearn_tags__().input_tags.allow_nan)
 //!     return dict(format="sklearn-trees", version=1, features=list(features), classes=classes,

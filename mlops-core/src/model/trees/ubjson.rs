@@ -1,4 +1,4 @@
-//! A reader of UBJSON, the binary JSON of `XGBoost`: big-endian, with typed arrays.
+//! A reader of UBJSON, the binary JSON of XGBoost: big-endian, with typed arrays.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -1,10 +1,10 @@
-//! Models of `XGBoost` from the JSON and UBJSON that `Booster.save_model` writes, of versions
+//! Models of XGBoost from the JSON and UBJSON that `Booster.save_model` writes, of versions
 //! 0.9x to 3.x: `gbtree` and `dart` as a [`TreeEnsemble`], `gblinear` as a [`LinearModel`].
 //!
-//! Margins are those of `output_margin=True`, added in `f64` where `XGBoost` adds `f32`, so that
+//! Margins are those of `output_margin=True`, added in `f64` where XGBoost adds `f32`, so that
 //! the two differ by the rounding of its sums. What the file says of base scores (in the space of
 //! the output, one or one for each output), DART's weights, forests within an iteration, categories
-//! and vector leaves is taken over; features are rounded to `f32` as `XGBoost` rounds them.
+//! and vector leaves is taken over; features are rounded to `f32` as XGBoost rounds them.
 //!
 //! ```
 //! use mlops_core::model::trees::xgboost;
@@ -73,7 +73,9 @@ pub fn load_linear(bytes: &[u8]) -> Result<LinearModel> {
     }
     let weight = |j: usize, k: usize| f64::from(weights[j * groups + k]);
     let coefficients = (0..groups).flat_map(|k| (0..n).map(move |j| weight(j, k))).collect();
-    let intercepts = base.iter().enumerate().map(|(k, b)| b + weight(n, k)).collect();
+    // The first base score counts for all outputs: so XGBoost predicts, whatever the others are.
+    let first = base.first().copied().unwrap_or_default();
+    let intercepts = (0..groups).map(|k| first + weight(n, k)).collect();
     let model = LinearModel::new(file.names()?, coefficients, intercepts, link)?;
     Ok(model.with_missing_as_zero())
 }
@@ -233,7 +235,7 @@ impl File {
         })
     }
 
-    /// The names in the file, or `f0`, `f1`, … as `XGBoost` calls them.
+    /// The names in the file, or `f0`, `f1`, … as XGBoost calls them.
     fn names(&self) -> Result<Vec<String>> {
         let n = self.feature_count()?;
         if self.feature_names.is_empty() {
@@ -456,6 +458,7 @@ fn labels<'a, R: Reader<'a>>(r: &mut R) -> Result<Vec<Option<Labels>>> {
                     };
                     let parts: Option<Vec<String>> = offsets.windows(2).map(part).collect();
                     match parts {
+                        Some(parts) if parts.is_empty() => None,
                         Some(parts) => Some(Labels::Text(parts)),
                         None => return r.bad("labels", "offsets that don't fit"),
                     }
@@ -565,7 +568,7 @@ impl Arrays {
             let asks = match self.split_type.get(i) {
                 None | Some(0) => Asks::Number(Question::below_f32(self.conditions[i])),
                 Some(1) => match sets.get(&i) {
-                    Some(set) => Asks::Categories(CategorySet::new(set.to_vec(), Side::Right)),
+                    Some(set) => Asks::Categories(CategorySet::new(set.clone(), Side::Right)),
                     None => return wrong("the node's categories", "none".into()),
                 },
                 Some(other) => return wrong("a split of type 0 or 1", other.to_string()),
