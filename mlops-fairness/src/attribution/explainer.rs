@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
+use mlops_core::model::Link;
 use mlops_core::{Cancel, OnProgress, Progress, Result};
 
 use super::Attributions;
@@ -141,6 +142,19 @@ macro_rules! forward {
 }
 
 forward!(Arc, Box);
+
+/// The names of what a model of this link has margins for.
+pub(super) fn outputs_of(link: &Link) -> Vec<String> {
+    match link {
+        Link::Logistic { positive, .. }
+        | Link::Hinge { positive, .. }
+        | Link::Probability { positive, .. } => vec![positive.clone()],
+        Link::Softmax { classes } | Link::OneVsRest { classes } | Link::Scores { classes } => {
+            classes.clone()
+        }
+        _ => vec!["prediction".to_owned()],
+    }
+}
 
 /// An explainer that plays the game of each row of its [`MaskedModel`](super::MaskedModel).
 macro_rules! plays_games {

@@ -9,6 +9,7 @@ use mlops_core::stats::Draws;
 use mlops_core::{Digest, Error, Result};
 use rayon::prelude::*;
 
+use super::explainer::outputs_of;
 use super::{AttributionParts, Attributions, Background, Explainer, Space, Watch};
 
 /// A model that gives its outputs and how they change with its features.
@@ -42,15 +43,14 @@ impl Differentiable for LinearModel {
     }
 
     fn outputs(&self) -> Vec<String> {
-        match self.link() {
-            Link::Identity => vec!["prediction".to_owned()],
-            Link::Logistic { positive, .. } => vec![positive.clone()],
-            Link::Softmax { classes } => classes.clone(),
-        }
+        outputs_of(self.link())
     }
 
     fn space(&self) -> Space {
-        if *self.link() == Link::Identity { Space::Value } else { Space::Probability }
+        match self.link() {
+            Link::Identity | Link::Logit | Link::Log | Link::Softplus | Link::Sqrt => Space::Value,
+            _ => Space::Probability,
+        }
     }
 
     fn gradients(&self, x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array3<f64>)> {
@@ -66,17 +66,28 @@ impl Differentiable for LinearModel {
                     *margin += weight(l, j) * x;
                 }
             }
-            match self.link() {
-                Link::Identity => {
-                    outputs[[i, 0]] = margins[0];
-                    (0..n).for_each(|j| slopes[[i, 0, j]] = weight(0, j));
+            // Of links that look at each margin by itself: what it becomes, and how fast.
+            let alone: Option<fn(f64) -> (f64, f64)> = match self.link() {
+                Link::Identity | Link::Probability { .. } | Link::Scores { .. } => {
+                    Some(|m| (m, 1.0))
                 }
-                Link::Logistic { .. } => {
-                    let (p, q) = (sigmoid(margins[0]), sigmoid(-margins[0]));
-                    outputs[[i, 0]] = p;
-                    (0..n).for_each(|j| slopes[[i, 0, j]] = p * q * weight(0, j));
+                Link::Logit | Link::Logistic { .. } | Link::OneVsRest { .. } => {
+                    Some(|m| (sigmoid(m), sigmoid(m) * sigmoid(-m)))
                 }
-                Link::Softmax { .. } => {
+                Link::Log => Some(|m| (m.exp(), m.exp())),
+                Link::Softplus => Some(|m| (m.max(0.0) + (-m.abs()).exp().ln_1p(), sigmoid(m))),
+                Link::Sqrt => Some(|m| (m * m.abs(), 2.0 * m.abs())),
+                _ => None,
+            };
+            match (alone, self.link()) {
+                (Some(alone), _) => {
+                    for (l, &margin) in margins.iter().enumerate() {
+                        let (output, slope) = alone(margin);
+                        outputs[[i, l]] = output;
+                        (0..n).for_each(|j| slopes[[i, l, j]] = slope * weight(l, j));
+                    }
+                }
+                (None, Link::Softmax { .. }) => {
                     let most = margins.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                     let exp: Vec<f64> = margins.iter().map(|z| (z - most).exp()).collect();
                     let total: f64 = exp.iter().sum();
@@ -89,6 +100,10 @@ impl Differentiable for LinearModel {
                             slopes[[i, l, j]] = exp[l] / total * (weight(l, j) - mean);
                         }
                     }
+                }
+                (None, link) => {
+                    let found = format!("{link:?}");
+                    return Err(Error::invalid("gradients of a model", "a smooth link", found));
                 }
             }
         }

@@ -7,6 +7,7 @@ use mlops_core::{DataSource, Error, Plan, Result, Rows, Scan};
 use rayon::prelude::*;
 
 use super::linear_correlated::Transform;
+use super::explainer::outputs_of;
 use super::{AttributionParts, Attributions, Correlation, Explainer, Space, Watch};
 
 /// Shapley values of a linear model's margin.
@@ -98,8 +99,7 @@ impl LinearExplainer {
         }
         let (outputs, space) = match model.link() {
             Link::Identity => (vec!["prediction".to_owned()], Space::Value),
-            Link::Logistic { positive, .. } => (vec![positive.clone()], Space::Margin),
-            Link::Softmax { classes } => (classes.clone(), Space::Margin),
+            link => (outputs_of(link), Space::Margin),
         };
         Ok(Self { model, means, outputs, space, base_values, transform: None })
     }
