@@ -6,8 +6,8 @@ use mlops_core::states::NumericSummary;
 use mlops_core::{DataSource, Error, Plan, Result, Rows, Scan};
 use rayon::prelude::*;
 
-use super::linear_correlated::Transform;
 use super::explainer::outputs_of;
+use super::linear_correlated::Transform;
 use super::{AttributionParts, Attributions, Correlation, Explainer, Space, Watch};
 
 /// Shapley values of a linear model's margin.
