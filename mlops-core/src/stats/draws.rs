@@ -57,7 +57,7 @@ impl Draws {
     }
 
     /// A number in (0, 1), the middle of one of 2⁵² steps.
-    fn open_uniform(&mut self) -> f64 {
+    pub(super) fn open_uniform(&mut self) -> f64 {
         ((self.next_u64() >> 12) as f64 + 0.5) * (-52_f64).exp2()
     }
 

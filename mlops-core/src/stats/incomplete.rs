@@ -73,12 +73,27 @@ pub(super) fn binomial_density(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if b == 0.0 {
         return (a * log_of_complement(x, y)).exp();
     }
-    let log = stirling_error(n)
+    log_saddle(a, b, x, y).exp() * (n / (2.0 * PI * a) / b).sqrt()
+}
+
+/// The logarithm of [`binomial_density`], for x and y in (0, 1).
+pub(super) fn log_binomial_density(a: f64, b: f64, x: f64, y: f64) -> f64 {
+    if a == 0.0 {
+        return b * log_of_complement(y, x);
+    }
+    if b == 0.0 {
+        return a * log_of_complement(x, y);
+    }
+    log_saddle(a, b, x, y) + 0.5 * ((a + b) / (2.0 * PI * a) / b).ln()
+}
+
+fn log_saddle(a: f64, b: f64, x: f64, y: f64) -> f64 {
+    let n = a + b;
+    stirling_error(n)
         - stirling_error(a)
         - stirling_error(b)
         - deviance(a, n * x)
-        - deviance(b, n * y);
-    log.exp() * (n / (2.0 * PI * a) / b).sqrt()
+        - deviance(b, n * y)
 }
 
 /// ln x, from 1 − x where x is near 1.

@@ -158,7 +158,12 @@ pub(super) fn two_sided_z(confidence: f64) -> Result<f64> {
 pub fn wilson(successes: u64, n: u64, confidence: f64) -> Result<Interval> {
     let p = Proportion { successes, n }.estimate()?;
     let z = two_sided_z(confidence)?;
-    let n = n as f64;
+    let (low, high) = limits_of_share(p, n as f64, z);
+    Ok(Interval { low, high, confidence })
+}
+
+/// Wilson's limits of a share p of n rows, which need not be whole.
+pub(super) fn limits_of_share(p: f64, n: f64, z: f64) -> (f64, f64) {
     let share = z * z / n;
     let q = 1.0 - p;
     let root = z * (p * q / n + share / (4.0 * n)).sqrt();
@@ -166,7 +171,7 @@ pub fn wilson(successes: u64, n: u64, confidence: f64) -> Result<Interval> {
     let high = (p + share / 2.0 + root) / (1.0 + share);
     let low = if p == 0.0 { 0.0 } else { p * p / ((1.0 + share) * high) };
     let high = if q == 0.0 { 1.0 } else { high };
-    Ok(Interval { low: low.min(p), high: high.clamp(p, 1.0), confidence })
+    (low.min(p), high.clamp(p, 1.0))
 }
 
 /// Clopper and Pearson's exact interval of a proportion: covers at least as often as it says.
@@ -231,12 +236,8 @@ pub fn newcombe_difference(pair: ProportionPair, confidence: f64) -> Result<Inte
 pub fn miettinen_nurminen_difference(pair: ProportionPair, confidence: f64) -> Result<Interval> {
     let estimate = pair.current.estimate()? - pair.reference.estimate()?;
     let z = two_sided_z(confidence)?;
-    let beyond = |difference: f64| score_of_difference(pair, estimate, difference) > z * z;
-    Ok(Interval {
-        low: edge(estimate, -1.0, &beyond),
-        high: edge(estimate, 1.0, &beyond),
-        confidence,
-    })
+    let (low, high) = limits_of_difference(pair.into(), estimate, z);
+    Ok(Interval { low, high, confidence })
 }
 
 /// Miettinen and Nurminen's (Koopman's, with the factor N/(N−1)) score interval of a ratio of
@@ -255,15 +256,8 @@ pub fn miettinen_nurminen_ratio(pair: ProportionPair, confidence: f64) -> Result
     if p == 0.0 && q == 0.0 {
         return Err(Error::undefined("a ratio of proportions", "neither has a success"));
     }
-    // Over the share φ/(1+φ), in [0, 1], the search has two ends like that of a difference.
-    let estimate = p / (p + q);
-    let beyond = |share: f64| score_of_ratio(pair, share) > z * z;
-    let ratio = |share: f64| share / (1.0 - share);
-    Ok(Interval {
-        low: ratio(edge(estimate, 0.0, &beyond)),
-        high: ratio(edge(estimate, 1.0, &beyond)),
-        confidence,
-    })
+    let (low, high) = limits_of_ratio(pair.into(), (p, q), z);
+    Ok(Interval { low, high, confidence })
 }
 
 /// Katz's interval of a ratio of independent proportions, `current / reference`, on the log scale.
@@ -353,9 +347,44 @@ pub(super) fn scored(residual: f64, variance: f64) -> f64 {
     }
 }
 
-fn score_of_difference(pair: ProportionPair, estimate: f64, difference: f64) -> f64 {
-    let (n, m) = (pair.current.n as f64, pair.reference.n as f64);
-    let (x, y) = (pair.current.successes as f64, pair.reference.successes as f64);
+/// Successes x of n and y of m, which need not be whole: weighted rows count for fewer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RealPair {
+    pub(super) x: f64,
+    pub(super) n: f64,
+    pub(super) y: f64,
+    pub(super) m: f64,
+}
+
+impl From<ProportionPair> for RealPair {
+    fn from(pair: ProportionPair) -> Self {
+        Self {
+            x: pair.current.successes as f64,
+            n: pair.current.n as f64,
+            y: pair.reference.successes as f64,
+            m: pair.reference.n as f64,
+        }
+    }
+}
+
+/// Miettinen and Nurminen's limits of x/n − y/m, which is `estimate`.
+pub(super) fn limits_of_difference(pair: RealPair, estimate: f64, z: f64) -> (f64, f64) {
+    let beyond = |difference: f64| score_of_difference(pair, estimate, difference) > z * z;
+    (edge(estimate, -1.0, &beyond), edge(estimate, 1.0, &beyond))
+}
+
+/// Those of the ratio of x/n to y/m, which are `shares` and not both 0.
+pub(super) fn limits_of_ratio(pair: RealPair, shares: (f64, f64), z: f64) -> (f64, f64) {
+    // Over the share φ/(1+φ), in [0, 1], the search has two ends like that of a difference.
+    let estimate = shares.0 / (shares.0 + shares.1);
+    let beyond = |share: f64| score_of_ratio(pair, share) > z * z;
+    let ratio = |share: f64| share / (1.0 - share);
+    (ratio(edge(estimate, 0.0, &beyond)), ratio(edge(estimate, 1.0, &beyond)))
+}
+
+/// The squared score of x/n − y/m at this difference; that of 0 is the test statistic of equality.
+pub(super) fn score_of_difference(pair: RealPair, estimate: f64, difference: f64) -> f64 {
+    let RealPair { x, n, y, m } = pair;
     let total = n + m;
     // The slope of the log-likelihood falls all the way, so its zero is found by halving; the
     // closed form of the cubic loses digits where its roots meet.
@@ -383,9 +412,8 @@ fn score_of_difference(pair: ProportionPair, estimate: f64, difference: f64) -> 
 }
 
 /// The score at the ratio share/(1 − share).
-fn score_of_ratio(pair: ProportionPair, share: f64) -> f64 {
-    let (n, m) = (pair.current.n as f64, pair.reference.n as f64);
-    let (x, y) = (pair.current.successes as f64, pair.reference.successes as f64);
+fn score_of_ratio(pair: RealPair, share: f64) -> f64 {
+    let RealPair { x, n, y, m } = pair;
     let total = n + m;
     // All is scaled by (1 − share), so that an infinite ratio is a number like any other.
     let (u, v) = (share, 1.0 - share);

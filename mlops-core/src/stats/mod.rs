@@ -12,8 +12,10 @@
 //! # Ok::<(), mlops_core::Error>(())
 //! ```
 
+mod auc_limits;
 mod chi_square;
 mod delong;
+mod discrete_draws;
 mod draws;
 mod incomplete;
 mod interval;
@@ -22,10 +24,13 @@ mod mcnemar;
 mod multiple;
 pub(crate) mod ranking;
 mod resampling;
+mod share;
 mod tails;
 
+pub use auc_limits::{FEW_FOR_DELONG, pair_mean_limits};
 pub use chi_square::{ChiSquare, CountPair, chi_square_homogeneity};
 pub use delong::{RocAuc, RocAucDifference, ScorePair, roc_auc_delong, roc_auc_difference};
+pub use discrete_draws::Urn;
 pub use draws::Draws;
 pub use interval::{
     Interval, Proportion, ProportionPair, SampleMean, clopper_pearson, katz_log_ratio,
@@ -40,6 +45,7 @@ pub use multiple::{
     Adjusted, Correction, adjust, benjamini_hochberg, benjamini_yekutieli, bonferroni, holm,
 };
 pub use resampling::{Bootstrap, Permutation, Resampling, bootstrap, permutation_test};
+pub use share::{Share, kish_effective_n};
 pub use tails::{
     beta_cdf, beta_quantile, binomial_cdf, binomial_pmf, binomial_sf, chi_square_sf, f_sf,
     normal_cdf, normal_quantile, normal_sf, normal_two_sided, student_t_quantile, student_t_sf,
