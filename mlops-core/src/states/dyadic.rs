@@ -142,7 +142,7 @@ impl Dyadic {
     /// (counted from the offset).
     pub(super) fn bucket(&self, x: f64) -> (usize, bool) {
         let at = self.code(x) as usize;
-        (at / 2, at % 2 == 1)
+        at.checked_sub(self.buckets).map_or((at, true), |bucket| (bucket, false))
     }
 
     /// All buckets of finite numbers in ascending order of these, and whether they are negative.
@@ -165,7 +165,8 @@ impl Dyadic {
         (0..1 << bits).map(move |i| (base.wrapping_add(first + i) % BUCKETS) as usize)
     }
 
-    /// Twice the bucket, and one more where the number is not the bucket's smallest in magnitude.
+    /// The bucket; behind all of them once more, where the number is the bucket's smallest in
+    /// magnitude. So what is looked up for data without such numbers lies together.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
     fn code(&self, x: f64) -> u32 {
@@ -175,11 +176,11 @@ impl Dyadic {
         let magnitude = bits & MAGNITUDE;
         let cut = magnitude >> shift;
         let bucket = base.wrapping_add(cut as u32) % BUCKETS;
-        2 * bucket + u32::from(cut << shift != magnitude)
+        bucket + if cut << shift == magnitude { self.buckets as u32 } else { 0 }
     }
 
-    /// The bucket of each value, or with `EXACT` its code (twice the bucket, and one more where the
-    /// value is not the bucket's smallest in magnitude). Rows that are not valid or not finite have
+    /// The bucket of each value, or with `EXACT` its code (where the value is the bucket's smallest
+    /// in magnitude, as many more as there are buckets). Rows that are not valid or not finite have
     /// a bucket below [`ASIDE`]; what those of `out` beyond the values are is not said.
     pub(super) fn locate<const EXACT: bool>(
         &self,
@@ -244,7 +245,8 @@ fn codes<const EXACT: bool>(dyadic: &Dyadic, values: &[f64], out: &mut [u32; BLO
     let mut odd = 0;
     for (&x, out) in values.iter().zip(out) {
         let code = dyadic.code(x);
-        *out = if EXACT { code } else { code / 2 };
+        let is_first = code >= dyadic.buckets as u32;
+        *out = if !EXACT && is_first { code - dyadic.buckets as u32 } else { code };
         odd |= u32::from(!x.is_finite());
     }
     odd == 0
@@ -254,8 +256,9 @@ fn codes<const EXACT: bool>(dyadic: &Dyadic, values: &[f64], out: &mut [u32; BLO
 #[cfg(target_arch = "x86_64")]
 mod wide {
     use std::arch::x86_64::{
-        __m512i, _MM_CMPINT_EQ, _mm256_i32gather_epi32, _mm256_storeu_si256, _mm512_add_epi64,
-        _mm512_add_pd, _mm512_and_si512, _mm512_castpd_si512, _mm512_cmp_epi64_mask,
+        __m512i, _MM_CMPINT_EQ, _MM_HINT_T0, _mm_prefetch, _mm256_i32gather_epi32,
+        _mm256_storeu_si256, _mm512_add_epi64, _mm512_add_pd, _mm512_and_si512,
+        _mm512_castpd_si512, _mm512_cmp_epi64_mask, _mm512_cmpeq_epi64_mask,
         _mm512_cmpneq_epi64_mask, _mm512_cvtepi64_epi32, _mm512_cvtepu32_epi64, _mm512_loadu_pd,
         _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mask_mov_epi64,
         _mm512_maskz_permutex2var_epi16, _mm512_max_epu64, _mm512_min_epu64, _mm512_movepi64_mask,
@@ -268,6 +271,8 @@ mod wide {
         Window,
     };
 
+    /// So many values ahead are fetched from memory: those that come when these are counted.
+    const AHEAD: usize = 2 * BLOCK;
     /// Low words of the 8 lanes.
     const LOW_WORDS: u32 = 0x1111_1111;
 
@@ -296,7 +301,7 @@ mod wide {
             let shift = _mm512_maskz_permutex2var_epi16(LOW_WORDS, shifts.0, at, shifts.1);
             (_mm512_slli_epi64::<{ ALIGN.ilog2() }>(base), shift)
         };
-        each::<EXACT>(dyadic.offset, values, valid, out, octave)
+        each::<EXACT>(dyadic, values, valid, out, octave)
     }
 
     /// Where the octaves are too many for the registers: gathered.
@@ -316,25 +321,30 @@ mod wide {
             let shift = _mm512_and_si512(entry, set((1 << SHIFT_BITS) - 1));
             (_mm512_srli_epi64::<SHIFT_BITS>(entry), shift)
         };
-        each::<EXACT>(dyadic.offset, values, valid, out, octave)
+        each::<EXACT>(dyadic, values, valid, out, octave)
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
     fn each<const EXACT: bool>(
-        offset: f64,
+        dyadic: &Dyadic,
         values: &[f64],
         valid: &Valid,
         out: &mut [u32; BLOCK],
         octave: impl Fn(__m512i, __m512i) -> (__m512i, __m512i),
     ) -> NotFinite {
-        let offset = _mm512_set1_pd(offset);
+        let offset = _mm512_set1_pd(dyadic.offset);
+        let behind = set(dyadic.buckets as u64);
         let aside = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
         let mut found = NotFinite::default();
         let mut eight = |x: &[f64; 8], valid: u8, out: &mut [u32; 8]| {
             #[expect(unsafe_code, reason = "a load reads through a pointer")]
-            // SAFETY: there are 8 values, and they may lie anywhere.
-            let x = unsafe { _mm512_loadu_pd(x.as_ptr()) };
+            // SAFETY: there are 8 values, and they may lie anywhere; to fetch what is behind them
+            // reads nothing, whatever is there.
+            let x = unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(AHEAD).cast());
+                _mm512_loadu_pd(x.as_ptr())
+            };
             let bits = _mm512_castpd_si512(_mm512_add_pd(x, offset));
             let magnitude = _mm512_and_si512(bits, set(MAGNITUDE));
             let exponent = _mm512_srli_epi64::<52>(magnitude);
@@ -343,9 +353,8 @@ mod wide {
             let bucket = _mm512_add_epi64(base, cut);
             let mut at = _mm512_and_si512(bucket, set(u64::from(BUCKETS - 1)));
             if EXACT {
-                let rest = _mm512_cmpneq_epi64_mask(_mm512_sllv_epi64(cut, shift), magnitude);
-                at = _mm512_add_epi64(at, at);
-                at = _mm512_mask_add_epi64(at, rest, at, set(1));
+                let first = _mm512_cmpeq_epi64_mask(_mm512_sllv_epi64(cut, shift), magnitude);
+                at = _mm512_mask_add_epi64(at, first, at, behind);
             }
             let odd = _mm512_cmp_epi64_mask::<_MM_CMPINT_EQ>(exponent, set(NOT_FINITE as u64));
             at = _mm512_mask_mov_epi64(aside, valid & !odd, at);
@@ -465,16 +474,15 @@ mod tests {
                     )
                 };
                 prop_assert_eq!(found.0, found.1);
-                let aside = if exact { 2 * ASIDE } else { ASIDE } as u32;
                 for (i, x) in values.iter().enumerate() {
                     if x.is_finite() && valid[i / 64] >> (i % 64) & 1 == 1 {
                         prop_assert_eq!(here[i], plain[i], "{} at {}", x, i);
                         let (bucket, rest) = dyadic.bucket(*x);
-                        let code = (2 * bucket + usize::from(rest)) as u32;
-                        prop_assert_eq!(here[i], if exact { code } else { code / 2 });
+                        let behind = if exact && !rest { dyadic.buckets() } else { 0 };
+                        prop_assert_eq!(here[i] as usize, bucket + behind);
                         prop_assert!(bucket >= ASIDE && bucket < dyadic.buckets());
                     } else {
-                        prop_assert!(here[i] < aside && plain[i] < aside);
+                        prop_assert!(here[i] < ASIDE as u32 && plain[i] < ASIDE as u32);
                     }
                 }
             }

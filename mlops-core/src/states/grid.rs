@@ -27,6 +27,9 @@ pub(super) struct Grid {
     edges: Vec<f64>,
     k: usize,
     of: Of,
+    /// The codes of the crowded cell aside, where they are few: most often the extremes of data are
+    /// the only edges that no grid point meets.
+    crowded: Option<[u32; Self::FEW]>,
     is_snapped: bool,
 }
 
@@ -36,7 +39,7 @@ enum Of {
     /// By bucket: the one edge in it or next to it, or the name of a cell aside.
     Edge(Vec<u16>),
     ManyEdges(Vec<u32>),
-    /// By code: the cell, which may be the one aside of values to search for.
+    /// By code: the place of the cell, which may be the one aside of values to search for.
     Cell(Vec<u16>),
     ManyCells(Vec<u32>),
 }
@@ -68,16 +71,45 @@ impl Grid {
             let of = neighbours(&dyadic, &buckets);
             (dyadic, of, false)
         });
-        Self { dyadic, edges: padded, k, of, is_snapped }
+        let mut grid = Self { dyadic, edges: padded, k, of, crowded: None, is_snapped };
+        grid.crowded = grid.few_crowded();
+        grid
     }
 
     /// Of so many edges one may lie anywhere within its bucket, and the values there are searched
     /// for: the extremes of data are no simple fractions.
     const ODD: usize = 256;
 
+    /// So many codes of crowded buckets can be found at once.
+    const FEW: usize = 4;
+
     /// How many counters [`count`](Self::count) needs besides those of the cells; they are 0 again
     /// when it is done.
-    pub(super) const BESIDES: usize = 2 * PLACES + 1;
+    pub(super) const BESIDES: usize = PLACES;
+
+    /// Where a cell is counted, of k edges: all between edges first, as few data are at edges, or
+    /// all are.
+    pub(super) fn place(k: usize, cell: usize) -> usize {
+        cell / 2 + if cell.is_multiple_of(2) { 0 } else { Self::at_edges(k) }
+    }
+
+    /// The place of the first edge's own cell.
+    fn at_edges(k: usize) -> usize {
+        k + 1 + PLACES
+    }
+
+    /// The codes of crowded buckets, the last of them again and again.
+    fn few_crowded(&self) -> Option<[u32; Self::FEW]> {
+        let (Of::Cell(of), name) = (&self.of, u16::try_from(self.crowded()).ok()?) else {
+            return None;
+        };
+        let mut codes = of.iter().enumerate().filter(|(_, place)| **place == name);
+        let mut few = [codes.next()?.0 as u32; Self::FEW];
+        for i in 1..few.len() {
+            few[i] = codes.next().map_or(few[i - 1], |(code, _)| code as u32);
+        }
+        codes.next().is_none().then_some(few)
+    }
 
     /// Whether it counts all values without comparing.
     pub(super) fn is_snapped(&self) -> bool {
@@ -112,9 +144,9 @@ impl Grid {
         edges
     }
 
-    /// Counts the finite values of up to [`BLOCK`] rows in their cells: cell 2i + 1 is that of edge
-    /// i, the even ones are between. Tells how many are not finite.
-    pub(super) fn count(&self, values: &[f64], valid: &Valid, counters: &mut [u64]) -> NotFinite {
+    /// Counts the finite values of up to [`BLOCK`] rows in the [places](Self::place) of their cells:
+    /// cell 2i + 1 is that of edge i, the even ones are between. Tells how many are not finite.
+    pub(super) fn count(&self, values: &[f64], valid: &Valid, counters: &mut [u32]) -> NotFinite {
         let mut at = [0; BLOCK];
         match &self.of {
             Of::Edge(of) => self.compare(of, values, valid, &mut at, counters),
@@ -124,8 +156,7 @@ impl Grid {
         }
     }
 
-    /// Appends the finite values that lie in the cells that are wanted: one for each cell, then
-    /// [`BESIDES`](Self::BESIDES) times not.
+    /// Appends the finite values that lie in the cells that are wanted, by place.
     pub(super) fn select(
         &self,
         wanted: &[bool],
@@ -158,15 +189,15 @@ impl Grid {
         for (&x, &at) in values.iter().zip(&*at) {
             let i = of[at as usize].into() as usize;
             let edge = self.edges[i];
-            let cell = 2 * i + usize::from(x >= edge) + usize::from(x > edge);
+            let place = place_beside(i, x, edge, Self::at_edges(self.k));
             some[n] = x;
-            n += usize::from(wanted[cell]);
+            n += usize::from(wanted[place]);
             crowd[m] = x;
-            m += usize::from(cell == crowded);
+            m += usize::from(place == crowded);
         }
         found.extend_from_slice(&some[..n]);
         let crowd = &crowd[..m];
-        self.search(crowd, at, |x, cell| found.extend(wanted[cell].then_some(x)));
+        self.search(crowd, at, |x, place| found.extend(wanted[place].then_some(x)));
     }
 
     fn looked_up<T: Copy + Into<u32>>(
@@ -183,15 +214,15 @@ impl Grid {
         let (mut some, mut n) = ([0.0; BLOCK], 0);
         let (mut crowd, mut m) = ([0.0; BLOCK], 0);
         for (&x, &at) in values.iter().zip(&*at) {
-            let cell = of[at as usize].into() as usize;
+            let place = of[at as usize].into() as usize;
             some[n] = x;
-            n += usize::from(wanted[cell]);
+            n += usize::from(wanted[place]);
             crowd[m] = x;
-            m += usize::from(cell == crowded);
+            m += usize::from(place == crowded);
         }
         found.extend_from_slice(&some[..n]);
         let crowd = &crowd[..m];
-        self.search(crowd, at, |x, cell| found.extend(wanted[cell].then_some(x)));
+        self.search(crowd, at, |x, place| found.extend(wanted[place].then_some(x)));
     }
 
     fn compare<T: Copy + Into<u32>>(
@@ -200,11 +231,11 @@ impl Grid {
         values: &[f64],
         valid: &Valid,
         at: &mut [u32; BLOCK],
-        counters: &mut [u64],
+        counters: &mut [u32],
     ) -> NotFinite {
         let found = self.dyadic.locate::<false>(values, valid, at);
-        compared(of, &self.edges, values, at, counters);
-        self.count_aside(self.crowded() / 2, of, values, at, counters);
+        compared(of, &self.edges, Self::at_edges(self.k), values, at, counters);
+        self.count_aside(of, values, at, counters);
         found
     }
 
@@ -214,46 +245,49 @@ impl Grid {
         values: &[f64],
         valid: &Valid,
         at: &mut [u32; BLOCK],
-        counters: &mut [u64],
+        counters: &mut [u32],
     ) -> NotFinite {
         let found = self.dyadic.locate::<true>(values, valid, at);
         for &at in &at[..values.len()] {
             counters[of[at as usize].into() as usize] += 1;
         }
-        self.count_aside(self.crowded(), of, values, at, counters);
+        self.count_aside(of, values, at, counters);
         found
     }
 
-    /// The cell aside of values that have to be searched for.
+    /// The place aside of values that have to be searched for.
     fn crowded(&self) -> usize {
-        2 * (self.k + 1 + ASIDE)
+        self.k + 1 + ASIDE
     }
 
     /// Forgets the rows without a value, and counts those values in their cells that stand aside
-    /// because there are edges in their buckets; these are by this name in `of`.
+    /// because there are edges in their buckets.
     fn count_aside<T: Copy + Into<u32>>(
         &self,
-        name: usize,
         of: &[T],
         values: &[f64],
         at: &mut [u32; BLOCK],
-        counters: &mut [u64],
+        counters: &mut [u32],
     ) {
         for i in 0..ASIDE {
-            counters[2 * (self.k + 1 + i)] = 0;
+            counters[self.k + 1 + i] = 0;
         }
         if std::mem::take(&mut counters[self.crowded()]) == 0 {
             return;
         }
         let (mut crowd, mut n) = ([0.0; BLOCK], 0);
-        for (&x, &at) in values.iter().zip(&*at) {
-            crowd[n] = x;
-            n += usize::from(of[at as usize].into() as usize == name);
+        if let Some(codes) = &self.crowded {
+            n = crowd_of(codes, values, at, &mut crowd);
+        } else {
+            for (&x, &at) in values.iter().zip(&*at) {
+                crowd[n] = x;
+                n += usize::from(of[at as usize].into() as usize == self.crowded());
+            }
         }
-        self.search(&crowd[..n], at, |_, cell| counters[cell] += 1);
+        self.search(&crowd[..n], at, |_, place| counters[place] += 1);
     }
 
-    /// Finds each value's cell among the edges themselves.
+    /// Finds the place of each value's cell among the edges themselves.
     fn search(&self, values: &[f64], at: &mut [u32; BLOCK], mut each: impl FnMut(f64, usize)) {
         if values.is_empty() {
             return;
@@ -263,7 +297,8 @@ impl Grid {
         search(edges, values, at);
         for (&x, &below) in values.iter().zip(&*at) {
             let below = below as usize;
-            each(x, 2 * below + usize::from(edges.get(below) == Some(&x)));
+            let at_edge = edges.get(below) == Some(&x);
+            each(x, below + if at_edge { Self::at_edges(self.k) } else { 0 });
         }
     }
 }
@@ -284,7 +319,40 @@ fn nearest(magnitude: f64, low: u16, bits: impl Fn(u16) -> u32) -> u64 {
     if octave_of(f64::from_bits(up)) > last { up - unit } else { up }
 }
 
-/// Counts each value in the cell that one comparison tells; below an edge that is NaN.
+/// The place of a value in one of the cells around the i-th edge; below an edge that is NaN.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn place_beside(i: usize, x: f64, edge: f64, at_edges: usize) -> usize {
+    i + usize::from(x > edge) + if x == edge { at_edges } else { 0 }
+}
+
+/// The values whose codes are among these; how many.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512dq+avx512vl+avx512bw+bmi2",
+    "x86_64+avx2+bmi2",
+    "aarch64+neon"
+))]
+fn crowd_of(
+    codes: &[u32; Grid::FEW],
+    values: &[f64],
+    at: &[u32; BLOCK],
+    crowd: &mut [f64; BLOCK],
+) -> usize {
+    let mut n = 0;
+    for (values, at) in values.chunks(32).zip(at.chunks(32)) {
+        let is_crowded = |at: &u32| codes.iter().fold(0, |any, code| any | u32::from(at == code));
+        if at.iter().fold(0, |any, at| any | is_crowded(at)) == 0 {
+            continue;
+        }
+        for (&x, at) in values.iter().zip(at) {
+            crowd[n] = x;
+            n += is_crowded(at) as usize;
+        }
+    }
+    n
+}
+
+/// Counts each value in the cell that one comparison tells.
 #[multiversion(targets(
     "x86_64+avx512f+avx512dq+avx512vl+avx512bw+bmi2",
     "x86_64+avx2+bmi2",
@@ -293,14 +361,14 @@ fn nearest(magnitude: f64, low: u16, bits: impl Fn(u16) -> u32) -> u64 {
 fn compared<T: Copy + Into<u32>>(
     of: &[T],
     edges: &[f64],
+    at_edges: usize,
     values: &[f64],
     at: &[u32; BLOCK],
-    counters: &mut [u64],
+    counters: &mut [u32],
 ) {
     for (&x, &at) in values.iter().zip(at) {
         let i = of[at as usize].into() as usize;
-        let edge = edges[i];
-        counters[2 * i + usize::from(x >= edge) + usize::from(x > edge)] += 1;
+        counters[place_beside(i, x, edges[i], at_edges)] += 1;
     }
 }
 
@@ -347,25 +415,26 @@ fn neighbours(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> Of {
     }
 }
 
-/// By code: the cell, where each edge is the first number of a bucket of its own; the name of the
-/// crowded, where there is another. How many edges are there.
+/// By code: the place of the cell, where each edge is the first number of a bucket of its own; that
+/// of the crowded, where there is another. How many edges are there.
 fn cells(dyadic: &Dyadic, buckets: &[(usize, bool)]) -> (Of, usize) {
     let k = buckets.len();
     let mut of = vec![0u32; 2 * dyadic.buckets()];
-    for (i, of) in of.iter_mut().take(2 * ASIDE).enumerate() {
-        *of = 2 * (k + 1 + i / 2) as u32;
+    for (i, of) in of.iter_mut().take(ASIDE).enumerate() {
+        *of = (k + 1 + i) as u32;
     }
-    let crowded = 2 * (k + 1 + ASIDE) as u32;
+    let crowded = (k + 1 + ASIDE) as u32;
     let (mut below, mut odd) = (0, 0);
     for (bucket, negative) in dyadic.ascending() {
         let inside = buckets[below..].iter().take_while(|b| b.0 == bucket).count();
         let first = inside == 1 && !buckets[below].1;
-        let cell = 2 * below as u32;
+        let cell = below as u32;
+        let at_edge = (Grid::at_edges(k) + below) as u32;
         // Below 0 the first number, the smallest in magnitude, is the largest.
-        (of[2 * bucket], of[2 * bucket + 1]) = match (inside, first, negative) {
+        (of[dyadic.buckets() + bucket], of[bucket]) = match (inside, first, negative) {
             (0, ..) => (cell, cell),
-            (_, true, false) => (cell + 1, cell + 2),
-            (_, true, true) => (cell + 1, cell),
+            (_, true, false) => (at_edge, cell + 1),
+            (_, true, true) => (at_edge, cell),
             (_, false, _) => (crowded, crowded),
         };
         below += inside;
@@ -599,11 +668,12 @@ mod tests {
         }
         values.extend([0.0, -0.0, f64::MAX, f64::MIN, 5e-324, f64::NAN, f64::INFINITY]);
         let grid = Grid::new(&edges);
-        let mut counters = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
-        let mut want = vec![0; 2 * edges.len() + 1 + Grid::BESIDES];
+        let mut counters = vec![0u32; 2 * edges.len() + 1 + Grid::BESIDES];
+        let mut want = vec![0u32; 2 * edges.len() + 1 + Grid::BESIDES];
         let cells = 2 * edges.len() + 1;
-        let wanted: Vec<_> =
-            (0..cells + Grid::BESIDES).map(|cell| cell < cells && cell % 5 < 2).collect();
+        let place = |cell| Grid::place(edges.len(), cell);
+        let mut wanted = vec![false; cells + Grid::BESIDES];
+        (0..cells).for_each(|cell| wanted[place(cell)] = cell % 5 < 2);
         let mut some = Vec::new();
         for block in values.chunks(BLOCK) {
             let words: [u64; BLOCK / 64] = std::array::from_fn(|i| 0xdead_beef_1234_5677 << i);
@@ -618,8 +688,8 @@ mod tests {
                     if x.is_finite() {
                         let below = edges.partition_point(|e| e < x);
                         let cell = 2 * below + usize::from(edges.get(below) == Some(x));
-                        want[cell] += 1;
-                        if wanted[cell] {
+                        want[place(cell)] += 1;
+                        if wanted[place(cell)] {
                             some.push(*x);
                         }
                     }

@@ -5,6 +5,7 @@ use std::fmt;
 use arrow::array::{Array, Float64Array};
 use serde::{Deserialize, Serialize};
 
+use super::counters::Counters;
 use super::dyadic::{ALL_VALID, Valid};
 use super::grid::Grid;
 use super::kernel::BLOCK;
@@ -139,7 +140,7 @@ impl Histogram {
         for block in values.chunks(BLOCK) {
             self.add_block(&mut state, block, &ALL_VALID);
         }
-        self.named(state)
+        self.named(&state)
     }
 
     /// Takes in an array, as [`update`](Analyzer::update) does a column.
@@ -178,16 +179,18 @@ impl Histogram {
                 right_len: wanted.len(),
             });
         }
-        let mut padded = wanted.to_vec();
-        padded.resize(wanted.len() + Grid::BESIDES, false);
+        let mut by_place = vec![false; wanted.len() + Grid::BESIDES];
+        for (cell, wanted) in wanted.iter().enumerate() {
+            by_place[Grid::place(self.edges.len(), cell)] = *wanted;
+        }
         values::for_each_masked_block(array, |block, valid| {
-            self.grid.select(&padded, block, valid, found);
+            self.grid.select(&by_place, block, valid, found);
         });
         Ok(())
     }
 
     fn add_block(&self, state: &mut HistogramState, block: &[f64], valid: &Valid) {
-        let odd = self.grid.count(block, valid, &mut state.cells);
+        let odd = self.grid.count(block, valid, state.cells.with_room(BLOCK as u32));
         state.apart[NANS] += u64::from(odd.nans);
         state.apart[POSITIVE] += u64::from(odd.positive);
         state.apart[NEGATIVE] += u64::from(odd.negative);
@@ -197,11 +200,10 @@ impl Histogram {
         2 * self.edges.len() + 1
     }
 
-    fn named(&self, mut state: HistogramState) -> HistogramCounts {
-        state.cells.truncate(self.cells());
+    fn named(&self, state: &HistogramState) -> HistogramCounts {
         HistogramCounts {
             edges: self.edges.clone(),
-            cells: state.cells,
+            cells: state.cells().collect(),
             nulls: state.apart[NULLS],
             nans: state.apart[NANS],
             positive_infinities: state.apart[POSITIVE],
@@ -213,9 +215,16 @@ impl Histogram {
 /// What a [`Histogram`] has counted so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramState {
-    /// The cells, then what the grid needs besides, which is 0 between two blocks.
-    cells: Vec<u64>,
+    /// The cells and what the grid needs besides, which is 0 between two blocks, by place.
+    cells: Counters,
     apart: [u64; 4],
+}
+
+impl HistogramState {
+    fn cells(&self) -> impl Iterator<Item = u64> {
+        let cells = self.cells.len() - Grid::BESIDES;
+        (0..cells).map(move |cell| self.cells.get(Grid::place(cells / 2, cell)))
+    }
 }
 
 const NULLS: usize = 0;
@@ -230,8 +239,8 @@ impl State for HistogramState {
             let reason = format!("{mine} cells and {theirs}");
             return Err(Error::merge("a histogram", reason));
         }
-        let mine = self.cells.iter_mut().chain(&mut self.apart);
-        for (mine, theirs) in mine.zip(other.cells.into_iter().chain(other.apart)) {
+        self.cells.merge(&other.cells);
+        for (mine, theirs) in self.apart.iter_mut().zip(other.apart) {
             add_count(mine, theirs);
         }
         Ok(())
@@ -241,15 +250,14 @@ impl State for HistogramState {
         for &count in &self.apart {
             put_u64(out, count);
         }
-        let cells = &self.cells[..self.cells.len() - Grid::BESIDES];
-        put_len(out, cells.len());
-        for &count in cells {
+        put_len(out, self.cells.len() - Grid::BESIDES);
+        for count in self.cells() {
             put_u64(out, count);
         }
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.cells.capacity() * size_of::<u64>()
+        size_of::<Self>() + self.cells.size()
     }
 }
 
@@ -356,7 +364,7 @@ impl Analyzer for Histogram {
     }
 
     fn start(&self) -> HistogramState {
-        HistogramState { cells: vec![0; self.cells() + Grid::BESIDES], apart: [0; 4] }
+        HistogramState { cells: Counters::new(self.cells() + Grid::BESIDES), apart: [0; 4] }
     }
 
     fn update(&self, state: &mut HistogramState, rows: &Rows<'_>) -> Result<()> {
@@ -365,7 +373,7 @@ impl Analyzer for Histogram {
     }
 
     fn finish(&self, state: HistogramState) -> Result<HistogramCounts> {
-        Ok(self.named(state))
+        Ok(self.named(&state))
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<HistogramState> {
@@ -378,13 +386,18 @@ impl Analyzer for Histogram {
         if n != expected {
             return Err(bad(bytes, format!("{expected} cells"), n));
         }
-        let mut cells: Vec<_> = (0..n).map(|_| values::take_count(bytes)).collect::<Result<_>>()?;
-        let total = cells.iter().chain(&apart).try_fold(0u64, |sum, &c| sum.checked_add(c));
+        let mut state = self.start();
+        state.apart = apart;
+        let mut total = apart.iter().try_fold(0u64, |sum, &c| sum.checked_add(c));
+        for cell in 0..n {
+            let count = values::take_count(bytes)?;
+            total = total.and_then(|sum| sum.checked_add(count));
+            state.cells.add_count(Grid::place(self.edges.len(), cell), count);
+        }
         if total.is_none_or(|n| n > values::MOST_ROWS) {
             return Err(values::too_many(bytes));
         }
-        cells.resize(n + Grid::BESIDES, 0);
-        Ok(HistogramState { cells, apart })
+        Ok(state)
     }
 
     fn description(&self) -> Option<Description> {

@@ -111,8 +111,8 @@ impl Summary {
         (self.rows > 0).then(|| self.nulls as f64 / self.rows as f64)
     }
 
-    /// Takes in an array.
-    fn add_array(&mut self, array: &Float64Array) {
+    /// Takes in an array, as [`update`](Analyzer::update) does a column.
+    pub fn add(&mut self, array: &Float64Array) {
         self.rows += array.len() as u64;
         self.nulls += array.null_count() as u64;
         values::for_each_block(array, |block| self.add_values(block));
@@ -292,7 +292,7 @@ impl Analyzer for NumericSummary {
     }
 
     fn update(&self, state: &mut Summary, rows: &Rows<'_>) -> Result<()> {
-        state.add_array(rows.numbers(&self.column)?);
+        state.add(rows.numbers(&self.column)?);
         Ok(())
     }
 

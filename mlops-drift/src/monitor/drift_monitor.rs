@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use mlops_core::states::RowCount;
 use mlops_core::{
-    Assessment, DataSource, DriftDetector, Handle, Judge, Measurements, Plan, Result, Scan,
+    Assessment, DataSource, DriftDetector, Handle, Judge, Measurements, Plan, Result,
 };
 
 use crate::monitor::decide::decide;
 use crate::monitor::report::DriftReport;
 use crate::monitor::rule::DriftRule;
-use crate::profile::counts::{ColumnCounts, CountAtCells};
+use crate::profile::counts::ColumnCounts;
 use crate::profile::family::Family;
 use crate::profile::fit;
 use crate::profile::reference::{ColumnProfile, ReferenceProfile};
@@ -98,7 +98,7 @@ impl DriftMonitor {
     /// # Errors
     /// Those of the source. A bad column is a status in the report, not an error.
     pub fn compare(&self, current: &dyn DataSource) -> Result<DriftReport> {
-        let (scan, schema) = (Scan::new(current), current.schema());
+        let (scan, schema) = (fit::scan(current), current.schema());
         let columns = self.inner.profile.columns();
         let mut counted = Vec::new();
         let cells = columns.iter().map(ColumnProfile::cells);
@@ -182,10 +182,7 @@ impl Slot {
         let family = Family::of(field.data_type());
         match family {
             Some(f) if column.family().takes(f, column.cells().is_categorical()) => {
-                match CountAtCells::new(column.name(), column.cells().clone()) {
-                    Ok(count) => Self::Measured(plan.add(count)),
-                    Err(error) => Self::Given(Current::Unmeasured(error.to_string())),
-                }
+                Self::Measured(plan.add(column.count.clone()))
             }
             other => Self::Given(Current::OtherType(other)),
         }

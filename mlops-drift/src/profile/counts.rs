@@ -1,5 +1,7 @@
 //! Counting a column in given cells: the one analyzer of this crate.
 
+use std::sync::{Arc, OnceLock};
+
 use arrow::array::Array;
 use mlops_core::bytes::{add_count, bad, put_len, put_str, put_u8, take_len, take_u8};
 use mlops_core::states::{Histogram, HistogramState, NumericSummary, Summary};
@@ -221,13 +223,29 @@ fn cell_of(edges: &[f64], x: f64) -> usize {
 /// the summary of numbers. Numbers are counted by [`Histogram`] and summed up by
 /// [`NumericSummary`] in the same visit, labels as [`Rows::categories`] reads them; a column of
 /// type `Null` is all nulls.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// A clone shares what was made ready for counting.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct CountAtCells {
     column: String,
     cells: Cells,
+    /// Made when first needed: it takes as long as to count some hundred thousand rows.
+    ready: Arc<OnceLock<Ready>>,
+}
+
+/// What follows from the column and its cells.
+#[derive(Debug)]
+struct Ready {
     /// What counts and sums up numbers, where the cells are edges.
     numbers: Option<(Histogram, NumericSummary)>,
+    identity: Digest,
+}
+
+impl PartialEq for CountAtCells {
+    fn eq(&self, other: &Self) -> bool {
+        self.column == other.column && self.cells == other.cells
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -265,15 +283,44 @@ impl CountAtCells {
         cells.check().map_err(|expected| {
             Error::invalid(format!("cells of `{column}`"), expected, "others")
         })?;
-        let numbers = match &cells {
-            Cells::Edges(edges) => {
-                Some((Histogram::new(&column, edges.to_vec())?, NumericSummary::new(&column)))
+        Ok(Self { column, cells, ready: Arc::default() })
+    }
+
+    /// The column.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// The cells.
+    pub fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    fn ready(&self) -> &Ready {
+        self.ready.get_or_init(|| {
+            let numbers = match &self.cells {
+                // Its edges were looked at, so there is one.
+                Cells::Edges(edges) => Histogram::new(&self.column, edges.to_vec()).ok(),
+                Cells::Labels(_) => None,
+            };
+            let mut bytes = Vec::new();
+            put_str(&mut bytes, &self.column);
+            put_u8(&mut bytes, u8::from(self.cells.is_categorical()));
+            self.cells.encode(&mut bytes);
+            Ready {
+                numbers: numbers.map(|histogram| (histogram, NumericSummary::new(&self.column))),
+                identity: Digest::of(bytes),
             }
-            Cells::Labels(_) => None,
-        };
-        Ok(Self { column, cells, numbers })
+        })
+    }
+
+    fn numbers(&self) -> Option<&(Histogram, NumericSummary)> {
+        self.ready().numbers.as_ref()
     }
 }
+
+/// So many values are counted, then summed up while they are still near.
+const NEAR: usize = 2048;
 
 /// What [`CountAtCells`] has counted so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -295,15 +342,24 @@ impl Analyzer for CountAtCells {
     }
 
     fn start(&self) -> CountState {
-        match &self.numbers {
+        match self.numbers() {
             Some(numbers) => CountState::Numbers(Box::new(numbers.start())),
             None => CountState::Labels(ColumnCounts::of_labels(&self.cells)),
         }
     }
 
     fn update(&self, state: &mut CountState, rows: &Rows<'_>) -> Result<()> {
-        match (&self.numbers, &self.cells, state) {
-            (Some(numbers), _, CountState::Numbers(state)) => numbers.update(state, rows),
+        match (self.numbers(), &self.cells, state) {
+            (Some((histogram, _)), _, CountState::Numbers(state)) => {
+                let column = rows.numbers(&self.column)?;
+                let (counted, summary) = &mut **state;
+                for at in (0..column.len()).step_by(NEAR) {
+                    let near = column.slice(at, NEAR.min(column.len() - at));
+                    histogram.add(counted, &near);
+                    summary.add(&near);
+                }
+                Ok(())
+            }
             (None, Cells::Labels(labels), CountState::Labels(state)) => {
                 count_labels(labels, rows.categories(&self.column)?, state);
                 Ok(())
@@ -313,7 +369,7 @@ impl Analyzer for CountAtCells {
     }
 
     fn finish(&self, state: CountState) -> Result<ColumnCounts> {
-        let counts = match (&self.numbers, state) {
+        let counts = match (self.numbers(), state) {
             (Some(numbers), CountState::Numbers(state)) => {
                 let (counted, summary) = numbers.finish(*state)?;
                 ColumnCounts {
@@ -338,7 +394,7 @@ impl Analyzer for CountAtCells {
     }
 
     fn decode(&self, bytes: &mut &[u8]) -> Result<CountState> {
-        let Some(numbers) = &self.numbers else {
+        let Some(numbers) = self.numbers() else {
             return ColumnCounts::decode(bytes, &self.cells).map(CountState::Labels);
         };
         let state = CountState::Numbers(Box::new(numbers.decode(bytes)?));
@@ -355,11 +411,7 @@ impl Analyzer for CountAtCells {
 
     /// Thousands of edges take a millisecond to write as text, and as long as a scan of a column.
     fn identity(&self) -> Option<Digest> {
-        let mut bytes = Vec::new();
-        put_str(&mut bytes, &self.column);
-        put_u8(&mut bytes, u8::from(self.cells.is_categorical()));
-        self.cells.encode(&mut bytes);
-        Some(Digest::of(bytes))
+        Some(self.ready().identity)
     }
 }
 

@@ -6,10 +6,10 @@ use arrow::array::{Array, Float64Array};
 use mlops_core::bytes::{
     bad, put_len, put_str, put_u8, put_u64, take_count, take_len, take_u8, take_u64,
 };
+use mlops_core::states::Counters;
 use mlops_core::{Analyzer, Description, Digest, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::counters::Counters;
 use crate::profile::few::Few;
 use crate::profile::found_edges::{FoundEdges, Run};
 use crate::profile::keys::{BLOCK, Extent, ZERO, all_keys, is_finite, some_keys};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use mlops_core::states::{CategoryCounts, CategoryTable, RowCount};
-use mlops_core::{Digest, Error, Handle, Plan, Result, Scan};
+use mlops_core::{DataSource, Digest, Error, Handle, MemorySource, Plan, Result, Scan};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -134,10 +134,18 @@ impl By {
 
 /// A column of a profile before it is counted.
 pub(crate) struct Described {
-    pub(crate) name: String,
+    pub(crate) count: CountAtCells,
     pub(crate) family: Family,
     pub(crate) kind: Kind,
-    pub(crate) cells: Cells,
+}
+
+/// A scan for counting in cells: what a column is counted with leaves the caches when the next one
+/// is, so a batch has many rows where that takes little memory.
+pub(crate) fn scan(source: &dyn DataSource) -> Scan<'_> {
+    const VALUES: usize = 1 << 21;
+    let columns = source.schema().fields().len().max(1);
+    let rows = (VALUES / columns).clamp(Scan::BATCH_SIZE, MemorySource::PARTITION_ROWS);
+    Scan::new(source).batch_size(rows)
 }
 
 pub(crate) fn fit(scan: Scan<'_>, options: &ProfileOptions) -> Result<ReferenceProfile> {
@@ -271,11 +279,13 @@ fn describe(
             }
         }
     }
-    let described = columns.iter().zip(cells).filter_map(|(column, cells)| {
-        let (kind, cells) = cells?;
-        Some(Described { name: column.name.clone(), family: column.family, kind, cells })
-    });
-    Ok(described.collect())
+    let found = columns.iter().zip(cells).filter_map(|(column, cells)| Some((column, cells?)));
+    found
+        .map(|(column, (kind, cells))| {
+            let count = CountAtCells::new(&column.name, cells)?;
+            Ok(Described { count, family: column.family, kind })
+        })
+        .collect()
 }
 
 /// A column, how it was looked at, and what was found before that.
@@ -341,23 +351,21 @@ pub(crate) fn count(
     memory: usize,
 ) -> Result<ReferenceProfile> {
     let schema = scan.source().schema();
-    for Described { name, family, cells, .. } in &columns {
-        if let Ok(field) = schema.field_with_name(name)
+    for Described { count, family, .. } in &columns {
+        if let Ok(field) = schema.field_with_name(count.column())
             && !Family::of(field.data_type())
-                .is_some_and(|f| family.takes(f, cells.is_categorical()))
+                .is_some_and(|f| family.takes(f, count.cells().is_categorical()))
         {
-            return Err(Error::column_type(name, family.to_string(), field.data_type()));
+            return Err(Error::column_type(count.column(), family.to_string(), field.data_type()));
         }
     }
     let mut rows = 0;
     let mut counted = Vec::with_capacity(columns.len());
-    for group in groups_to_count(scan, columns.iter().map(|c| &c.cells), memory)? {
+    for group in groups_to_count(scan, columns.iter().map(|c| c.count.cells()), memory)? {
         let mut plan = Plan::new();
         let all = plan.add(RowCount);
-        let handles: Vec<_> = columns[group.clone()]
-            .iter()
-            .map(|c| Ok(plan.add(CountAtCells::new(&c.name, c.cells.clone())?)))
-            .collect::<Result<_>>()?;
+        let handles: Vec<_> =
+            columns[group].iter().map(|column| plan.add(column.count.clone())).collect();
         let measured = scan.run(&plan)?;
         rows = *measured.get(&all)?;
         for handle in handles {
@@ -367,11 +375,10 @@ pub(crate) fn count(
     let columns = columns
         .into_iter()
         .zip(counted)
-        .map(|(Described { name, family, kind, cells }, counts)| ColumnProfile {
-            name,
+        .map(|(Described { count, family, kind }, counts)| ColumnProfile {
+            count,
             family,
             kind,
-            cells,
             counts,
         })
         .collect();

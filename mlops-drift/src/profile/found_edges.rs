@@ -1,9 +1,8 @@
 //! What a look at a column found: runs of floats, and the edges to choose among them.
 
-use mlops_core::states::Histogram;
+use mlops_core::states::{Counters, Histogram};
 use mlops_core::{Error, Result};
 
-use crate::profile::counters::Counters;
 use crate::profile::edges::FindEdges;
 use crate::profile::keys::{Extent, ZERO, value_of};
 use crate::profile::look::Look;

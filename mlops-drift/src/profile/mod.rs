@@ -1,7 +1,6 @@
 //! What is kept of a reference: cells, and the counts in them.
 
 pub(crate) mod cells;
-mod counters;
 pub(crate) mod counts;
 pub(crate) mod edges;
 pub(crate) mod family;
@@ -10,5 +9,4 @@ pub(crate) mod fit;
 pub(crate) mod found_edges;
 mod keys;
 mod look;
-
 pub(crate) mod reference;

@@ -13,7 +13,7 @@ use mlops_core::{AtomicFile, DataSource, Digest, Error, Result, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::cells::{Cells, Kind};
-use crate::profile::counts::{ColumnCounts, MOST_ROWS};
+use crate::profile::counts::{ColumnCounts, CountAtCells, MOST_ROWS};
 use crate::profile::family::Family;
 use crate::profile::fit;
 
@@ -26,17 +26,17 @@ const VERSION: u16 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ColumnProfile {
-    pub(crate) name: String,
+    /// How it was counted, and others will be.
+    pub(crate) count: CountAtCells,
     pub(crate) family: Family,
     pub(crate) kind: Kind,
-    pub(crate) cells: Cells,
     pub(crate) counts: ColumnCounts,
 }
 
 impl ColumnProfile {
     /// The column.
     pub fn name(&self) -> &str {
-        &self.name
+        self.count.column()
     }
 
     /// The family of its type.
@@ -51,7 +51,7 @@ impl ColumnProfile {
 
     /// Its cells.
     pub fn cells(&self) -> &Cells {
-        &self.cells
+        self.count.cells()
     }
 
     /// What was counted.
@@ -62,7 +62,7 @@ impl ColumnProfile {
     /// Whether the reference has a single value, null or not finite apart.
     pub(crate) fn is_constant(&self) -> bool {
         let mut taken = self.counts.cells.iter().enumerate().filter(|(_, count)| **count > 0);
-        let single = match &self.cells {
+        let single = match self.cells() {
             Cells::Edges(_) => taken.next().is_some_and(|(cell, _)| cell % 2 == 1),
             Cells::Labels(labels) => taken.next().is_some_and(|(cell, _)| cell < labels.len()),
         };
@@ -70,7 +70,7 @@ impl ColumnProfile {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put_str(out, &self.name);
+        put_str(out, self.name());
         put_u8(out, self.family.code());
         put_u8(
             out,
@@ -81,7 +81,7 @@ impl ColumnProfile {
                 Kind::SampledLabels => 3,
             },
         );
-        self.cells.encode(out);
+        self.cells().encode(out);
         self.counts.encode(out);
     }
 
@@ -106,7 +106,7 @@ impl ColumnProfile {
         };
         cells.check().map_err(|expected| bad(bytes, expected, "others"))?;
         let counts = ColumnCounts::decode(bytes, &cells)?;
-        Ok(Self { name, family, kind, cells, counts })
+        Ok(Self { count: CountAtCells::new(name, cells)?, family, kind, counts })
     }
 }
 
@@ -167,23 +167,20 @@ impl ReferenceProfile {
     pub(crate) fn new(rows: u64, columns: Vec<ColumnProfile>) -> Result<Self> {
         for column in &columns {
             let wrong = |expected: &str, found: &dyn fmt::Display| {
-                let what = format!("column `{}` of a profile", column.name);
+                let what = format!("column `{}` of a profile", column.name());
                 Err(Error::invalid(what, expected, found))
             };
-            if let Err(expected) = column.cells.check() {
-                return wrong(expected, &"others");
-            }
-            if column.cells.is_categorical() == (column.kind == Kind::Numeric) {
+            if column.cells().is_categorical() == (column.kind == Kind::Numeric) {
                 return wrong("edges for numbers, labels for categories", &column.kind);
             }
-            if let Err(expected) = column.counts.check(&column.cells) {
+            if let Err(expected) = column.counts.check(column.cells()) {
                 return wrong(expected, &"others");
             }
             if column.counts.rows() != rows {
                 return wrong(&format!("counts of {rows} rows"), &column.counts.rows());
             }
         }
-        let mut names: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
+        let mut names: Vec<_> = columns.iter().map(ColumnProfile::name).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
             return Err(Error::invalid("columns of a profile", "each name once", twice[0]));
@@ -213,7 +210,7 @@ impl ReferenceProfile {
     /// Those of the source; a column that the options name and the source has not; no column that
     /// could be compared; options out of range.
     pub fn fit(source: &dyn DataSource, options: &fit::ProfileOptions) -> Result<Self> {
-        Self::fit_by(Scan::new(source), options)
+        Self::fit_by(fit::scan(source), options)
     }
 
     /// The same by scans like this one: of this batch size, with someone who is told of the
@@ -232,7 +229,7 @@ impl ReferenceProfile {
     /// # Errors
     /// Those of the source; a column that is missing or of another family of types.
     pub fn count(&self, source: &dyn DataSource) -> Result<Self> {
-        self.count_by(Scan::new(source))
+        self.count_by(fit::scan(source))
     }
 
     /// The same by scans like this one.
@@ -241,10 +238,9 @@ impl ReferenceProfile {
     /// As [`count`](Self::count); [`Error::Cancelled`].
     pub fn count_by(&self, scan: Scan<'_>) -> Result<Self> {
         let described = |c: &ColumnProfile| fit::Described {
-            name: c.name.clone(),
+            count: c.count.clone(),
             family: c.family,
             kind: c.kind,
-            cells: c.cells.clone(),
         };
         let columns = self.columns.iter().map(described).collect();
         fit::count(scan, columns, fit::MEMORY)
@@ -262,7 +258,7 @@ impl ReferenceProfile {
 
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnProfile> {
-        self.columns.iter().find(|c| c.name == name)
+        self.columns.iter().find(|c| c.name() == name)
     }
 
     /// The same without these columns.
@@ -272,10 +268,10 @@ impl ReferenceProfile {
     /// would leave a column in unnoticed.
     pub fn without(mut self, names: &[&str]) -> Result<Self> {
         if let Some(name) = names.iter().find(|name| self.column(name).is_none()) {
-            let available = self.columns.iter().map(|c| c.name.clone()).collect();
+            let available = self.columns.iter().map(|c| c.name().to_owned()).collect();
             return Err(Error::ColumnNotFound { column: (*name).to_owned(), available });
         }
-        self.columns.retain(|c| !names.contains(&c.name.as_str()));
+        self.columns.retain(|c| !names.contains(&c.name()));
         Ok(self)
     }
 
@@ -302,12 +298,12 @@ impl ReferenceProfile {
             return Err(Error::merge("profiles", reason));
         }
         for (mine, theirs) in self.columns.iter().zip(&other.columns) {
-            if mine.name != theirs.name {
-                let reason = format!("column `{}` and column `{}`", mine.name, theirs.name);
+            if mine.name() != theirs.name() {
+                let reason = format!("column `{}` and column `{}`", mine.name(), theirs.name());
                 return Err(Error::merge("profiles", reason));
             }
-            if mine.kind != theirs.kind || mine.cells != theirs.cells {
-                let reason = format!("column `{}` has other cells", mine.name);
+            if mine.kind != theirs.kind || mine.cells() != theirs.cells() {
+                let reason = format!("column `{}` has other cells", mine.name());
                 return Err(Error::merge("profiles", reason));
             }
         }
@@ -411,10 +407,10 @@ impl fmt::Display for ReferenceProfile {
             write!(
                 f,
                 "\n  {:<24} {:<13} {}, {} cells",
-                column.name,
+                column.name(),
                 column.family.to_string(),
                 column.kind,
-                column.cells.len()
+                column.cells().len()
             )?;
             if let Some(summary) = column.counts.summary()
                 && let (Some(min), Some(max), Some(mean)) =

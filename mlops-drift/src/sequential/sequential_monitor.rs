@@ -7,7 +7,7 @@ use mlops_core::bytes::{
     take_u16, take_u64,
 };
 use mlops_core::stats::{Correction, adjust};
-use mlops_core::{DataSource, Digest, Error, Plan, Result, Scan};
+use mlops_core::{DataSource, Digest, Error, Plan, Result};
 use serde::{Deserialize, Serialize};
 
 use super::e_process::EProcess;
@@ -16,6 +16,7 @@ use crate::monitor::bins::{quantile_bins, regroup};
 use crate::monitor::drift_monitor::{Current, Measurement};
 use crate::profile::cells::Cells;
 use crate::profile::counts::ColumnCounts;
+use crate::profile::fit;
 use crate::profile::reference::{ColumnProfile, ReferenceProfile};
 
 /// The first bytes of a stored state.
@@ -243,7 +244,7 @@ impl SequentialMonitor {
     pub fn look(&mut self, batch: &dyn DataSource) -> Result<SequentialReport> {
         let mut plan = Plan::new();
         let measurement = Measurement::of(self.profile.columns(), &batch.schema(), &mut plan);
-        let measured = Scan::new(batch).run(&plan)?;
+        let measured = fit::scan(batch).run(&plan)?;
         let (rows, current) = measurement.results(&measured)?;
         self.take(rows, current)
     }

@@ -1,10 +1,20 @@
 //! Counters that take little of the caches.
 
-use mlops_core::bytes::add_count;
+use crate::bytes::add_count;
 
-/// Many counters, of 32 bits until one of them might overflow.
+/// Many counters, of 32 bits until one of them might overflow: a part of other states.
+///
+/// Those that count on after 2⁶² stop there, in whatever order they merge.
+///
+/// ```
+/// use mlops_core::states::Counters;
+/// let mut counters = Counters::new(3);
+/// counters.add(&[0, 2, 2], |key| key as usize);
+/// counters.add_count(1, 1 << 40);
+/// assert_eq!(counters.iter().collect::<Vec<_>>(), [1, 1 << 40, 2]);
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Counters {
+pub struct Counters {
     narrow: Vec<u32>,
     /// No narrow counter is larger.
     most: u32,
@@ -12,27 +22,54 @@ pub(super) struct Counters {
     wide: Vec<u64>,
 }
 
+impl PartialEq for Counters {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Counters {}
+
 impl Counters {
-    pub(super) fn new(n: usize) -> Self {
+    /// So many counters of nothing.
+    pub fn new(n: usize) -> Self {
         Self { narrow: vec![0; n], most: 0, wide: Vec::new() }
     }
 
-    /// Without counters.
-    pub(super) fn is_empty(&self) -> bool {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.narrow.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.narrow.is_empty()
     }
 
     /// Counts one for each key.
+    ///
+    /// # Panics
+    /// If a key's counter is not one of them, or for 2³² keys at once.
     #[inline]
-    pub(super) fn add(&mut self, keys: &[u64], counter: impl Fn(u64) -> usize) {
-        self.make_room(keys.len() as u64);
+    pub fn add(&mut self, keys: &[u64], counter: impl Fn(u64) -> usize) {
+        let narrow = self.with_room(keys.len() as u32);
         for &key in keys {
-            self.narrow[counter(key)] += 1;
+            narrow[counter(key)] += 1;
         }
     }
 
+    /// The counters to be counted in by hand, so often that none can overflow.
+    #[inline]
+    pub fn with_room(&mut self, times: u32) -> &mut [u32] {
+        self.make_room(u64::from(times));
+        &mut self.narrow
+    }
+
     /// Adds to one of them.
-    pub(super) fn add_count(&mut self, at: usize, count: u64) {
+    ///
+    /// # Panics
+    /// If there is no such counter.
+    pub fn add_count(&mut self, at: usize, count: u64) {
         // Large counts would soon fill what is narrow, and to make room takes a look at all.
         if count < 1 << 24 {
             self.make_room(count);
@@ -61,8 +98,8 @@ impl Counters {
         self.most = 0;
     }
 
-    /// Adds the counts of as many others.
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds the counts of as many others; of counters that only one side has nothing.
+    pub fn merge(&mut self, other: &Self) {
         self.make_room(u64::from(other.most));
         for (mine, theirs) in self.narrow.iter_mut().zip(&other.narrow) {
             *mine += theirs;
@@ -75,18 +112,24 @@ impl Counters {
         }
     }
 
-    pub(super) fn get(&self, at: usize) -> u64 {
+    /// One of the counts; 0 if there is no such counter.
+    pub fn get(&self, at: usize) -> u64 {
         let mut count = self.wide.get(at).copied().unwrap_or(0);
-        add_count(&mut count, u64::from(self.narrow[at]));
+        add_count(&mut count, self.narrow.get(at).map_or(0, |n| u64::from(*n)));
         count
     }
 
     /// All counts.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
-        (0..self.narrow.len()).map(|at| self.get(at))
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        let wide = self.wide.iter().copied().chain(std::iter::repeat(0));
+        self.narrow.iter().zip(wide).map(|(narrow, mut count)| {
+            add_count(&mut count, u64::from(*narrow));
+            count
+        })
     }
 
-    pub(super) fn size(&self) -> usize {
+    /// The bytes on the heap.
+    pub fn size(&self) -> usize {
         4 * self.narrow.capacity() + 8 * self.wide.capacity()
     }
 }
