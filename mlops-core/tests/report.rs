@@ -2,7 +2,7 @@
 //! committed text is written anew; look at the difference before committing it.
 
 use mlops_core::report::{
-    Bars, Cell, Distribution, Figure, HeatMap, Intervals, Line, Report, Section, Table,
+    Bars, Cell, Chart, Distribution, Figure, HeatMap, Intervals, Line, Report, Section, Table, Tone,
 };
 use mlops_core::{Assessment, Finding, Verdict};
 
@@ -120,6 +120,9 @@ fn hostile() -> Report {
                         HeatMap::new([&text], [&text, &text], vec![numbers.to_vec()]),
                     ),
                     Figure::new(&text, HeatMap::new(Vec::<String>::new(), [&text], vec![])),
+                    Figure::new(&text, chart(&text, &numbers)).x_label(&text).y_label(&text),
+                    Figure::new(&text, chart(&text, &numbers).row(&text, &text).detail(&text)),
+                    Figure::new(&text, Chart::new(Table::new([&text]))),
                 ])
                 .table(Table::new([&text]).caption(&text).row((1, &text)).row(Vec::<Cell>::new()))
                 .table(
@@ -129,6 +132,27 @@ fn hostile() -> Report {
                 .table(Table::new(["a"]).limit(0).row(("b",))),
         )
     })
+}
+
+/// Every shape, with any numbers and words.
+fn chart(text: &str, numbers: &[f64]) -> Chart {
+    let a = numbers.first().copied().unwrap_or(0.0);
+    let b = numbers.last().copied().unwrap_or(1.0);
+    Chart::new(Table::new([text]))
+        .cells(Tone::level(a), [[a, b, b, a], [b, b, a, a]], text)
+        .cells(Tone::shade(b), [], "")
+        .line(Tone::Series(u8::MAX), numbers.iter().map(|x| (*x, a)), text)
+        .dot(Tone::Missing, (a, b), text)
+        .dot(Tone::Level(u8::MAX), (1.0, 2.0), text)
+        .arrow(usize::MAX, (a, b), text, text)
+        .link(0, (b, a), text, text)
+        .place(a, text)
+        .place(b, text)
+        .place(b, "")
+        .row_height(a)
+        .legend(Tone::Guide, text)
+        .scale(text, text, true)
+        .ticks(numbers.iter().map(|x| (*x, text)))
 }
 
 #[expect(clippy::unwrap_used, reason = "a test's own helper")]

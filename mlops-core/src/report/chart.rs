@@ -77,8 +77,11 @@ pub enum ShapeKind {
     Line,
     /// A point: x and y.
     Dot,
-    /// An arrow along a row: from, to, and the middle along the vertical axis.
+    /// An arrow along a row: from, to, and the middle along the vertical axis. Its words stand in
+    /// it or beside it.
     Arrow,
+    /// The same as a link of a chain: its words are left out where they don't fit in.
+    Link,
 }
 
 /// A shape.
@@ -104,6 +107,8 @@ pub struct Shape {
 pub struct ChartRow {
     /// Its name, on the left.
     pub label: String,
+    /// Words below its name; empty without.
+    pub detail: String,
     /// Words at its right end; empty without.
     pub note: String,
 }
@@ -186,7 +191,17 @@ impl Chart {
     /// The same, with one more row, and words at its right end.
     #[must_use]
     pub fn row(mut self, label: impl Into<String>, note: impl Into<String>) -> Self {
-        self.rows.push(ChartRow { label: label.into(), note: note.into() });
+        let (label, note) = (label.into(), note.into());
+        self.rows.push(ChartRow { label, detail: String::new(), note });
+        self
+    }
+
+    /// The same, with words below the name of the last row: a value, a unit.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        if let Some(last) = self.rows.last_mut() {
+            last.detail = detail.into();
+        }
         self
     }
 
@@ -250,6 +265,19 @@ impl Chart {
     ) -> Self {
         let tone = if to < from { Tone::Negative } else { Tone::Positive };
         self.shape(ShapeKind::Arrow, vec![from, to, row as f64 + 0.5], tone, label, tooltip)
+    }
+
+    /// The same, with an arrow that is one of a chain in a row.
+    #[must_use]
+    pub fn link(
+        self,
+        row: usize,
+        (from, to): (f64, f64),
+        label: impl Into<String>,
+        tooltip: impl Into<String>,
+    ) -> Self {
+        let tone = if to < from { Tone::Negative } else { Tone::Positive };
+        self.shape(ShapeKind::Link, vec![from, to, row as f64 + 0.5], tone, label, tooltip)
     }
 
     /// The same, with a word and a line at a place of the horizontal axis.

@@ -42,7 +42,7 @@ fn numbers(shape: &Shape) -> (Vec<f64>, Vec<f64>) {
     match shape.kind {
         ShapeKind::Cells => (every(4, &[0, 1]), every(4, &[2, 3])),
         ShapeKind::Line | ShapeKind::Dot => (every(2, &[0]), every(2, &[1])),
-        ShapeKind::Arrow => (every(3, &[0, 1]), every(3, &[2])),
+        ShapeKind::Arrow | ShapeKind::Link => (every(3, &[0, 1]), every(3, &[2])),
     }
 }
 
@@ -75,7 +75,8 @@ fn named(plot: &Chart, figure: &Figure, size: Size, x: Axis) -> (Svg, Plane) {
     let head = if plot.places.is_empty() { 4.0 } else { 20.0 };
     let notes = plot.rows.iter().map(|r| text_width(&r.note)).fold(0.0, f64::max);
     let room = if notes > 0.0 { notes + 14.0 } else { 12.0 };
-    let rows = Rows::new(plot.rows.iter().map(|r| r.label.as_str()), size, room);
+    let names = plot.rows.iter().flat_map(|r| [r.label.as_str(), r.detail.as_str()]);
+    let rows = Rows::new(names, size, room);
     let bottom = head + plot.row_height * plot.rows.len() as f64;
     let height = bottom + 22.0 + if figure.x_label.is_some() { 18.0 } else { 0.0 };
     let mut svg = Svg::new(size.width(), height);
@@ -87,15 +88,23 @@ fn named(plot: &Chart, figure: &Figure, size: Size, x: Axis) -> (Svg, Plane) {
     for (i, row) in plot.rows.iter().enumerate() {
         let middle = head + plot.row_height * (i as f64 + 0.5);
         svg.line("guide", (rows.left(), middle), (rows.right(), middle));
-        svg.label("name", (rows.label(), middle + 4.0), Anchor::End, &row.label, rows.label());
+        let up = if row.detail.is_empty() { 4.0 } else { -2.0 };
+        svg.label("name", (rows.label(), middle + up), Anchor::End, &row.label, rows.label());
+        if !row.detail.is_empty() {
+            let place = (rows.label(), middle + 11.0);
+            svg.label("tick", place, Anchor::End, &row.detail, rows.label());
+        }
         if !row.note.is_empty() {
             svg.text("value", (size.width() - 2.0, middle + 4.0), Anchor::End, &row.note);
         }
     }
     places(&mut svg, &plot.places, |at| rows.x(x.held(at)), (head, bottom), size);
     if let Some(label) = &figure.x_label {
+        // In the middle of the shapes, or of the page where it is longer than they are wide.
+        let half = text_width(label).min(size.width()) / 2.0;
         let middle = f64::midpoint(rows.left(), rows.right());
-        svg.label("tick", (middle, bottom + 35.0), Anchor::Middle, label, size.width() * 0.6);
+        let middle = middle.min(size.width() - half).max(half);
+        svg.label("tick", (middle, bottom + 35.0), Anchor::Middle, label, size.width());
     }
     let count = plot.rows.len() as f64;
     let (left, right) = (rows.left(), rows.right());
@@ -142,18 +151,32 @@ fn places(
     (top, bottom): (f64, f64),
     size: Size,
 ) {
-    let mut free = f64::NEG_INFINITY;
     let mut places: Vec<_> = places.iter().filter(|p| p.at.is_finite()).collect();
     places.sort_by(|a, b| a.at.total_cmp(&b.at));
-    for place in places {
-        let at = x(place.at);
+    let words: Vec<_> = places
+        .iter()
+        .map(|place| {
+            let label = format::truncated(&format::clean(&place.label), 40);
+            let half = text_width(&label) / 2.0;
+            (x(place.at), half, label)
+        })
+        .collect();
+    let held = |middle: f64, half: f64| middle.min(size.width() - half).max(half);
+    let mut middles: Vec<f64> = words.iter().map(|(at, half, _)| held(*at, *half)).collect();
+    // Two that would run into each other stand on either side of their lines.
+    for i in 1..words.len() {
+        let ((left, a, _), (right, b, _)) = (&words[i - 1], &words[i]);
+        if middles[i - 1] + a + 10.0 > middles[i] - b {
+            middles[i - 1] = held(left - a - 2.0, *a);
+            middles[i] = held(right + b + 2.0, *b);
+        }
+    }
+    let mut free = f64::NEG_INFINITY;
+    for ((at, half, label), middle) in words.into_iter().zip(middles) {
         svg.line("mark", (at, top), (at, bottom));
-        let label = format::truncated(&format::clean(&place.label), 40);
-        let half = text_width(&label) / 2.0;
-        let middle = at.min(size.width() - half).max(half);
-        if middle - half >= free {
+        if !label.is_empty() && middle - half >= free {
             svg.text("markname", (middle, top - 7.0), Anchor::Middle, &label);
-            free = middle + half + 10.0;
+            free = middle + half + 4.0;
         }
     }
 }
@@ -177,7 +200,7 @@ fn draw(svg: &mut Svg, plane: &Plane, shape: &Shape) {
             let place = (plane.x(shape.at[0]), plane.y(shape.at[1]));
             svg.circle(&format!("grain {tone}"), place, 3.4, &shape.tooltip);
         }
-        ShapeKind::Arrow => arrow(svg, plane, shape, &tone),
+        ShapeKind::Arrow | ShapeKind::Link => arrow(svg, plane, shape, &tone),
     }
 }
 
@@ -189,14 +212,19 @@ fn arrow(svg: &mut Svg, plane: &Plane, shape: &Shape, tone: &str) {
     let length = (to - from).abs();
     let tip = length.min(half * 0.7);
     let neck = to - way * tip;
+    let is_link = shape.kind == ShapeKind::Link;
+    // A link begins with the notch that the tip of the one before fills.
+    let notch = if is_link { from + way * tip } else { from };
     let corners = [
         (from, middle - half),
         (neck, middle - half),
         (to, middle),
         (neck, middle + half),
         (from, middle + half),
+        (notch, middle),
     ];
-    svg.path(&format!("cell {tone}"), corners, true, &shape.tooltip);
+    let class = if is_link { format!("cell link {tone}") } else { format!("cell {tone}") };
+    svg.path(&class, corners, true, &shape.tooltip);
     if shape.label.is_empty() {
         return;
     }
@@ -205,6 +233,8 @@ fn arrow(svg: &mut Svg, plane: &Plane, shape: &Shape, tone: &str) {
     if width + tip + 6.0 < length {
         let at = f64::midpoint(from, neck);
         svg.text("inside", (at, middle + 4.0), Anchor::Middle, &shape.label);
+    } else if is_link {
+        // Beside it stands the next.
     } else if from.max(to) + width + 5.0 <= plane.right + 8.0 {
         svg.text("value", (from.max(to) + 5.0, middle + 4.0), Anchor::Start, &shape.label);
     } else {
