@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use mlops_core::arrow::array::{AsArray, Float64Array, Int32Array, RecordBatch, StringArray};
 use mlops_core::model::LinearModel;
+use mlops_core::report::Report;
 use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, DataSourceExt, MemorySource, Plan, batch, conformance};
 use mlops_fairness::attribution::{
-    AttributionSummary, ExplainedSource, GapOf, LinearExplainer, Summary, ValuePlace,
+    AttributionParts, AttributionReport, AttributionSummary, Attributions, ExplainedSource, GapOf,
+    Labels, LinearExplainer, Space, Summary, ValuePlace, pictures,
 };
 use proptest::prelude::*;
 
@@ -249,4 +251,120 @@ proptest! {
             drop(analyzer.finish(other));
         }
     }
+}
+
+/// Every picture of these attributions, on one page.
+fn page(rows: &RecordBatch, attributions: &Attributions, summary: &Summary) -> Report {
+    let labels = Labels::new().feature("x", "<b>Height</b>", Some("m & cm")).explained("\"p\"");
+    let mut report = AttributionReport::new("All <pictures>", summary.clone())
+        .labels(labels.clone())
+        .method("by hand")
+        .rows(attributions.clone(), rows.clone());
+    if let [a, b, ..] = &summary.cohorts[..] {
+        let (a, b) = (a.group.to_string(), b.group.to_string());
+        report = report.gap(summary.gap(&a, &b, 0.95).unwrap());
+    }
+    let mut page = report.to_report().unwrap();
+    for feature in &attributions.features {
+        page = page.figure(pictures::dependence(summary, feature, &labels).unwrap());
+        if let Ok(scatter) = pictures::scatter(attributions, feature, Some("x"), rows, &labels) {
+            page = page.figure(scatter);
+        }
+    }
+    page
+}
+
+fn by_hand(names: &[&str], values: Vec<f64>) -> Attributions {
+    let n = names.len().max(1);
+    let predictions: Vec<f64> = values.chunks(n).map(|phi| phi.iter().sum::<f64>()).collect();
+    let parts = AttributionParts {
+        features: names.iter().map(|n| (*n).to_owned()).collect(),
+        outputs: vec!["y".to_owned()],
+        space: Space::Margin,
+        base_values: vec![0.0],
+        values,
+        predictions,
+    };
+    Attributions::new(parts, None).unwrap()
+}
+
+fn beside(rows: &RecordBatch, attributions: &Attributions) -> RecordBatch {
+    let phi = attributions.to_batch().unwrap();
+    let columns = |b: &RecordBatch| -> Vec<(String, _)> {
+        let names = b.schema_ref().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+        names.into_iter().zip(b.columns().iter().cloned()).collect()
+    };
+    let all = columns(rows).into_iter().chain(columns(&phi));
+    RecordBatch::try_from_iter_with_nullable(all.map(|(n, c)| (n, c, true))).unwrap()
+}
+
+#[test]
+fn pictures_of_anything() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let rows = batch! {
+        "x" => Float64Array::from(vec![Some(1.0), None, Some(inf), Some(nan), Some(-2.5), Some(1e300)]),
+        "city" => StringArray::from(vec![Some("</svg>"), None, Some(""), Some("b"), Some("b"), Some("c")]),
+        "sex" => StringArray::from(vec![Some("F"), Some("M"), None, Some("F"), Some("M"), Some("F")]),
+    }
+    .unwrap();
+    let cases = [
+        vec![0.5, -0.25, 1.0, 2.0, -3.0, 0.0, 0.1, 0.2, -0.3, 0.4, 5.0, 6.0],
+        vec![0.0; 12],
+        vec![1e300, -1e300, 1e-300, 0.0, -0.0, 5e-324, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        vec![7.0; 12],
+    ];
+    for values in cases {
+        for take in [6, 1, 0] {
+            let rows = rows.slice(0, take);
+            let attributions = by_hand(&["x", "city"], values[..2 * take].to_vec());
+            let source = MemorySource::from(beside(&rows, &attributions));
+            let summary = source.measure(&analyzer().by(["sex"])).unwrap();
+            let page = page(&rows, &attributions, &summary);
+            let html = page.to_html();
+            assert!(!html.contains("NaN\"") && !html.contains("inf\""));
+            assert!(!html.contains("<b>Height") && html.contains("&lt;b&gt;Height"), "escaped");
+            // As text: NaN equals no NaN.
+            let json = page.to_json().unwrap();
+            assert!(Report::from_json(&json).unwrap().to_json().unwrap() == json, "JSON");
+            assert!(page.to_terminal(80, false).contains("All <pictures>"));
+        }
+    }
+    // Several outputs are no picture.
+    let two = AttributionParts {
+        features: vec!["x".into()],
+        outputs: vec!["a".into(), "b".into()],
+        space: Space::Margin,
+        base_values: vec![0.0, 0.0],
+        values: vec![1.0, 2.0],
+        predictions: vec![1.0, 2.0],
+    };
+    let two = Attributions::new(two, None).unwrap();
+    let labels = Labels::new();
+    assert!(pictures::waterfall(&two, 0, None, &labels).is_err());
+    assert!(pictures::decision(&two, &labels).is_err());
+    let one = two.output("b").unwrap();
+    assert!(pictures::waterfall(&one, 1, None, &labels).is_err());
+    let figure = pictures::force(&one, 0, None, &labels).unwrap();
+    assert_eq!(figure.to_table().rows.len(), 3);
+}
+
+#[test]
+fn a_waterfall_says_names_values_units_and_what_is_left() {
+    let names: Vec<String> = (0..20).map(|i| format!("f{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let attributions = by_hand(&names, (0..20).map(|i| f64::from(i) - 7.5).collect());
+    let rows = batch! {
+        "f19" => Float64Array::from(vec![Some(1234.75)]),
+        "f18" => Float64Array::from(vec![None]),
+        "f17" => StringArray::from(vec![""]),
+    }
+    .unwrap();
+    let labels = Labels::new().feature("f19", "Income", Some("EUR"));
+    let html = |figure| Report::new("t").figure(figure).to_html();
+    let page = html(pictures::waterfall(&attributions, 0, Some(&rows), &labels).unwrap());
+    for words in ["Income", "= 1,235 EUR", "is missing", "= (empty)", "9 other features", "+11.5"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let force = html(pictures::force(&attributions, 0, Some(&rows), &labels).unwrap());
+    assert!(force.contains("Income = 1,235 EUR: +11.5") && force.contains("pushes down"));
 }

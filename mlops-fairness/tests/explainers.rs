@@ -13,8 +13,9 @@ use mlops_core::stats::Draws;
 use mlops_core::{Cancel, Error, Model, Progress, batch};
 use mlops_fairness::attribution::{
     Attributions, Background, Correlation, ExactExplainer, Explainer, GradientExplainer,
-    KernelExplainer, LinearExplainer, MaskedModel, Partition, PartitionExplainer,
-    PermutationExplainer, SamplingExplainer, Space, Watch,
+    KernelExplainer, LinearExplainer, MaskedModel, PartialDependence, Partition,
+    PartitionExplainer, PermutationExplainer, PermutationImportance, SamplingExplainer, Space,
+    Watch,
 };
 use proptest::prelude::*;
 
@@ -555,5 +556,104 @@ proptest! {
                 prop_assert!(explained.additivity.worst <= 1e-11, "{:?}", explained.additivity);
             }
         }
+    }
+}
+
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    let found = value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap());
+    found.collect()
+}
+
+fn matrix(value: &serde_json::Value) -> Vec<Vec<f64>> {
+    value.as_array().unwrap().iter().map(numbers).collect()
+}
+
+fn rows_of(matrix: &[Vec<f64>]) -> RecordBatch {
+    RecordBatch::try_from_iter(NAMES.iter().enumerate().map(|(j, name)| {
+        let x = Float64Array::from_iter_values(matrix.iter().map(|row| row[j]));
+        (*name, Arc::new(x) as ArrayRef)
+    }))
+    .unwrap()
+}
+
+/// The numbers of shap and scikit-learn, made by `tests/golden/make_attribution.py`.
+#[test]
+fn as_shap_and_scikit_learn_say() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("golden/attribution.json")).unwrap();
+    let background = Background::new(rows_of(&matrix(&golden["background"]))).unwrap();
+    let rows = rows_of(&matrix(&golden["rows"]));
+    let masked = MaskedModel::new(curved(), &background).unwrap();
+    let base = golden["base_value"].as_f64().unwrap();
+    assert!((masked.base_values()[0] - base).abs() < 1e-14);
+    let inner = Partition::Group(vec![Partition::feature("c"), Partition::group(["d", "e"])]);
+    let tree = Partition::Group(vec![Partition::group(["a", "b"]), inner]);
+    let exact = ExactExplainer::new(masked.clone());
+    let kernel = KernelExplainer::new(masked.clone());
+    let owen = PartitionExplainer::new(masked.clone(), &tree).unwrap();
+    let cases: [(&str, &dyn Explainer, f64); 3] =
+        [("exact", &exact, 1e-13), ("kernel", &kernel, 1e-9), ("owen", &owen, 1e-13)];
+    for (name, explainer, tolerance) in cases {
+        let explained = explainer.explain_with(&rows, Watch::new()).unwrap();
+        for (i, theirs) in matrix(&golden[name]).iter().enumerate() {
+            near(explained.row(i).unwrap(), theirs, tolerance);
+        }
+    }
+    // Its 2,000 permutations and our 2,000: each is within the errors of both.
+    let ours = PermutationExplainer::new(masked).permutations(2000).explain(&rows).unwrap();
+    let se = ours.standard_errors.as_ref().unwrap();
+    for (i, theirs) in matrix(&golden["permutation"]).iter().enumerate() {
+        for (j, theirs) in theirs.iter().enumerate() {
+            let off = (ours.row(i).unwrap()[j] - theirs).abs();
+            assert!(off < 7.0 * se[i * 5 + j] + 1e-12, "{off} of {}", se[i * 5 + j]);
+        }
+    }
+
+    // Its transform is drawn, 60,000 orders, with a ridge of 1e-6; ours is exact.
+    let linear = &golden["correlated"];
+    let features: Vec<String> = NAMES.iter().map(|n| (*n).to_owned()).collect();
+    let covariance = matrix(&linear["covariance"]).concat();
+    // numpy's product is symmetric but for the last bit.
+    let covariance = (0..25).map(|at| covariance[(at / 5).max(at % 5) * 5 + (at / 5).min(at % 5)]);
+    let correlation =
+        Correlation::new(features, numbers(&linear["mean"]), covariance.collect()).unwrap();
+    let intercept = linear["intercept"].as_f64().unwrap();
+    let model =
+        LinearModel::regression(NAMES, numbers(&linear["coefficients"]), intercept).unwrap();
+    let explained = LinearExplainer::correlated(&model, &correlation).unwrap();
+    let explained = explained.explain(&rows).unwrap();
+    for (i, theirs) in matrix(&linear["values"]).iter().enumerate() {
+        let size: f64 = theirs.iter().map(|x| x.abs()).sum();
+        for (a, b) in explained.row(i).unwrap().iter().zip(theirs) {
+            assert!((a - b).abs() < 0.02 * size, "{a} is not {b}");
+        }
+    }
+
+    let importance = &golden["importance"];
+    let data = rows_of(&matrix(&importance["data"]));
+    let y = numbers(&importance["labels"]);
+    let mean = y.iter().sum::<f64>() / y.len() as f64;
+    let total: f64 = y.iter().map(|y| (y - mean).powi(2)).sum();
+    let found = PermutationImportance::new(200, 5)
+        .measure(&curved(), &data, |predictions| {
+            let p = predictions.as_values()?.values();
+            Ok(1.0 - p.iter().zip(&y).map(|(p, y)| (p - y).powi(2)).sum::<f64>() / total)
+        })
+        .unwrap();
+    let (means, stds) = (numbers(&importance["mean"]), numbers(&importance["std"]));
+    for (j, name) in NAMES.iter().enumerate() {
+        let ours = found.features.iter().find(|f| f.feature == *name).unwrap();
+        // Two means of 200 draws each.
+        let error = stds[j] * (2.0_f64 / 200.0).sqrt();
+        assert!((ours.mean - means[j]).abs() < 5.0 * error, "{name}: {} {}", ours.mean, means[j]);
+        assert!((ours.standard_error * 200f64.sqrt() / stds[j] - 1.0).abs() < 0.3);
+    }
+
+    let dependence = &golden["dependence"];
+    let grid: ArrayRef = Arc::new(Float64Array::from(numbers(&dependence["grid"])));
+    let found = PartialDependence::of("a").at(grid).measure(&curved(), &data).unwrap();
+    near(&found.mean, &numbers(&dependence["average"]), 1e-13);
+    for (i, line) in matrix(&dependence["individual"]).iter().enumerate() {
+        near(&found.line(i, 0).unwrap(), line, 1e-13);
     }
 }

@@ -17,7 +17,8 @@
 //! [`ExplainedSource`] puts attributions beside the data as columns, so that an
 //! [`AttributionSummary`] of any number of rows, drift of attributions and files of them are what
 //! they are for any data; [`Summary::gap`] splits a gap between groups among the features.
-//! [`PermutationImportance`] and [`PartialDependence`] look at a model from further away.
+//! [`PermutationImportance`] and [`PartialDependence`] look at a model from further away. The
+//! [`pictures`] of all this stand on one page in an [`AttributionReport`].
 
 mod attribution_gap;
 mod background;
@@ -28,6 +29,7 @@ mod explainer;
 mod gradients;
 mod joint;
 mod kernel;
+mod labels;
 mod linear;
 mod linear_correlated;
 mod masked_model;
@@ -35,6 +37,9 @@ mod partial_dependence;
 mod partition;
 mod permutation;
 mod permutation_importance;
+pub mod pictures;
+mod report;
+mod row_pictures;
 mod sampling;
 mod summary;
 mod values;
@@ -47,6 +52,7 @@ pub use explained_source::ExplainedSource;
 pub use explainer::{Explainer, Watch};
 pub use gradients::{Differentiable, GradientExplainer};
 pub use kernel::KernelExplainer;
+pub use labels::Labels;
 pub use linear::LinearExplainer;
 pub use linear_correlated::Correlation;
 pub use masked_model::MaskedModel;
@@ -54,6 +60,7 @@ pub use partial_dependence::{DependenceCurve, PartialDependence};
 pub use partition::{Partition, PartitionExplainer};
 pub use permutation::PermutationExplainer;
 pub use permutation_importance::{PermutationImportance, PermutationImportances, ScoreLoss};
+pub use report::AttributionReport;
 pub use sampling::SamplingExplainer;
 pub use summary::{
     AttributionSummary, AttributionSummaryState, CohortFeatureSummary, CohortSummary,
