@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{
-    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch,
-    RecordBatchOptions, StringArray, UInt32Array,
+    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, GenericStringArray,
+    OffsetSizeTrait, RecordBatch, RecordBatchOptions, StringArray, StringViewArray, UInt32Array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, FilterPredicate, cast, take};
@@ -587,7 +587,7 @@ impl Categories {
             DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
             DataType::Utf8 => Self::of_strings(name, array.as_string::<i32>()),
             DataType::LargeUtf8 => Self::of_strings(name, array.as_string::<i64>()),
-            DataType::Utf8View => Self::of_strings(name, array.as_string_view()),
+            DataType::Utf8View => Self::of_views(name, array.as_string_view()),
             DataType::Null => Ok(Self {
                 codes: UInt32Array::new_null(array.len()),
                 labels: StringArray::from(Vec::<String>::new()),
@@ -606,18 +606,44 @@ impl Categories {
         Self { codes, labels: StringArray::from(vec!["false", "true"]) }
     }
 
-    fn of_strings<'s>(
+    fn of_strings<O: OffsetSizeTrait>(name: &str, array: &GenericStringArray<O>) -> Result<Self> {
+        let (data, offsets) = (array.value_data(), array.value_offsets());
+        Self::of_words(name, array, |row| {
+            let (start, end) = (offsets[row].as_usize(), offsets[row + 1].as_usize());
+            (end - start <= SHORT).then(|| (short_word(data, start, end - start), end - start))
+        })
+    }
+
+    fn of_views(name: &str, array: &StringViewArray) -> Result<Self> {
+        let views = array.views();
+        // The length stands in the low half of the low word, what is short right behind it.
+        Self::of_words(name, array, |row| {
+            let len = views[row] as u32 as usize;
+            (len <= SHORT).then(|| ((views[row] >> 32) as u64 & MASKS[len], len))
+        })
+    }
+
+    /// Of strings of which `word` knows the short ones as words with their lengths.
+    fn of_words<'s>(
         name: &str,
         array: impl ArrayAccessor<Item = &'s str> + Copy,
+        word: impl Fn(usize) -> Option<(u64, usize)>,
     ) -> Result<Self> {
-        let mut known = Interner::default();
+        let mut known = Interner::new();
+        let mut code = |row: usize| match word(row) {
+            Some((word, len)) => known.code(word, len as u32, || array.value(row)),
+            None => {
+                let label = array.value(row);
+                known.code(xxh3_64(label.as_bytes()), LONG, || label)
+            }
+        };
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let codes: Vec<u32> = match &nulls {
-            None => (0..array.len()).map(|row| known.code(array.value(row))).collect(),
+            None => (0..array.len()).map(code).collect(),
             Some(nulls) => nulls
                 .iter()
                 .enumerate()
-                .map(|(row, valid)| if valid { known.code(array.value(row)) } else { 0 })
+                .map(|(row, valid)| if valid { code(row) } else { 0 })
                 .collect(),
         };
         // Arrow's offsets would overflow, and panic.
@@ -718,65 +744,97 @@ fn through(keys: &UInt32Array, values: &UInt32Array) -> UInt32Array {
     keys.iter().map(|key| code(key?)).collect()
 }
 
-/// Gives each string the number of its first appearance.
-///
-/// A small cache stands before the map, found by the string's ends: most columns of categories
-/// have few labels.
-#[derive(Default)]
+/// The bytes of a string that fit into a word.
+const SHORT: usize = 8;
+
+/// What a word keeps of strings of each short length.
+const MASKS: [u64; SHORT + 1] = {
+    let mut masks = [u64::MAX; SHORT + 1];
+    let mut len = 0;
+    while len < SHORT {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
+
+/// A short string as a word: with the length it is told apart from all others.
+fn short_word(data: &[u8], start: usize, len: usize) -> u64 {
+    // Bytes that follow the string are masked away; only at the end of the buffer there are none.
+    if let Some(eight) = data.get(start..).and_then(<[u8]>::first_chunk::<SHORT>) {
+        return u64::from_le_bytes(*eight) & MASKS[len];
+    }
+    let rest = data.get(start..start + len).unwrap_or_default();
+    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// The length of all strings that are not short, and that of a place where none is.
+const LONG: u32 = 9;
+const EMPTY: u32 = u32::MAX;
+
+/// Gives each string the number of its first appearance: a table with open places, at most half
+/// full. A short string is found by its word alone, a long one by its hash and a second look.
 struct Interner<'s> {
     labels: Vec<&'s str>,
-    codes: HashMap<&'s str, u32, BuildHasherDefault<LabelHasher>>,
-    /// Of a string that was seen: its ends, its length and its code.
-    cache: Vec<(u64, usize, u32)>,
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    word: u64,
+    len: u32,
+    code: u32,
 }
 
 impl<'s> Interner<'s> {
-    const CACHE_BITS: u32 = 8;
+    fn new() -> Self {
+        let empty = Place { word: 0, len: EMPTY, code: 0 };
+        Self { labels: Vec::new(), places: vec![empty; 64] }
+    }
 
-    fn code(&mut self, label: &'s str) -> u32 {
-        let bytes = label.as_bytes();
-        let ends = ends(bytes);
-        // 2⁶⁴ over the golden ratio: the top bits of the product depend on all bits of the ends.
-        let hash = (ends ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let at = (hash >> (u64::BITS - Self::CACHE_BITS)) as usize;
-        if let Some(&(known, len, code)) = self.cache.get(at)
-            && known == ends
-            && len == bytes.len()
-            // Up to 8 bytes the ends are the whole.
-            && (len <= 8 || self.labels[code as usize] == label)
-        {
-            return code;
+    /// Where to begin to look.
+    fn start(word: u64, len: u32, places: usize) -> usize {
+        // 2⁶⁴ over the golden ratio: the top bits of the product depend on all bits of the word.
+        let hash = (word ^ u64::from(len) << 59).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> (places.leading_zeros() + 1)) as usize
+    }
+
+    #[inline]
+    fn code(&mut self, word: u64, len: u32, text: impl Fn() -> &'s str) -> u32 {
+        let mut at = Self::start(word, len, self.places.len());
+        loop {
+            let place = self.places[at];
+            if place.word == word
+                && place.len == len
+                && (len != LONG || self.labels[place.code as usize] == text())
+            {
+                return place.code;
+            }
+            if place.len == EMPTY {
+                return self.add(at, word, len, text());
+            }
+            at = (at + 1) & (self.places.len() - 1);
         }
-        let labels = &mut self.labels;
-        let code = *self.codes.entry(label).or_insert_with(|| {
-            labels.push(label);
-            (labels.len() - 1) as u32
-        });
-        if self.cache.is_empty() {
-            // No string is that long.
-            self.cache = vec![(0, usize::MAX, 0); 1 << Self::CACHE_BITS];
+    }
+
+    #[cold]
+    fn add(&mut self, at: usize, word: u64, len: u32, label: &'s str) -> u32 {
+        let code = self.labels.len() as u32;
+        self.labels.push(label);
+        self.places[at] = Place { word, len, code };
+        if self.labels.len() * 2 > self.places.len() {
+            let empty = Place { word: 0, len: EMPTY, code: 0 };
+            let mut places = vec![empty; self.places.len() * 4];
+            for place in self.places.iter().filter(|place| place.len != EMPTY) {
+                let mut at = Self::start(place.word, place.len, places.len());
+                while places[at].len != EMPTY {
+                    at = (at + 1) & (places.len() - 1);
+                }
+                places[at] = *place;
+            }
+            self.places = places;
         }
-        self.cache[at] = (ends, bytes.len(), code);
         code
-    }
-}
-
-/// A word of the first and the last bytes; with the length it tells strings of up to 8 bytes apart.
-fn ends(bytes: &[u8]) -> u64 {
-    // Of 8 bytes first and last are the same, and this would lose half of them.
-    if bytes.len() > 8
-        && let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
-    {
-        return u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32);
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
-    }
-    match bytes {
-        [] => 0,
-        [a] => u64::from(*a),
-        [a, b] => u64::from(*a) | u64::from(*b) << 8,
-        [a, b, c, ..] => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
     }
 }
 

@@ -65,18 +65,36 @@
 //!   order of merging. It is written as bytes that later releases read.
 
 pub mod attribution;
+pub mod compat;
 pub mod gap;
+pub mod inequality;
+pub mod parity;
 
-mod combinations;
+mod codes;
+mod counts;
+mod cross_tab;
 mod gate;
+mod group_classes;
 mod group_counts;
+mod group_errors;
+mod group_scores;
+mod groups;
 mod metric;
 mod metric_frame;
-mod outcomes;
 pub mod report;
+mod scores;
+mod tally;
+mod value;
 
+pub use counts::{CellWeights, Counts, Weight};
 pub use gap::Gap;
 pub use gate::{FairnessGate, FairnessValidator, GapKind, Rule, SmallGroups};
+pub use group_classes::{Average, ClassCell, ClassCounts, GroupClasses};
 pub use group_counts::{GroupCounts, GroupCountsState};
-pub use metric::{Counts, Metric, Rate};
-pub use metric_frame::{Group, MetricFrame};
+pub use group_errors::{ErrorCounts, ErrorMetric, GroupErrors, GroupErrorsState};
+pub use group_scores::{GroupScores, GroupScoresState};
+pub use groups::Groups;
+pub use metric::{Composite, GroupMetric, Metric, Rate};
+pub use metric_frame::{Group, GroupCell, Method, MetricFrame};
+pub use scores::{Bins, Bounded, CalibrationBin, ScoreCounts, ScoreMetric, ScorePoint, abroca};
+pub use value::{Undefined, Value};

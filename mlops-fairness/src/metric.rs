@@ -1,100 +1,66 @@
 //! The rates that a group has, from its counts.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use mlops_core::stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
 
-/// Rows of one group by label and prediction.
+use crate::counts::{Weight, cell};
+use crate::{Counts, Undefined, Value};
+
+/// A number that each group has: what a [`MetricFrame`](crate::MetricFrame) compares.
 ///
-/// Rows without a label, or without a prediction, are kept apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Positive label, positive prediction.
-    pub true_positive: u64,
-    /// Negative label, positive prediction.
-    pub false_positive: u64,
-    /// Negative label, negative prediction.
-    pub true_negative: u64,
-    /// Positive label, negative prediction.
-    pub false_negative: u64,
-    /// No label, positive prediction.
-    pub unlabelled_positive: u64,
-    /// No label, negative prediction.
-    pub unlabelled_negative: u64,
-    /// Positive label, no prediction.
-    pub unpredicted_positive: u64,
-    /// Negative label, no prediction.
-    pub unpredicted_negative: u64,
-    /// Neither.
-    pub empty: u64,
+/// [`Metric`] and [`Composite`] are such, and so is a function of the counts, alone or with its
+/// name:
+///
+/// ```
+/// use mlops_fairness::{Counts, Group, Method, MetricFrame, Undefined};
+///
+/// let group = |name: &str| Group { values: vec![Some(name.into())] };
+/// let frame = MetricFrame::new(vec!["sex".into()], [
+///     (group("F"), Counts::confusion(30, 10, 50, 10)),
+///     (group("M"), Counts::confusion(30, 20, 40, 10)),
+/// ]);
+/// // What the errors cost, a wrong selection three times as much as a wrong rejection.
+/// let cost = ("cost", |c: &Counts| match c.complete() {
+///     0 => Err(Undefined::new("no rows")),
+///     n => Ok((3 * c.false_positive + c.false_negative) as f64 / n as f64),
+/// });
+/// assert!((frame.difference(cost, Method::BetweenGroups).unwrap() - 0.3).abs() < 1e-15);
+/// ```
+pub trait GroupMetric<C = Counts> {
+    /// Its name in reports.
+    fn metric_name(&self) -> Cow<'static, str>;
+
+    /// Its value for a group, or why there is none.
+    ///
+    /// # Errors
+    /// [`Undefined`], with the reason.
+    fn measure(&self, cell: &C) -> Value;
 }
 
-impl Counts {
-    pub(crate) fn of(cell: &[[u64; 3]; 3]) -> Self {
-        Self {
-            true_negative: cell[0][0],
-            false_positive: cell[0][1],
-            unpredicted_negative: cell[0][2],
-            false_negative: cell[1][0],
-            true_positive: cell[1][1],
-            unpredicted_positive: cell[1][2],
-            unlabelled_negative: cell[2][0],
-            unlabelled_positive: cell[2][1],
-            empty: cell[2][2],
-        }
+impl<C, F: Fn(&C) -> Value> GroupMetric<C> for F {
+    fn metric_name(&self) -> Cow<'static, str> {
+        "user metric".into()
     }
 
-    /// Counts of rows that all have a label and a prediction.
-    pub fn confusion(tp: u64, fp: u64, tn: u64, fn_: u64) -> Self {
-        Self {
-            true_positive: tp,
-            false_positive: fp,
-            true_negative: tn,
-            false_negative: fn_,
-            ..Self::default()
-        }
-    }
-
-    /// All rows of the group.
-    pub fn rows(&self) -> u64 {
-        sum([self.predicted(), self.unpredicted_positive, self.unpredicted_negative, self.empty])
-    }
-
-    /// The rows that have a prediction: those of the selection rate.
-    pub fn predicted(&self) -> u64 {
-        sum([self.complete(), self.unlabelled_positive, self.unlabelled_negative])
-    }
-
-    /// The rows that have a label and a prediction: those of the confusion rates.
-    pub fn complete(&self) -> u64 {
-        sum([self.true_positive, self.false_positive, self.true_negative, self.false_negative])
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (mine, theirs) in [
-            (&mut self.true_positive, other.true_positive),
-            (&mut self.false_positive, other.false_positive),
-            (&mut self.true_negative, other.true_negative),
-            (&mut self.false_negative, other.false_negative),
-            (&mut self.unlabelled_positive, other.unlabelled_positive),
-            (&mut self.unlabelled_negative, other.unlabelled_negative),
-            (&mut self.unpredicted_positive, other.unpredicted_positive),
-            (&mut self.unpredicted_negative, other.unpredicted_negative),
-            (&mut self.empty, other.empty),
-        ] {
-            *mine = mine.saturating_add(theirs);
-        }
+    fn measure(&self, cell: &C) -> Value {
+        self(cell)
     }
 }
 
-/// A sum that stays at the largest number: hostile counts must not wrap around or panic.
-fn sum<const N: usize>(counts: [u64; N]) -> u64 {
-    counts.into_iter().fold(0, u64::saturating_add)
+impl<C, F: Fn(&C) -> Value> GroupMetric<C> for (&'static str, F) {
+    fn metric_name(&self) -> Cow<'static, str> {
+        self.0.into()
+    }
+
+    fn measure(&self, cell: &C) -> Value {
+        self.1(cell)
+    }
 }
 
-/// A rate of a binary classifier: a count over a count.
+/// A rate of a binary classifier: rows that count over rows that could, or their weights.
 ///
 /// A rate whose denominator is 0 is undefined, and says so: a group without positives has no
 /// true-positive rate (fairlearn reports 0).
@@ -114,17 +80,25 @@ pub enum Metric {
     TrueNegativeRate,
     /// FN / (TP + FN). fairlearn: `false_negative_rate`.
     FalseNegativeRate,
-    /// TP / (TP + FP): precision.
+    /// TP / (TP + FP): precision. scikit-learn: `precision_score`.
     PositivePredictiveValue,
     /// TN / (TN + FN).
     NegativePredictiveValue,
+    /// FP / (TP + FP).
+    FalseDiscoveryRate,
+    /// FN / (TN + FN).
+    FalseOmissionRate,
     /// (TP + TN) over all that have a label and a prediction.
     Accuracy,
+    /// (FP + FN) over all that have a label and a prediction. scikit-learn: `zero_one_loss`.
+    ZeroOneLoss,
 }
+
+type Cells = &'static [(usize, usize)];
 
 impl Metric {
     /// Every metric, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::SelectionRate,
         Self::BaseRate,
         Self::TruePositiveRate,
@@ -133,7 +107,10 @@ impl Metric {
         Self::FalseNegativeRate,
         Self::PositivePredictiveValue,
         Self::NegativePredictiveValue,
+        Self::FalseDiscoveryRate,
+        Self::FalseOmissionRate,
         Self::Accuracy,
+        Self::ZeroOneLoss,
     ];
 
     /// The literature's name in snake case.
@@ -147,7 +124,10 @@ impl Metric {
             Self::FalseNegativeRate => "false_negative_rate",
             Self::PositivePredictiveValue => "positive_predictive_value",
             Self::NegativePredictiveValue => "negative_predictive_value",
+            Self::FalseDiscoveryRate => "false_discovery_rate",
+            Self::FalseOmissionRate => "false_omission_rate",
             Self::Accuracy => "accuracy",
+            Self::ZeroOneLoss => "zero_one_loss",
         }
     }
 
@@ -158,9 +138,43 @@ impl Metric {
             Self::BaseRate => "no labels",
             Self::TruePositiveRate | Self::FalseNegativeRate => "no positive labels",
             Self::FalsePositiveRate | Self::TrueNegativeRate => "no negative labels",
-            Self::PositivePredictiveValue => "no positive predictions",
-            Self::NegativePredictiveValue => "no negative predictions",
-            Self::Accuracy => "no rows with a label and a prediction",
+            Self::PositivePredictiveValue | Self::FalseDiscoveryRate => "no positive predictions",
+            Self::NegativePredictiveValue | Self::FalseOmissionRate => "no negative predictions",
+            Self::Accuracy | Self::ZeroOneLoss => "no rows with a label and a prediction",
+        }
+    }
+
+    /// Whether labels make a difference to it.
+    pub const fn needs_labels(self) -> bool {
+        !matches!(self, Self::SelectionRate)
+    }
+
+    /// The cells that count, and those that could.
+    const fn cells(self) -> (Cells, Cells) {
+        use cell::{
+            FN, FP, TN, TP, UNLABELLED_NEGATIVE, UNLABELLED_POSITIVE, UNPREDICTED_NEGATIVE,
+            UNPREDICTED_POSITIVE,
+        };
+        const COMPLETE: Cells = &[TP, FN, TN, FP];
+        match self {
+            Self::SelectionRate => (
+                &[TP, FP, UNLABELLED_POSITIVE],
+                &[TP, FP, UNLABELLED_POSITIVE, TN, FN, UNLABELLED_NEGATIVE],
+            ),
+            Self::BaseRate => (
+                &[TP, FN, UNPREDICTED_POSITIVE],
+                &[TP, FN, UNPREDICTED_POSITIVE, TN, FP, UNPREDICTED_NEGATIVE],
+            ),
+            Self::TruePositiveRate => (&[TP], &[TP, FN]),
+            Self::FalsePositiveRate => (&[FP], &[FP, TN]),
+            Self::TrueNegativeRate => (&[TN], &[FP, TN]),
+            Self::FalseNegativeRate => (&[FN], &[TP, FN]),
+            Self::PositivePredictiveValue => (&[TP], &[TP, FP]),
+            Self::NegativePredictiveValue => (&[TN], &[TN, FN]),
+            Self::FalseDiscoveryRate => (&[FP], &[TP, FP]),
+            Self::FalseOmissionRate => (&[FN], &[TN, FN]),
+            Self::Accuracy => (&[TP, TN], COMPLETE),
+            Self::ZeroOneLoss => (&[FP, FN], COMPLETE),
         }
     }
 
@@ -175,43 +189,41 @@ impl Metric {
     /// assert_eq!(none.to_string(), "undefined (no positive labels)");
     /// ```
     pub fn of(self, counts: &Counts) -> Rate {
-        let c = counts;
-        let positive = sum([c.true_positive, c.false_negative]);
-        let negative = sum([c.true_negative, c.false_positive]);
-        let (numerator, denominator) = match self {
-            Self::SelectionRate => {
-                let selected = sum([c.true_positive, c.false_positive, c.unlabelled_positive]);
-                let not = sum([c.true_negative, c.false_negative, c.unlabelled_negative]);
-                (selected, sum([selected, not]))
-            }
-            Self::BaseRate => {
-                let positive = sum([positive, c.unpredicted_positive]);
-                (positive, sum([positive, negative, c.unpredicted_negative]))
-            }
-            Self::TruePositiveRate => (c.true_positive, positive),
-            Self::FalsePositiveRate => (c.false_positive, negative),
-            Self::TrueNegativeRate => (c.true_negative, negative),
-            Self::FalseNegativeRate => (c.false_negative, positive),
-            Self::PositivePredictiveValue => {
-                (c.true_positive, sum([c.true_positive, c.false_positive]))
-            }
-            Self::NegativePredictiveValue => {
-                (c.true_negative, sum([c.true_negative, c.false_negative]))
-            }
-            Self::Accuracy => (sum([c.true_positive, c.true_negative]), sum([positive, negative])),
-        };
+        let (part, whole) = self.cells();
+        let (part, whole) = (counts.mass(part), counts.mass(whole));
+        let defined = whole.rows > 0 && whole.value() > 0.0;
         Rate {
             metric: self,
-            numerator,
-            denominator,
-            value: (denominator > 0).then(|| numerator as f64 / denominator as f64),
+            numerator: part.rows,
+            denominator: whole.rows,
+            // Rounding of the two sums must not leave [0, 1].
+            value: defined.then(|| (part.value() / whole.value()).min(1.0)),
+            weights: part.weight.zip(whole.weight),
         }
+    }
+
+    /// Its value in these counts, or why there is none.
+    ///
+    /// # Errors
+    /// [`Undefined`] where nothing could count.
+    pub fn value(self, counts: &Counts) -> Value {
+        self.of(counts).defined()
+    }
+}
+
+impl GroupMetric for Metric {
+    fn metric_name(&self) -> Cow<'static, str> {
+        (*self).name().into()
+    }
+
+    fn measure(&self, counts: &Counts) -> Value {
+        self.value(counts)
     }
 }
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad((*self).name())
     }
 }
 
@@ -225,12 +237,37 @@ pub struct Rate {
     pub numerator: u64,
     /// The rows that could.
     pub denominator: u64,
-    /// One over the other, in `[0, 1]`; `None` where nothing could count.
+    /// One over the other, of their weights where they are weighted, in `[0, 1]`; `None` where
+    /// nothing could count.
     pub value: Option<f64>,
+    /// Where rows are weighted: how much those weigh that count, and those that could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<(Weight, Weight)>,
 }
 
 impl Rate {
-    /// Wilson's score interval; `None` where the rate is undefined.
+    /// The value, or why there is none.
+    ///
+    /// # Errors
+    /// [`Undefined`] where nothing could count.
+    pub fn defined(&self) -> Value {
+        self.value.ok_or_else(|| {
+            let weightless = self.denominator > 0;
+            let reason =
+                if weightless { "all weights are 0" } else { self.metric.undefined_because() };
+            Undefined::new(reason)
+        })
+    }
+
+    /// How many rows of equal weight would know as much: Kish's (Σw)²/Σw² of the rows that could
+    /// count; their number where nothing is weighted.
+    pub fn effective_n(&self) -> f64 {
+        self.weights
+            .map_or(self.denominator as f64, |(_, whole)| whole.effective_n().unwrap_or(0.0))
+    }
+
+    /// Wilson's score interval of the rows, without a look at weights; `None` where the rate is
+    /// undefined.
     pub fn interval(&self, confidence: f64) -> Option<Interval> {
         wilson(self.numerator, self.denominator, confidence).ok()
     }
@@ -238,9 +275,82 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.value {
-            Some(value) => write!(f, "{value:.4} ({}/{})", self.numerator, self.denominator),
-            None => write!(f, "undefined ({})", self.metric.undefined_because()),
+        match self.defined() {
+            Ok(value) => write!(f, "{value:.4} ({}/{})", self.numerator, self.denominator),
+            Err(undefined) => write!(f, "{undefined}"),
         }
+    }
+}
+
+/// A metric of the counts that is no share of rows, so that it has no binomial interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Composite {
+    /// All rows of the group, whatever they weigh. fairlearn: `count`.
+    Count,
+    /// The mean of the true-positive and the true-negative rate, in `[0, 1]`. scikit-learn:
+    /// `balanced_accuracy_score`.
+    BalancedAccuracy,
+    /// 2 TP / (2 TP + FP + FN), in `[0, 1]`. scikit-learn: `f1_score`.
+    F1,
+    /// FN / FP, at least 0: treatment equality compares it. Berk et al. 2021,
+    /// doi:10.1177/0049124118782533.
+    TreatmentRatio,
+}
+
+impl Composite {
+    /// Every one of them, in the order of reports.
+    pub const ALL: [Self; 4] =
+        [Self::Count, Self::BalancedAccuracy, Self::F1, Self::TreatmentRatio];
+
+    /// The literature's name in snake case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::BalancedAccuracy => "balanced_accuracy",
+            Self::F1 => "f1",
+            Self::TreatmentRatio => "treatment_ratio",
+        }
+    }
+
+    /// Its value in these counts.
+    ///
+    /// # Errors
+    /// [`Undefined`] where something is divided by 0.
+    pub fn value(self, counts: &Counts) -> Value {
+        let [tp, fp, _, fn_] = counts.weighted_confusion();
+        let ratio = |part: f64, whole: f64, reason: &'static str| {
+            if whole > 0.0 { Ok(part / whole) } else { Err(Undefined::new(reason)) }
+        };
+        match self {
+            Self::Count => Ok(counts.rows() as f64),
+            Self::BalancedAccuracy => {
+                let tpr = Metric::TruePositiveRate.value(counts)?;
+                Ok(f64::midpoint(tpr, Metric::TrueNegativeRate.value(counts)?))
+            }
+            Self::F1 => ratio(
+                2.0 * tp,
+                2.0 * tp + fp + fn_,
+                "no positive labels and no positive predictions",
+            ),
+            Self::TreatmentRatio => ratio(fn_, fp, "no false positives"),
+        }
+    }
+}
+
+impl GroupMetric for Composite {
+    fn metric_name(&self) -> Cow<'static, str> {
+        (*self).name().into()
+    }
+
+    fn measure(&self, counts: &Counts) -> Value {
+        self.value(counts)
+    }
+}
+
+impl fmt::Display for Composite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad((*self).name())
     }
 }

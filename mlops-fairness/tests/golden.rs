@@ -43,9 +43,17 @@ fn close(ours: f64, theirs: &Value, what: &str) {
     assert!((ours - theirs).abs() <= 1e-12 * theirs.abs().max(1e-3), "{what}: {ours}, {theirs}");
 }
 
+/// The metrics that a case has.
+fn known(values: &Value) -> Vec<Metric> {
+    let known: Vec<_> =
+        Metric::ALL.into_iter().filter(|metric| values[metric.name()].is_number()).collect();
+    assert!(known.len() > 8);
+    known
+}
+
 fn agrees(frame: &MetricFrame, case: &Value) {
     let name = case["name"].as_str().unwrap();
-    for metric in Metric::ALL {
+    for metric in known(&case["overall"]) {
         let overall = frame.overall(metric).value.unwrap();
         close(overall, &case["overall"][metric.name()], &format!("{name}: overall {metric}"));
         for (group, rate) in frame.by_group(metric) {
@@ -126,7 +134,7 @@ fn intersections_of_two_features_equal_fairlearn() {
     let counts = GroupCounts::new("p", "1", ["sex", "race"]).with_labels("y");
     let frame = MemorySource::from(rows).measure(&counts).unwrap();
     assert_eq!(frame.groups().len(), case["by_group"].as_object().unwrap().len());
-    for metric in Metric::ALL {
+    for metric in known(&case["by_group"]["F, a"]) {
         for (group, rate) in frame.by_group(metric) {
             let theirs = &case["by_group"][group.to_string()][metric.name()];
             close(rate.value.unwrap(), theirs, &format!("{metric} of {group}"));

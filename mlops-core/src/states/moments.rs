@@ -119,6 +119,12 @@ impl Moments {
         self.sum.value()
     }
 
+    /// Σx², rounded once; ±∞ where it is beyond the range.
+    pub fn sum_of_squares(&self) -> f64 {
+        let (total, exponent) = self.squares.total();
+        total.round(exponent, false)
+    }
+
     /// Σx/n, rounded once; `None` without values.
     pub fn mean(&self) -> Option<f64> {
         self.sum.mean(self.n)

@@ -1,0 +1,453 @@
+//! A column of few values as small codes: what groups and outcomes are counted by.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, DictionaryArray, PrimitiveArray,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::datatypes::{
+    ArrowDictionaryKeyType, ArrowNativeType, DataType, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use mlops_core::{Categories, Error, Result, Rows};
+use multiversion::multiversion;
+
+/// A value of a column as text, `None` where it is null.
+pub(crate) type Label = Option<Arc<str>>;
+
+/// A code for every row, below the number of labels. A label may have no rows.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    pub(crate) rows: Keys,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// Bytes where there are at most 256 labels.
+#[derive(Debug)]
+pub(crate) enum Keys {
+    Bytes(Vec<u8>),
+    Words(Vec<u32>),
+}
+
+impl Codes {
+    /// The codes of a column, made once for all that ask.
+    pub(crate) fn of(rows: &Rows<'_>, column: &str) -> Result<Arc<Self>> {
+        rows.shared(&format!("codes of {column}"), || {
+            of_array(rows.column(column)?, &|| rows.categories(column).cloned())
+        })
+    }
+
+    /// The codes of a column of numbers by ascending edges: below the first, from each edge to
+    /// the next, and from the last on. NaN is a value of its own.
+    pub(crate) fn binned(rows: &Rows<'_>, column: &str, edges: &[f64]) -> Result<Arc<Self>> {
+        rows.shared(&format!("codes of {column} by {edges:?}"), || {
+            let numbers = rows.numbers(column)?;
+            let last = edges.len() as u32;
+            let code = |x: f64| {
+                if x.is_nan() { last + 1 } else { edges.partition_point(|&edge| edge <= x) as u32 }
+            };
+            let codes = numbers.values().iter().map(|&x| code(x)).collect();
+            let mut labels: Vec<Label> = (0..=edges.len())
+                .map(|bin| match (bin.checked_sub(1).map(|at| edges[at]), edges.get(bin)) {
+                    (None, None) => "any".into(),
+                    (None, Some(high)) => format!("< {high}"),
+                    (Some(low), Some(high)) => format!("[{low}, {high})"),
+                    (Some(low), None) => format!("≥ {low}"),
+                })
+                .map(|label| Some(label.into()))
+                .collect();
+            labels.push(Some("NaN".into()));
+            Ok(Self::new(codes, labels, numbers.nulls()))
+        })
+    }
+
+    fn new(mut codes: Vec<u32>, mut labels: Vec<Label>, nulls: Option<&NullBuffer>) -> Self {
+        let rows = if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
+            let null = null_code(&mut labels);
+            for (code, valid) in codes.iter_mut().zip(nulls) {
+                *code = if valid { *code } else { null };
+            }
+            codes
+        } else {
+            codes
+        };
+        let rows = match labels.len() {
+            0..=256 => Keys::Bytes(rows.iter().map(|&code| code as u8).collect()),
+            _ => Keys::Words(rows),
+        };
+        Self { rows, labels }
+    }
+
+    fn of_bytes(mut codes: Vec<u8>, mut labels: Vec<Label>, nulls: Option<&NullBuffer>) -> Self {
+        if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
+            let null = null_code(&mut labels) as u8;
+            blend(&mut codes, &bytes(nulls.inner()), null);
+        }
+        Self { rows: Keys::Bytes(codes), labels }
+    }
+
+    /// Without the labels that no row has, where there are many.
+    fn compact(self) -> Self {
+        let Keys::Words(codes) = &self.rows else { return self };
+        let mut places = vec![u32::MAX; self.labels.len()];
+        let mut labels = Vec::new();
+        let codes = codes.iter().map(|&code| {
+            let place = &mut places[code as usize];
+            if *place == u32::MAX {
+                *place = labels.len() as u32;
+                labels.push(self.labels[code as usize].clone());
+            }
+            *place
+        });
+        let codes = codes.collect();
+        Self::new(codes, labels, None)
+    }
+}
+
+/// The code of null: one that is there, or one behind the last.
+fn null_code(labels: &mut Vec<Label>) -> u32 {
+    if let Some(at) = labels.iter().position(Option::is_none) {
+        return at as u32;
+    }
+    labels.push(None);
+    labels.len() as u32 - 1
+}
+
+fn of_array(array: &ArrayRef, categories: &dyn Fn() -> Result<Categories>) -> Result<Codes> {
+    macro_rules! numbers {
+        ($type:ty) => {
+            Ok(of_numbers::<$type>(array.as_primitive()))
+        };
+    }
+    macro_rules! dictionary {
+        ($type:ty) => {
+            of_dictionary::<$type>(array.as_dictionary(), categories)
+        };
+    }
+    match array.data_type() {
+        DataType::Boolean => Ok(of_booleans(array.as_boolean())),
+        DataType::Int8 => numbers!(Int8Type),
+        DataType::Int16 => numbers!(Int16Type),
+        DataType::Int32 => numbers!(Int32Type),
+        DataType::Int64 => numbers!(Int64Type),
+        DataType::UInt8 => numbers!(UInt8Type),
+        DataType::UInt16 => numbers!(UInt16Type),
+        DataType::UInt32 => numbers!(UInt32Type),
+        DataType::UInt64 => numbers!(UInt64Type),
+        DataType::Float32 => numbers!(Float32Type),
+        DataType::Float64 => numbers!(Float64Type),
+        DataType::Dictionary(key, _) => match **key {
+            DataType::Int8 => dictionary!(Int8Type),
+            DataType::Int16 => dictionary!(Int16Type),
+            DataType::Int32 => dictionary!(Int32Type),
+            DataType::Int64 => dictionary!(Int64Type),
+            DataType::UInt8 => dictionary!(UInt8Type),
+            DataType::UInt16 => dictionary!(UInt16Type),
+            DataType::UInt32 => dictionary!(UInt32Type),
+            _ => dictionary!(UInt64Type),
+        },
+        _ => Ok(of_categories(&categories()?, is_number(array.data_type()))),
+    }
+}
+
+fn of_categories(categories: &Categories, number: bool) -> Codes {
+    let label = |label: Option<&str>| {
+        let label = label.unwrap_or_default();
+        Some(if number { plain(label).into() } else { Arc::from(label) })
+    };
+    let labels = categories.labels().iter().map(label).collect();
+    let codes = categories.codes();
+    Codes::new(codes.values().to_vec(), labels, codes.nulls())
+}
+
+fn of_booleans(array: &BooleanArray) -> Codes {
+    let labels = vec![Some("false".into()), Some("true".into())];
+    Codes::of_bytes(bytes(array.values()), labels, array.nulls())
+}
+
+fn of_dictionary<K: ArrowDictionaryKeyType>(
+    array: &DictionaryArray<K>,
+    categories: &dyn Fn() -> Result<Categories>,
+) -> Result<Codes> {
+    let (keys, values) = (array.keys(), array.values());
+    let number = is_number(values.data_type());
+    if values.len() > keys.len() {
+        return Ok(of_categories(&categories()?, number));
+    }
+    let values = of_array(values, &|| Categories::of("", values))?;
+    let nulls = keys.nulls();
+    match values.rows {
+        Keys::Bytes(places) => {
+            let in_order = (0..).zip(&places).all(|(i, &place)| i == usize::from(place));
+            let codes = if in_order {
+                keys.values().iter().map(|key| key.as_usize() as u8).collect()
+            } else {
+                // What stands under a null may be any key.
+                let place = |key: usize| places.get(key).copied().unwrap_or_default();
+                keys.values().iter().map(|key| place(key.as_usize())).collect()
+            };
+            let mut labels = values.labels;
+            if labels.len() == 256 && nulls.is_some() && !labels.contains(&None) {
+                // One more does not fit into a byte.
+                let codes: Vec<u8> = codes;
+                let codes = codes.into_iter().map(u32::from).collect();
+                labels.push(None);
+                return Ok(Codes::new(codes, labels, nulls));
+            }
+            Ok(Codes::of_bytes(codes, labels, nulls))
+        }
+        Keys::Words(places) => {
+            let place = |key: usize| places.get(key).copied().unwrap_or_default();
+            let codes = keys.values().iter().map(|key| place(key.as_usize())).collect();
+            Ok(Codes::new(codes, values.labels, nulls).compact())
+        }
+    }
+}
+
+/// A number that can be a label.
+trait Number: Copy + PartialEq {
+    /// The same for equal numbers, and only for these; all NaN are one.
+    fn word(self) -> u64;
+    fn text(self) -> String;
+    /// 1 for `high`, 0 for all else; whether all else is `low`.
+    fn pair(values: &[Self], low: Self, high: Self, codes: &mut [u8]) -> bool;
+}
+
+macro_rules! number {
+    ($($type:ty, $pair:ident, $word:expr, $text:expr;)*) => {$(
+        #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+        fn $pair(values: &[$type], low: $type, high: $type, codes: &mut [u8]) -> bool {
+            let mut unlike = 0u8;
+            for (code, &x) in codes.iter_mut().zip(values) {
+                *code = u8::from(x == high);
+                unlike |= u8::from(x != high) & u8::from(x != low);
+            }
+            unlike == 0
+        }
+
+        impl Number for $type {
+            fn word(self) -> u64 {
+                $word(self)
+            }
+
+            fn text(self) -> String {
+                $text(self)
+            }
+
+            fn pair(values: &[Self], low: Self, high: Self, codes: &mut [u8]) -> bool {
+                $pair(values, low, high, codes)
+            }
+        }
+    )*};
+}
+
+fn float_word(x: f64) -> u64 {
+    if x.is_nan() { f64::NAN.to_bits() } else { (x + 0.0).to_bits() }
+}
+
+number! {
+    i8, pair_i8, |x| x as u64, |x: i8| x.to_string();
+    i16, pair_i16, |x| x as u64, |x: i16| x.to_string();
+    i32, pair_i32, |x| x as u64, |x: i32| x.to_string();
+    i64, pair_i64, |x| x as u64, |x: i64| x.to_string();
+    u8, pair_u8, u64::from, |x: u8| x.to_string();
+    u16, pair_u16, u64::from, |x: u16| x.to_string();
+    u32, pair_u32, u64::from, |x: u32| x.to_string();
+    u64, pair_u64, |x| x, |x: u64| x.to_string();
+    f32, pair_f32, |x| float_word(f64::from(x)), |x: f32| (x + 0.0).to_string();
+    f64, pair_f64, float_word, |x: f64| (x + 0.0).to_string();
+}
+
+fn of_numbers<T: ArrowPrimitiveType<Native: Number>>(array: &PrimitiveArray<T>) -> Codes {
+    let values = array.values();
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let valid = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+    let label = |x: T::Native| -> Label { Some(x.text().into()) };
+    let Some(first) = (0..values.len()).find(|&row| valid(row)) else {
+        return Codes::of_bytes(vec![0; values.len()], Vec::new(), nulls);
+    };
+    // Most labels are one of two numbers.
+    let low = values[first];
+    let mut rows = first..values.len();
+    let high = rows.find(|&row| values[row] != low && valid(row)).map_or(low, |row| values[row]);
+    let mut codes = vec![0; values.len()];
+    if T::Native::pair(values, low, high, &mut codes) {
+        if low == high {
+            return Codes::of_bytes(vec![0; values.len()], vec![label(low)], nulls);
+        }
+        return Codes::of_bytes(codes, vec![label(low), label(high)], nulls);
+    }
+    let mut words = Words::new();
+    let mut labels = Vec::new();
+    let codes = values.iter().enumerate().map(|(row, &x)| {
+        if valid(row) { words.code(x.word(), || labels.push(label(x))) } else { 0 }
+    });
+    let codes = codes.collect();
+    Codes::new(codes, labels, nulls)
+}
+
+/// Gives each word the number of its first appearance.
+struct Words {
+    len: u32,
+    /// Words with their numbers plus one, 0 where there is none; at most half full.
+    places: Vec<(u64, u32)>,
+}
+
+impl Words {
+    fn new() -> Self {
+        Self { len: 0, places: vec![(0, 0); 64] }
+    }
+
+    fn find(places: &[(u64, u32)], word: u64) -> usize {
+        // 2⁶⁴ over the golden ratio.
+        let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut at = (hash >> (places.len().leading_zeros() + 1)) as usize;
+        while places[at].1 != 0 && places[at].0 != word {
+            at = (at + 1) & (places.len() - 1);
+        }
+        at
+    }
+
+    #[inline]
+    fn code(&mut self, word: u64, new: impl FnOnce()) -> u32 {
+        let at = Self::find(&self.places, word);
+        if let Some(code) = self.places[at].1.checked_sub(1) {
+            return code;
+        }
+        new();
+        self.len += 1;
+        self.places[at] = (word, self.len);
+        if self.len as usize * 2 > self.places.len() {
+            let mut places = vec![(0, 0); self.places.len() * 4];
+            for &place in self.places.iter().filter(|place| place.1 != 0) {
+                let at = Self::find(&places, place.0);
+                places[at] = place;
+            }
+            self.places = places;
+        }
+        self.len - 1
+    }
+}
+
+/// Eight bits as eight bytes.
+const SPREAD: [[u8; 8]; 256] = {
+    let mut spread = [[0; 8]; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            spread[bits][bit] = (bits >> bit & 1) as u8;
+            bit += 1;
+        }
+        bits += 1;
+    }
+    spread
+};
+
+/// A byte for every bit.
+fn bytes(bits: &BooleanBuffer) -> Vec<u8> {
+    let chunks = bits.bit_chunks();
+    let mut bytes = Vec::with_capacity(bits.len() + 64);
+    for word in chunks.iter().chain([chunks.remainder_bits()]) {
+        let mut eights = [[0; 8]; 8];
+        for (eight, byte) in eights.iter_mut().zip(word.to_le_bytes()) {
+            *eight = SPREAD[usize::from(byte)];
+        }
+        bytes.extend_from_slice(eights.as_flattened());
+    }
+    bytes.truncate(bits.len());
+    bytes
+}
+
+/// The code of null where a row is not valid.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn blend(codes: &mut [u8], valid: &[u8], null: u8) {
+    for (code, &valid) in codes.iter_mut().zip(valid) {
+        *code = if valid == 1 { *code } else { null };
+    }
+}
+
+/// A label as it is compared with others and shown: a number with a whole value is the text of
+/// the integer, whatever the width of its column.
+pub(crate) fn plain(label: &str) -> String {
+    // 2⁵³: beyond it the digits of a float would be made up.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    // Integers stay as they are: those beyond 2⁵³ are no `f64`.
+    let decimal = label.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'))
+        && label.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    match label.parse::<f64>() {
+        Ok(number) if decimal && number.fract() == 0.0 && number.abs() < WHOLE => {
+            (number as i64).to_string()
+        }
+        Ok(number) if decimal => number.to_string(),
+        _ => label.to_owned(),
+    }
+}
+
+/// Whether the labels of such a column are numbers; dates and times are not.
+pub(crate) fn is_number(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_number(value),
+        other => other.is_numeric(),
+    }
+}
+
+/// The labels of a column of outcomes: NaN is missing, and what equals the positive label is that
+/// very text, whatever the type of the column. Numbers are compared as numbers; booleans are
+/// `true` and `false`, or `1` and `0`, in the words of the positive label; all else is text.
+pub(crate) fn outcomes(
+    column: &str,
+    data_type: &DataType,
+    labels: &[Label],
+    positive: Option<&str>,
+) -> Result<Vec<Label>> {
+    let value_type = match data_type {
+        DataType::Dictionary(_, value) => value,
+        plain => plain,
+    };
+    let Some(positive) = positive else {
+        let missing = |label: &&Label| value_type.is_floating() && label.as_deref() == Some("NaN");
+        return Ok(labels.iter().map(|l| if missing(&l) { None } else { l.clone() }).collect());
+    };
+    let unfit = |expected: &str| {
+        Error::invalid(
+            format!("the positive label of `{column}`"),
+            expected,
+            format_args!("`{positive}`"),
+        )
+    };
+    let as_positive: Arc<str> = positive.into();
+    if *value_type == DataType::Boolean {
+        let words: [&str; 2] = match plain(positive.trim()).as_str() {
+            "true" | "false" => ["false", "true"],
+            "1" | "0" => ["0", "1"],
+            _ => return Err(unfit("`true`, `false`, `1` or `0`, for booleans")),
+        };
+        let wanted = plain(positive.trim());
+        let word = |label: &str| {
+            let word = words[usize::from(label == "true")];
+            if word == wanted { as_positive.clone() } else { word.into() }
+        };
+        return Ok(labels.iter().map(|label| label.as_deref().map(word)).collect());
+    }
+    let number = is_number(value_type);
+    let wanted = if number {
+        let text = positive.trim();
+        match (text.parse::<i128>(), text.parse::<f64>()) {
+            (Ok(whole), _) => whole.to_string(),
+            (_, Ok(number)) if !number.is_nan() => (number + 0.0).to_string(),
+            _ => return Err(unfit("a number, as the column holds")),
+        }
+    } else {
+        plain(positive)
+    };
+    let found = |label: &Arc<str>| {
+        if number && &**label == "NaN" {
+            return None;
+        }
+        let same = **label == *wanted || (!number && plain(label) == wanted);
+        Some(if same { as_positive.clone() } else { label.clone() })
+    };
+    Ok(labels.iter().map(|label| label.as_ref().and_then(found)).collect())
+}
