@@ -630,12 +630,12 @@ impl Categories {
         word: impl Fn(usize) -> Option<(u64, usize)>,
     ) -> Result<Self> {
         let mut known = Interner::new();
-        let mut code = |row: usize| match word(row) {
-            Some((word, len)) => known.code(word, len as u32, || array.value(row)),
-            None => {
-                let label = array.value(row);
-                known.code(xxh3_64(label.as_bytes()), LONG, || label)
+        let mut code = |row: usize| {
+            if let Some((word, len)) = word(row) {
+                return known.code(word, len as u32, || array.value(row));
             }
+            let label = array.value(row);
+            known.code(xxh3_64(label.as_bytes()), LONG, || label)
         };
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let codes: Vec<u32> = match &nulls {

@@ -1,4 +1,4 @@
-//! The numbers of fairlearn, to the edges: 0/0 is 0, groups without rows and nulls are left out.
+//! The numbers of fairlearn, to the edges: 0/0 is 0, and groups without rows are left out.
 //!
 //! For comparison with what was measured before, and for moving over one number at a time. Our own
 //! numbers say where something is undefined; these do not.
@@ -68,8 +68,8 @@ impl FairlearnMetric for Composite {
 pub struct Fairlearn(MetricFrame);
 
 impl Fairlearn {
-    /// Fairlearn's view of the frame: rows whose group is null belong to no group, but stay in
-    /// what is measured over everyone.
+    /// Fairlearn's view of the frame. Rows whose group is null, which fairlearn 0.15 refuses,
+    /// belong to no group, but stay in what is measured over everyone.
     pub fn of(frame: MetricFrame) -> Self {
         Self(frame.without_nulls())
     }

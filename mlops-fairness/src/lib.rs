@@ -71,6 +71,7 @@ pub mod inequality;
 pub mod parity;
 
 mod codes;
+mod consistency;
 mod counts;
 mod cross_tab;
 mod gate;
@@ -86,6 +87,7 @@ mod scores;
 mod tally;
 mod value;
 
+pub use consistency::consistency;
 pub use counts::{CellWeights, Counts, Weight};
 pub use gap::Gap;
 pub use gate::{FairnessGate, FairnessValidator, GapKind, Rule, SmallGroups};

@@ -64,7 +64,7 @@ pub enum Method {
 /// frames that [`by_control`](Self::by_control) gives.
 ///
 /// fairlearn: `MetricFrame`. It differs where fairlearn has no answer: an undefined rate is
-/// undefined (fairlearn: 0), and rows whose group is null are a group (fairlearn drops them).
+/// undefined (fairlearn: 0), and rows whose group is null are a group (fairlearn 0.15 refuses them).
 /// [`compat`](crate::compat) has fairlearn's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
