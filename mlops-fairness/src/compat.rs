@@ -90,7 +90,9 @@ impl Fairlearn {
         });
         let groups = levels.fold(vec![Vec::new()], |groups, levels| {
             let longer = groups.iter().flat_map(|group| {
-                levels.iter().map(move |level| [group.as_slice(), &[level.clone()]].concat())
+                levels
+                    .iter()
+                    .map(move |level| [group.as_slice(), std::slice::from_ref(level)].concat())
             });
             longer.collect()
         });

@@ -216,7 +216,9 @@ impl<T: Cell> CrossTab<T> {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         put_len(out, entries.len());
         for (ranks, cell) in entries {
-            ranks.into_iter().for_each(|rank| put_u32(out, rank));
+            for rank in ranks {
+                put_u32(out, rank);
+            }
             cell.encode(out);
         }
     }

@@ -212,6 +212,7 @@ impl ClassCounts {
     /// # Errors
     /// [`Undefined`] where a class has no value, or without rows that have a label and a
     /// prediction.
+    #[expect(clippy::needless_pass_by_value, reason = "a metric is a name or a closure")]
     pub fn average(&self, metric: impl GroupMetric, average: Average) -> Value {
         let (mut sum, mut weight) = (0.0, 0.0);
         for class in self.classes() {

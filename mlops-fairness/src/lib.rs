@@ -71,6 +71,7 @@ pub mod inequality;
 pub mod parity;
 
 mod codes;
+mod combinations;
 mod consistency;
 mod counts;
 mod cross_tab;

@@ -127,6 +127,7 @@ fn merged<C: GroupCell>(cells: impl IntoIterator<Item = (Group, C)>) -> Vec<(Gro
     merged.into_iter().collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a metric is a name or a closure")]
 impl<C: GroupCell> MetricFrame<C> {
     /// A frame of what is known of groups, whose values are in the order of the features.
     pub fn new(features: Vec<String>, groups: impl IntoIterator<Item = (Group, C)>) -> Self {
@@ -141,7 +142,9 @@ impl<C: GroupCell> MetricFrame<C> {
     ) -> Self {
         let cells = merged(cells);
         let mut total = C::default();
-        cells.iter().for_each(|(_, cell)| total.add(cell));
+        for (_, cell) in &cells {
+            total.add(cell);
+        }
         let kept = cells
             .iter()
             .filter(|(group, _)| !(drop_nulls && group.values.contains(&None)))

@@ -527,11 +527,9 @@ impl ScoreCounts {
         if !self.exact && self.bins.edge(self.bins.of(threshold)) != threshold {
             self.must_be_exact()?;
         }
-        let mut counts = Counts::default();
-        counts.empty = self
-            .unlabelled
-            .saturating_add(self.sides[0].unscored)
-            .saturating_add(self.sides[1].unscored);
+        let unscored = self.sides[0].unscored.saturating_add(self.sides[1].unscored);
+        let empty = self.unlabelled.saturating_add(unscored);
+        let mut counts = Counts { empty, ..Counts::default() };
         for point in &self.points {
             let predicted = usize::from(point.score >= threshold);
             for (class, rows) in [point.negatives, point.positives].into_iter().enumerate() {

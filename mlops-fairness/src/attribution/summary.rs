@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::joint::{Joint, Key, Values};
 use super::{Explainer, PhiColumns};
 use crate::Group;
+use crate::codes::{is_number, plain};
 use crate::combinations::Combinations;
-use crate::outcomes::{is_number, plain};
 
 /// Measures attributions as they stand in columns beside the data ([`PhiColumns`]): mean |φ| and
 /// mean φ, how φ lies over the values of each feature, and both by cohort. One pass, a mergeable
