@@ -183,7 +183,8 @@ fn undrifted_correlated_columns_fail_less_often_than_nominal() {
     undrifted(1, Dependence::Correlation(0.9));
 }
 
-fn undrifted(stream: u64, dependence: Dependence) {
+#[expect(clippy::print_stdout, reason = "the docs have the table that it prints")]
+fn undrifted(stream: u32, dependence: Dependence) {
     let n_replicates = replicates(6);
     let most = |i: u64| {
         if n_replicates >= 1_000 && i.is_multiple_of(LARGE_EVERY) { 20_000 } else { 2_000 }
