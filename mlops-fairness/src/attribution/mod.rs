@@ -5,6 +5,9 @@
 //!
 //! | explainer | of | is |
 //! |---|---|---|
+//! | [`TreeExplainer`] | tree ensembles' margins, path-dependent | exact, any depth |
+//! | [`InterventionalExplainer`] | tree ensembles' margins, any background | exact |
+//! | [`InteractionExplainer`] | tree ensembles' margins, pairs of features | exact |
 //! | [`LinearExplainer`] | linear models' margins | exact; with correlated features exact up to 12 |
 //! | [`ExactExplainer`] | any model | exact, 2^M coalitions a row |
 //! | [`PartitionExplainer`] | any model | exact Owen values of groups of features |
@@ -42,6 +45,7 @@ mod report;
 mod row_pictures;
 mod sampling;
 mod summary;
+mod trees;
 mod values;
 
 pub use attribution_gap::{AttributionGap, GapOf, GapPart};
@@ -65,5 +69,8 @@ pub use sampling::SamplingExplainer;
 pub use summary::{
     AttributionSummary, AttributionSummaryState, CohortFeatureSummary, CohortSummary,
     FeatureSummary, InteractionSummary, Summary, ValueBin, ValuePlace,
+};
+pub use trees::{
+    InteractionExplainer, Interactions, InterventionalExplainer, Precision, TreeExplainer,
 };
 pub use values::{Additivity, AttributionParts, Attributions, FeatureImportance, Space};

@@ -1,0 +1,287 @@
+//! Path-dependent Shapley interaction values.
+
+use std::collections::BTreeMap;
+
+use mlops_core::arrow::array::RecordBatch;
+use mlops_core::model::trees::{Columns, Target, TreeEnsemble};
+use mlops_core::{Error, Result};
+use rayon::prelude::*;
+
+use super::super::{Attributions, Watch};
+use super::binned::{Binned, Named, check_covers, read};
+use super::interaction_values::Interactions;
+use super::lanes::Lanes;
+use super::legendre::gauss_legendre;
+use super::program::{Outline, Places};
+use super::unfolded::{LANES, Scratch, Unfolded, run};
+
+/// Quadrature nodes that are worked on at once.
+const NODES: usize = 4;
+/// Rows that a thread explains at once.
+const TILE: usize = 4 * LANES;
+/// What a thread may keep while it walks a tree, in bytes.
+const MOST_BYTES: usize = 1 << 30;
+
+/// Shapley interaction values of the margin of a tree ensemble, path-dependent: how much of what
+/// two features are worth they are worth together.
+///
+/// For two features `φ_ij = φ_ji` is half their Shapley interaction index, and `φ_ii` what is left
+/// of the feature's own Shapley value, so that all `φ_ij` and the base add up to the margin, which
+/// is held against the margin that the model computes on its own.
+///
+/// Exact for any depth, as [`TreeExplainer`](super::TreeExplainer) is. Only pairs that meet on some
+/// path are computed and kept; all others are 0. Time is
+/// `O(n_rows · n_leaves · d · ⌈d/2⌉)` for `d` distinct features on a path: every pair at once, where
+/// the definition by conditioning needs two explanations for each feature. Lundberg, Erion & Lee
+/// 2018, arXiv:1802.03888; shap: `TreeExplainer.shap_interaction_values`, xgboost:
+/// `pred_interactions=True`.
+///
+/// ```
+/// use mlops_core::arrow::array::Float64Array;
+/// use mlops_core::batch;
+/// use mlops_core::model::Link;
+/// use mlops_core::model::trees::{Feature, Node, Question, Side, Split, Tree, TreeEnsemble};
+/// use mlops_fairness::attribution::InteractionExplainer;
+///
+/// let split = |feature, left, right, cover| {
+///     let (question, missing) = (Question::Below(0.5), Side::Right);
+///     Node::Split(Split { feature, question, missing, zero_is_missing: false, left, right, cover })
+/// };
+/// let leaf = |value| Node::Leaf { value, cover: 1.0 };
+/// // Exclusive or: neither feature is worth anything alone.
+/// let tree = Tree::new(
+///     vec![split(0, 1, 2, 4.0), split(1, 3, 4, 2.0), split(1, 5, 6, 2.0), leaf(0), leaf(1), leaf(1), leaf(0)],
+///     vec![0.0, 1.0],
+/// );
+/// let features = vec![Feature::number("a"), Feature::number("b")];
+/// let model = TreeEnsemble::new(features, vec![tree], vec![0.0], Link::Identity)?;
+/// let explained = InteractionExplainer::new(&model)?.explain(&batch! {
+///     "a" => Float64Array::from(vec![1.0]),
+///     "b" => Float64Array::from(vec![0.0]),
+/// }?)?;
+/// assert_eq!(explained.dense(0, 0).unwrap(), [0.0, 0.25, 0.25, 0.0]);
+/// assert_eq!((explained.base_values[0], explained.predictions[0]), (0.5, 1.0));
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct InteractionExplainer {
+    model: TreeEnsemble,
+    named: Named,
+    base_values: Vec<f64>,
+    /// Of each output the trees, in passes.
+    outputs: Vec<Vec<Unfolded>>,
+    /// The pairs that meet, of used features.
+    pairs: Vec<(u32, u32)>,
+}
+
+impl InteractionExplainer {
+    /// An explainer of this ensemble.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an ensemble whose file had no covers, and for one so deep in so many
+    /// features that a thread would need more than 1 GiB; [`Error::Undefined`] if the mean margin
+    /// overflows.
+    pub fn new(model: &TreeEnsemble) -> Result<Self> {
+        check_covers(model)?;
+        let named = Named::of(model);
+        let (outputs, features) = (model.outputs(), named.features.len());
+        let mut pairs = BTreeMap::new();
+        let mut base_values = model.base().to_vec();
+        let mut all: Vec<Vec<Unfolded>> = vec![Vec::new(); outputs];
+        for (at, tree) in model.trees().iter().enumerate() {
+            let targets = match tree.target {
+                Target::One(k) => k as usize..k as usize + 1,
+                Target::All => 0..outputs,
+            };
+            for output in targets {
+                let outline = Outline::new(tree, output, outputs, features);
+                base_values[output] += outline.mean;
+                let places = Places { routes: model.routes(), tree: at, used: &named.place };
+                let nodes = gauss_legendre(outline.distinct.div_ceil(2));
+                for nodes in nodes.chunks(NODES) {
+                    let unfolded = Unfolded::new(&outline, nodes, places, &mut pairs);
+                    if unfolded.bytes() > MOST_BYTES {
+                        let expected = format!("interactions in at most {MOST_BYTES} bytes");
+                        let found = format!("{} of them", unfolded.bytes());
+                        return Err(Error::invalid(format!("tree {at}"), expected, found));
+                    }
+                    all[output].push(unfolded);
+                }
+            }
+        }
+        if base_values.iter().any(|b| !b.is_finite()) {
+            return Err(Error::undefined("base value", "the mean margin overflows"));
+        }
+        // Pairs were numbered as they were met; they are kept in order.
+        let mut order = vec![0; pairs.len()];
+        for (at, met) in (0..).zip(pairs.values()) {
+            order[*met as usize] = at;
+        }
+        for unfolded in all.iter_mut().flatten() {
+            unfolded.renumber(&order);
+        }
+        let pairs = pairs.into_keys().collect();
+        Ok(Self { model: model.clone(), named, base_values, outputs: all, pairs })
+    }
+
+    /// The features, in the order of the columns.
+    pub fn features(&self) -> &[String] {
+        &self.named.features
+    }
+
+    /// The cover-weighted mean margin of each output.
+    pub fn base_values(&self) -> &[f64] {
+        &self.base_values
+    }
+
+    /// Explains the rows of a batch, on all threads of the caller's pool.
+    ///
+    /// # Errors
+    /// As [`TreeExplainer::explain`](super::TreeExplainer::explain).
+    pub fn explain(&self, batch: &RecordBatch) -> Result<Interactions> {
+        self.explain_with(batch, Watch::new())
+    }
+
+    /// The same, with somebody who watches.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain), and [`Error::Cancelled`].
+    pub fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Interactions> {
+        let (columns, margins) = read(&self.model, batch)?;
+        let (n, k) = (columns.len(), self.base_values.len());
+        let (features, pairs) = (self.named.features.len(), self.pairs.len());
+        let mut main = vec![0.0; n * k * features];
+        let mut values = vec![0.0; n * k * pairs];
+        watch.check()?;
+        let steps = watch.steps(n);
+        // A chunk of no values is none; there is at least one row to a tile.
+        let main_tiles = tiles(&mut main, n, k * features);
+        let value_tiles = tiles(&mut values, n, k * pairs);
+        main_tiles.into_par_iter().zip(value_tiles).enumerate().try_for_each(
+            |(at, (main, values))| {
+                let rows = at * TILE..n.min((at + 1) * TILE);
+                let done = rows.len() as u64;
+                self.tile(&columns, rows, main, values);
+                steps.done(done)
+            },
+        )?;
+        let place = |used: u32| self.named.used[used as usize] as usize;
+        Interactions::new(
+            Interactions {
+                features: self.named.features.clone(),
+                outputs: self.named.outputs.clone(),
+                space: self.named.space,
+                base_values: self.base_values.clone(),
+                pairs: self.pairs.iter().map(|&(i, j)| (place(i), place(j))).collect(),
+                main,
+                values,
+                predictions: margins.values().to_vec(),
+                worst: 0.0,
+            },
+            Attributions::TOLERANCE,
+        )
+    }
+
+    fn tile(
+        &self,
+        columns: &Columns,
+        rows: std::ops::Range<usize>,
+        main: &mut [f64],
+        values: &mut [f64],
+    ) {
+        let (n, k) = (rows.len(), self.base_values.len());
+        let used = self.named.used.len();
+        let (features, pairs) = (self.named.features.len(), self.pairs.len());
+        let binned = Binned::new(self.model.routes(), columns, rows, LANES);
+        let mut scratch = Scratch::default();
+        let mut phi = vec![Lanes::<f64, LANES>::default(); used];
+        let mut both = vec![Lanes::<f64, LANES>::default(); pairs];
+        for (output, trees) in self.outputs.iter().enumerate() {
+            for first in (0..n).step_by(LANES) {
+                phi.fill(Lanes::default());
+                both.fill(Lanes::default());
+                for tree in trees {
+                    run(tree, binned.bins(), first, &mut scratch, &mut phi, &mut both);
+                }
+                // What pairs share is not the feature's alone.
+                for (&(i, j), both) in self.pairs.iter().zip(&both) {
+                    for own in [i, j] {
+                        for (phi, both) in phi[own as usize].0.iter_mut().zip(&both.0) {
+                            *phi -= both;
+                        }
+                    }
+                }
+                for lane in 0..LANES.min(n - first) {
+                    let row = (first + lane) * k + output;
+                    for (&feature, phi) in self.named.used.iter().zip(&phi) {
+                        main[row * features + feature as usize] = phi.0[lane];
+                    }
+                    for (value, both) in
+                        values[row * pairs..(row + 1) * pairs].iter_mut().zip(&both)
+                    {
+                        *value = both.0[lane];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What belongs to each tile of rows, nothing where rows have no values.
+fn tiles(all: &mut [f64], rows: usize, width: usize) -> Vec<&mut [f64]> {
+    let count = rows.div_ceil(TILE);
+    if width == 0 {
+        return std::iter::repeat_with(Default::default).take(count).collect();
+    }
+    all.chunks_mut(TILE * width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::TreeExplainer;
+    use super::super::testing::{
+        FEATURES, Kinds, ensemble, path_dependent, row, rows, shapley_interactions,
+    };
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn the_definition_agrees(
+            seed in any::<u64>(),
+            trees in 1usize..4,
+            depth in 0usize..7,
+            outputs in 1usize..3,
+        ) {
+            let model = ensemble(seed, Kinds { trees, depth, outputs, zero_covers: true });
+            prop_assume!(model.has_covers());
+            let batch = rows(seed, 19);
+            let explained = InteractionExplainer::new(&model).unwrap().explain(&batch).unwrap();
+            prop_assert!(explained.pairs.is_sorted());
+            let single = TreeExplainer::new(&model).unwrap().explain(&batch).unwrap();
+            let sums = explained.attributions().unwrap();
+            for (a, b) in sums.values.iter().zip(&single.values) {
+                prop_assert!((a - b).abs() < 1e-12);
+            }
+            for at in [0, 7, 18] {
+                let x = row(&model, &batch, at);
+                for k in 0..outputs {
+                    let expected = shapley_interactions(FEATURES, |s| {
+                        let trees = model.trees().iter();
+                        trees.map(|tree| path_dependent(tree, 0, &x, s, (k, outputs))).sum()
+                    });
+                    let found = explained.dense(at, k).unwrap();
+                    for (found, expected) in found.iter().zip(expected.iter().flatten()) {
+                        prop_assert!((found - expected).abs() < 1e-13, "{found} {expected}");
+                    }
+                }
+            }
+            let part = InteractionExplainer::new(&model).unwrap().explain(&batch.slice(7, 3)).unwrap();
+            let width = outputs * explained.pairs.len();
+            prop_assert_eq!(&part.values[..], &explained.values[7 * width..10 * width]);
+        }
+    }
+}

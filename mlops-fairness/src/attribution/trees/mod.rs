@@ -1,0 +1,20 @@
+//! Exact attributions of tree ensembles.
+
+mod binned;
+mod interaction_values;
+mod interactions;
+mod interventional;
+mod kernel;
+mod lanes;
+mod legendre;
+mod program;
+#[cfg(test)]
+mod testing;
+mod tree_shap;
+mod unfolded;
+mod units;
+
+pub use interaction_values::Interactions;
+pub use interactions::InteractionExplainer;
+pub use interventional::InterventionalExplainer;
+pub use tree_shap::{Precision, TreeExplainer};
