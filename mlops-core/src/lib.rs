@@ -39,7 +39,7 @@
 //! |---|---|
 //! | [`states`] | sums, moments, summaries, histograms, category and confusion counts |
 //! | [`stats`] | tails, intervals, multiple testing, resampling, seeded draws |
-//! | [`model`] | models as plain data: linear, trees, closures; linfa trains them (feature `linfa`) |
+//! | [`model`] | models as plain data: linear, trees of XGBoost, LightGBM, CatBoost, scikit-learn and ONNX, closures; linfa trains some (feature `linfa`) |
 //! | [`metrics`] | metrics of predictions, and reports of them with limits |
 //! | [`pipeline`] | stages, their graph and its run |
 //! | [`report`] | documents for the terminal, Markdown, JSON and one HTML file |

@@ -64,7 +64,7 @@ struct Header {
 }
 
 impl Header {
-    fn ensemble(self, mut trees: Vec<Tree>) -> Result<TreeEnsemble> {
+    fn ensemble(mut self, mut trees: Vec<Tree>) -> Result<TreeEnsemble> {
         let outputs = self.trees_per_iteration.max(1);
         if outputs > TreeEnsemble::MAX_OUTPUTS {
             let expected = format!("at most {} outputs", TreeEnsemble::MAX_OUTPUTS);
@@ -86,6 +86,13 @@ impl Header {
             return Err(Error::invalid(WHAT, expected, trees.len()));
         }
         let (link, slope) = link(self.objective.as_deref(), outputs)?;
+        // Old files don't say which features have categories; their splits do.
+        self.is_category.resize(self.features, false);
+        for feature in trees.iter().flat_map(Tree::categorical) {
+            if let Some(is_category) = self.is_category.get_mut(feature) {
+                *is_category = true;
+            }
+        }
         // Labels come in the order of the columns that have some.
         let categories = self.is_category.iter().filter(|is| **is).count();
         let mut labels = self.labels.into_iter().map(Some).collect::<Vec<_>>();

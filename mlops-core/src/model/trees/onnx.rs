@@ -224,6 +224,7 @@ impl Ensemble<'_> {
         leaves: &mut HashMap<(i64, i64), Weights>,
         outputs: usize,
     ) -> Result<Vec<Tree>> {
+        let ids: usize = leaves.values().map(Vec::len).sum();
         let tree_ids = self.numbers("nodes_treeids", None)?;
         let n = tree_ids.len();
         let node_ids = self.numbers("nodes_nodeids", Some(n))?;
@@ -286,6 +287,11 @@ impl Ensemble<'_> {
                 one => Target::One(one.unwrap_or(0)),
             };
             let width = if target == Target::All { outputs } else { 1 };
+            // A few weights that name many outputs would become far more than the file has.
+            if width.saturating_mul(of.len()) > 64 * ids + (1 << 16) {
+                let found = format!("{width} for each leaf");
+                return Err(Error::invalid(what, "leaves of outputs that most have", found));
+            }
             let place = |id: i64| places.get(&(tree, id)).copied();
             let grown = grow(&what, target, of.len(), root, place, |id, out| {
                 let i = of[places[&(tree, id)]];

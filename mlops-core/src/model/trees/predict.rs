@@ -14,7 +14,7 @@ use super::{Bin, BinWidth, Columns, Node, Routes, Target, Tree};
 const LANES: usize = 64;
 /// Rows whose bins are made at once: they stay in the near caches while all trees pass.
 const TILE: usize = 512;
-/// The most bins that are made at once.
+/// The most bins, and the most sums, that are made at once, unless 64 rows have more.
 const MOST_BINS: usize = 1 << 20;
 /// A tree of at most so many leaves is answered for all lanes at once: its leaves fit a `u8`.
 const FEW: usize = 256;
@@ -79,7 +79,7 @@ impl Prepared {
         let mut margins = vec![0.0; n * outputs];
         // A tile more or less changes no row.
         let fair = n.div_ceil(rayon::current_num_threads()).next_multiple_of(LANES);
-        let most = (MOST_BINS / routes.slots().max(1) / LANES * LANES).max(LANES);
+        let most = MOST_BINS / routes.slots().max(outputs).max(1) / LANES * LANES;
         let tile = fair.min(TILE).min(most).max(LANES);
         let one = |(at, out): (usize, &mut [f64])| {
             let rows = at * tile..(at * tile + out.len() / outputs);
@@ -326,28 +326,15 @@ fn up_here<B: Bin>(
             let (done, rest) = choices.split_at_mut(i);
             let out = &mut rest[0];
             match (choice.left, choice.right) {
-                (Child::Leaf(l), Child::Leaf(r)) => {
-                    for lane in 0..LANES {
-                        out[lane] = if bins[lane] < cut { l } else { r };
-                    }
-                }
+                (Child::Leaf(l), Child::Leaf(r)) => pick(bins, cut, [l; LANES], [r; LANES], out),
                 (Child::Leaf(l), Child::Choice(r)) => {
-                    let r = &done[r as usize];
-                    for lane in 0..LANES {
-                        out[lane] = if bins[lane] < cut { l } else { r[lane] };
-                    }
+                    pick(bins, cut, [l; LANES], done[r as usize], out);
                 }
                 (Child::Choice(l), Child::Leaf(r)) => {
-                    let l = &done[l as usize];
-                    for lane in 0..LANES {
-                        out[lane] = if bins[lane] < cut { l[lane] } else { r };
-                    }
+                    pick(bins, cut, done[l as usize], [r; LANES], out);
                 }
                 (Child::Choice(l), Child::Choice(r)) => {
-                    let (l, r) = (&done[l as usize], &done[r as usize]);
-                    for lane in 0..LANES {
-                        out[lane] = if bins[lane] < cut { l[lane] } else { r[lane] };
-                    }
+                    pick(bins, cut, done[l as usize], done[r as usize], out);
                 }
             }
         }
@@ -355,5 +342,22 @@ fn up_here<B: Bin>(
         if let Some(root) = up.len().checked_sub(1) {
             leaves.copy_from_slice(&choices[root]);
         }
+    }
+}
+
+/// What is left where the bin is below the cut. Masks, since of a choice between two places in
+/// memory the compiler would make a branch.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn pick<B: Bin>(
+    bins: &[B; LANES],
+    cut: B,
+    left: [u8; LANES],
+    right: [u8; LANES],
+    out: &mut [u8; LANES],
+) {
+    for lane in 0..LANES {
+        let mask = u8::from(bins[lane] < cut).wrapping_neg();
+        out[lane] = (left[lane] & mask) | (right[lane] & !mask);
     }
 }

@@ -69,8 +69,9 @@ struct Slot {
 enum Bins {
     /// The bin of a number is how many thresholds are at most it.
     Numbers {
-        /// Ascending, without +∞, filled up with NaN to one less than a power of two.
+        /// Ascending, without +∞, filled up with NaN.
         thresholds: Vec<f64>,
+        steps: u32,
         missing: u32,
         zero_is_missing: bool,
     },
@@ -145,9 +146,8 @@ impl Routes {
             let (feature, zero_is_missing, side) = key;
             // Right of all cuts, of which the last is one above the number of thresholds.
             let missing = if side == Side::Left { 0 } else { edges.len() as u32 + 1 };
-            let room = (edges.len() + 1).next_power_of_two() - 1;
-            edges.resize(room, f64::NAN);
-            let bins = Bins::Numbers { thresholds: edges, missing, zero_is_missing };
+            let steps = fill(&mut edges);
+            let bins = Bins::Numbers { thresholds: edges, steps, missing, zero_is_missing };
             slots.push(Slot { feature, bins });
         }
         let mut sets: HashMap<(NumbersKey, &CategorySet), u32> = HashMap::new();
@@ -233,8 +233,8 @@ impl Routes {
                 at_hand = Some(slot.feature);
             }
             match &slot.bins {
-                Bins::Numbers { thresholds, missing, zero_is_missing } => {
-                    rank(&x, thresholds, &mut ranks);
+                Bins::Numbers { thresholds, steps, missing, zero_is_missing } => {
+                    rank(&x, thresholds, *steps, &mut ranks);
                     for ((out, &rank), &x) in out.iter_mut().zip(&ranks).zip(&x) {
                         let gone = x.is_nan() || (*zero_is_missing && x.abs() <= Split::ZERO);
                         *out = B::of(if gone { *missing } else { rank });
@@ -280,19 +280,52 @@ fn copy(columns: &Columns, feature: u32, rows: Range<usize>, out: &mut [f64]) {
     }
 }
 
-/// How many thresholds are at most each number, of `2ᵏ − 1` ascending ones, the last of them NaN.
-/// A search without branches: rows are independent, so that several are on their way at once.
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn rank(x: &[f64], thresholds: &[f64], out: &mut [u32]) {
-    out.fill(0);
-    let mut step = thresholds.len().div_ceil(2);
-    while step > 0 {
-        for (at, &x) in out.iter_mut().zip(x) {
-            let probe = thresholds.get(*at as usize + step - 1).copied().unwrap_or(f64::NAN);
-            *at += if probe <= x { step as u32 } else { 0 };
+/// How many thresholds are at most each number, ascending and filled up by
+/// [`fill`]. A search without branches: rows are independent, so that several are on
+/// their way at once.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512dq+avx512vl+avx512bw+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+fn rank(x: &[f64], thresholds: &[f64], steps: u32, out: &mut [u32]) {
+    if let Ok(table) = <&[f64; FEW]>::try_from(thresholds) {
+        rank_in(x, table, steps, out);
+    } else if let Ok(table) = <&[f64; MANY]>::try_from(thresholds) {
+        rank_in(x, table, steps, out);
+    } else {
+        out.fill(0);
+        for step in (0..steps).rev().map(|step| 1 << step) {
+            for (at, &x) in out.iter_mut().zip(x) {
+                let probe = thresholds.get((*at + step) as usize - 1).copied();
+                *at += if probe.is_some_and(|probe| probe <= x) { step } else { 0 };
+            }
         }
-        step /= 2;
     }
+}
+
+/// The sizes of tables whose places need no check: such are read several at once.
+const FEW: usize = 16;
+const MANY: usize = 256;
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
+fn rank_in<const N: usize>(x: &[f64], thresholds: &[f64; N], steps: u32, out: &mut [u32]) {
+    out.fill(0);
+    for step in (0..steps).rev().map(|step| 1 << step) {
+        for (at, &x) in out.iter_mut().zip(x) {
+            let probe = thresholds[(*at + step - 1) as usize % N];
+            *at += if probe <= x { step } else { 0 };
+        }
+    }
+}
+
+/// Fills ascending thresholds up to a size that [`rank`] takes; the number of its steps.
+fn fill(thresholds: &mut Vec<f64>) -> u32 {
+    let room = (thresholds.len() + 1).next_power_of_two();
+    let size = if room <= FEW { FEW } else { room.max(MANY) };
+    thresholds.resize(size, f64::NAN);
+    room.trailing_zeros()
 }
 
 #[cfg(test)]
@@ -301,14 +334,14 @@ mod tests {
 
     #[test]
     fn ranks_count() {
-        for n in [0usize, 1, 2, 3, 4, 7, 8, 100] {
+        for n in [0usize, 1, 2, 3, 4, 7, 8, 15, 16, 100, 255, 256, 1000] {
             let mut edges: Vec<f64> = (0..n).map(|i| i as f64 * 0.5 - 3.0).collect();
             let x = [-10.0, -3.0, -2.9, 0.0, 0.5, 1e9, f64::INFINITY, f64::NEG_INFINITY];
             let expected: Vec<u32> =
                 x.iter().map(|x| edges.iter().filter(|e| *e <= x).count() as u32).collect();
-            edges.resize((n + 1).next_power_of_two() - 1, f64::NAN);
+            let steps = fill(&mut edges);
             let mut out = [7; 8];
-            rank(&x, &edges, &mut out);
+            rank(&x, &edges, steps, &mut out);
             assert_eq!(out[..], expected[..], "{n} thresholds");
         }
     }

@@ -242,6 +242,16 @@ impl Tree {
         self.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count()
     }
 
+    /// The features of which some question is about categories.
+    pub(super) fn categorical(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Split(Split { feature, question: Question::Among(_), .. }) => {
+                Some(*feature as usize)
+            }
+            _ => None,
+        })
+    }
+
     /// The index of the leaf that a row comes to, whose values are asked for by feature.
     pub fn leaf_of(&self, value: impl Fn(u32) -> f64) -> usize {
         let mut at = 0;

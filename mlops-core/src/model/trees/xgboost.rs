@@ -12,7 +12,7 @@
 //! assert!(error.to_string().contains("save it as .json or .ubj"));
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::grow::{Asks, Found, grow};
 use super::json::Json;
@@ -368,8 +368,10 @@ fn ensemble(mut file: File, iterations: Iterations) -> Result<TreeEnsemble> {
     let keep = file.trees_of(iterations, base.len())?;
     file.trees.truncate(keep);
     let mut features = Vec::new();
+    // A file may be without types; its splits are not.
+    let split: HashSet<usize> = file.trees.iter().flat_map(Tree::categorical).collect();
     for (j, name) in file.names()?.into_iter().enumerate() {
-        let is_category = file.feature_types.get(j).is_some_and(|t| t == "c");
+        let is_category = file.feature_types.get(j).is_some_and(|t| t == "c") || split.contains(&j);
         features.push(if is_category {
             Feature::category(name, file.labels.get_mut(j).and_then(Option::take))
         } else {
