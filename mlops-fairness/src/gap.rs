@@ -1,19 +1,120 @@
-//! The gap of a rate between groups: differences and ratios, with limits that hold for the worst
-//! pair.
+//! The gap of a rate between groups: differences, ratios and extremes, with limits that hold for
+//! the worst pair.
+//!
+//! | operation | between groups | to overall |
+//! |---|---|---|
+//! | difference | every pair's Miettinen–Nurminen limits at 1 − α/pairs | each group's against all others, times the share of the others |
+//! | ratio | the same with score limits of ratios | the same |
+//! | group minimum, maximum | each group's Wilson limits at 1 − α/groups | |
+//!
+//! [`Limits`] takes Newcombe's limits of differences or Katz's of ratios by name. Where rows are
+//! weighted every rate counts as Kish's effective number of rows.
 
 use std::fmt;
 
-use mlops_core::stats::{
-    Interval, Proportion, ProportionPair, miettinen_nurminen_difference, miettinen_nurminen_ratio,
-    wilson,
-};
+use mlops_core::stats::{Interval, Share};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{Group, Metric, MetricFrame, Rate};
+use crate::measure::{Measure, Operation, Question};
+use crate::{Counts, Group, Method, Metric, MetricFrame, Rate};
 
 /// The most groups of which every pair is compared, 2,016 pairs; see [`difference()`].
 pub const MAX_PAIRED_GROUPS: usize = 64;
+
+/// The interval of a difference of two independent rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DifferenceLimits {
+    /// Miettinen and Nurminen's score limits.
+    #[default]
+    MiettinenNurminen,
+    /// Newcombe's, from two Wilson intervals.
+    Newcombe,
+}
+
+/// The interval of a ratio of two independent rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RatioLimits {
+    /// Koopman's score limits, with Miettinen and Nurminen's factor.
+    #[default]
+    Score,
+    /// Katz's on the log scale; where a rate is 0, which they are not defined for, the score
+    /// limits.
+    Log,
+}
+
+/// Which limits, and their confidence. A number is the confidence of the default ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The confidence, in (0, 1).
+    pub confidence: f64,
+    /// Of differences.
+    #[serde(default)]
+    pub difference: DifferenceLimits,
+    /// Of ratios.
+    #[serde(default)]
+    pub ratio: RatioLimits,
+}
+
+impl Limits {
+    /// Miettinen and Nurminen's limits at this confidence.
+    pub fn new(confidence: f64) -> Self {
+        let (difference, ratio) = (DifferenceLimits::default(), RatioLimits::default());
+        Self { confidence, difference, ratio }
+    }
+
+    /// The same with these limits of differences.
+    #[must_use]
+    pub fn difference(mut self, limits: DifferenceLimits) -> Self {
+        self.difference = limits;
+        self
+    }
+
+    /// The same with these limits of ratios.
+    #[must_use]
+    pub fn ratio(mut self, limits: RatioLimits) -> Self {
+        self.ratio = limits;
+        self
+    }
+
+    /// The same where each of several statements must hold.
+    #[must_use]
+    fn split(mut self, statements: f64) -> Self {
+        self.confidence = 1.0 - (1.0 - self.confidence) / statements;
+        self
+    }
+
+    fn of_difference(self, a: Share, b: Share) -> Result<(f64, f64)> {
+        let interval = match self.difference {
+            DifferenceLimits::MiettinenNurminen => a.difference(b, self.confidence)?,
+            DifferenceLimits::Newcombe => a.newcombe_difference(b, self.confidence)?,
+        };
+        Ok((interval.low, interval.high))
+    }
+
+    /// The limits of a ratio; all ratios where neither has a success.
+    fn of_ratio(self, a: Share, b: Share) -> Result<(f64, f64)> {
+        if a.estimate == 0.0 && b.estimate == 0.0 {
+            // Still an error where the confidence is none.
+            return a.interval(self.confidence).map(|_| (0.0, f64::INFINITY));
+        }
+        let log = self.ratio == RatioLimits::Log && a.estimate > 0.0 && b.estimate > 0.0;
+        let interval =
+            if log { a.log_ratio(b, self.confidence)? } else { a.ratio(b, self.confidence)? };
+        Ok((interval.low, interval.high))
+    }
+}
+
+impl From<f64> for Limits {
+    fn from(confidence: f64) -> Self {
+        Self::new(confidence)
+    }
+}
 
 /// How far apart the groups are: the largest difference, or the smallest ratio.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,9 +122,10 @@ pub const MAX_PAIRED_GROUPS: usize = 64;
 pub struct Gap {
     /// The name of the gap: `demographic_parity_difference`.
     pub name: String,
-    /// The difference in `[0, 1]` (0 is parity), or the ratio in `[0, 1]` (1 is parity).
+    /// The difference in `[0, 1]` (0 is parity), the ratio in `[0, 1]` (1 is parity), or the lowest
+    /// or highest rate.
     pub value: f64,
-    /// Simultaneous limits over all pairs of groups.
+    /// Simultaneous limits over all pairs of groups, or over all groups.
     pub interval: Interval,
     /// The rate behind it.
     pub metric: Metric,
@@ -51,6 +153,57 @@ impl fmt::Display for Gap {
     }
 }
 
+/// What a question asks of the groups of a frame; [`difference()`] and [`ratio()`] say how.
+///
+/// # Errors
+/// [`Error::Undefined`] where there are fewer than two groups to compare, none at all, or a group's
+/// rate is undefined: a gap that leaves a group out would be a silent pass. [`Error::Invalid`] for
+/// a confidence outside (0, 1).
+pub fn of(frame: &MetricFrame, question: Question, limits: impl Into<Limits>) -> Result<Gap> {
+    scaled(frame, question, limits.into(), 1.0)
+}
+
+/// The gap that would be seen in so many times the rows, at the same rates.
+pub(crate) fn scaled(
+    frame: &MetricFrame,
+    question: Question,
+    limits: Limits,
+    times: f64,
+) -> Result<Gap> {
+    let metrics = question.metric.metrics();
+    let each = limits.split(metrics.len() as f64);
+    let mut gaps = metrics
+        .iter()
+        .map(|&metric| Arms::of(frame, metric, question, times)?.gap(question, each))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter();
+    let mut found =
+        gaps.next().ok_or_else(|| Error::undefined(question.name(), "it has no rate"))?;
+    let (mut low, mut high) = (found.interval.low, found.interval.high);
+    for gap in gaps {
+        let (a, b) = ((low, high), (gap.interval.low, gap.interval.high));
+        if question.metric == Measure::MeanEqualizedOdds {
+            (low, high) = (f64::midpoint(a.0, b.0), f64::midpoint(a.1, b.1));
+            found.value = f64::midpoint(found.value, gap.value);
+            continue;
+        }
+        // Of two things that should be small the larger, of two that should be large the smaller.
+        let worse = if question.operation.has_floor() {
+            (low, high) = (a.0.min(b.0), a.1.min(b.1));
+            gap.value < found.value
+        } else {
+            (low, high) = (a.0.max(b.0), a.1.max(b.1));
+            gap.value > found.value
+        };
+        if worse {
+            found = gap;
+        }
+    }
+    found.interval = Interval::new(low, high, limits.confidence)?;
+    found.name = question.name();
+    Ok(found)
+}
+
 /// The largest difference of the rate between two groups.
 ///
 /// The limits hold for the worst pair: every pair gets a Miettinen–Nurminen score interval at
@@ -65,36 +218,9 @@ impl fmt::Display for Gap {
 /// fairlearn: `MetricFrame.difference(method="between_groups")`.
 ///
 /// # Errors
-/// [`Error::Undefined`] where there are fewer than two groups, or a group's rate is undefined:
-/// a gap that leaves a group out would be a silent pass.
-pub fn difference(frame: &MetricFrame, metric: Metric, confidence: f64) -> Result<Gap> {
-    let rates = defined(frame, metric, "difference")?;
-    let (highest, lowest) = extremes(&rates);
-    let mut limits = (0.0_f64, 0.0_f64);
-    if rates.len() > MAX_PAIRED_GROUPS {
-        // Every rate lies in its own interval: the largest gap is at most that between the ends
-        // of all, and at least the space between the lowest interval and the highest.
-        let ends = Ends::of(&rates, confidence)?;
-        limits = ((ends.highest_low - ends.lowest_high).max(0.0), ends.highest - ends.lowest);
-    } else {
-        for_pairs(&rates, |a, b, pairs| {
-            let each = 1.0 - (1.0 - confidence) / pairs;
-            let interval = miettinen_nurminen_difference(pair(a, b), each)?;
-            limits.0 = limits.0.max(interval.low).max(-interval.high);
-            limits.1 = limits.1.max(interval.high).max(-interval.low);
-            Ok(())
-        })?;
-    }
-    let value = highest.1.value.unwrap_or(0.0) - lowest.1.value.unwrap_or(0.0);
-    Ok(Gap {
-        name: format!("{metric}_difference"),
-        value,
-        // The point lies between the limits but for rounding in the last place.
-        interval: Interval::new(limits.0.min(value), limits.1.max(value), confidence)?,
-        metric,
-        highest,
-        lowest,
-    })
+/// As [`of`].
+pub fn difference(frame: &MetricFrame, metric: Metric, limits: impl Into<Limits>) -> Result<Gap> {
+    of(frame, Question::new(Measure::Rate(metric), Operation::Difference), limits)
 }
 
 /// The smallest ratio of the rate between two groups, the lower over the higher.
@@ -105,194 +231,290 @@ pub fn difference(frame: &MetricFrame, metric: Metric, confidence: f64) -> Resul
 /// ratio of selection rates be at least 0.8.
 ///
 /// # Errors
-/// As [`difference()`]; also where the rate is 0 in every group.
-pub fn ratio(frame: &MetricFrame, metric: Metric, confidence: f64) -> Result<Gap> {
-    let rates = defined(frame, metric, "ratio")?;
-    let (highest, lowest) = extremes(&rates);
-    let high = highest.1.value.unwrap_or(0.0);
-    if high == 0.0 {
-        return Err(Error::undefined(format!("{metric}_ratio"), "the rate is 0 in every group"));
-    }
-    let mut limits = (1.0_f64, 1.0_f64);
-    if rates.len() > MAX_PAIRED_GROUPS {
-        let ends = Ends::of(&rates, confidence)?;
-        // Neither is divided by 0: the highest rate is not, and its interval has some width.
-        let apart = ends.lowest_high < ends.highest_low;
-        let high = if apart { ends.lowest_high / ends.highest_low } else { 1.0 };
-        limits = (ends.lowest / ends.highest, high);
-    } else {
-        ratio_of_pairs(&rates, confidence, &mut limits)?;
-    }
-    let value = lowest.1.value.unwrap_or(0.0) / high;
-    Ok(Gap {
-        name: format!("{metric}_ratio"),
-        value,
-        interval: Interval::new(limits.0.min(value), limits.1.max(value), confidence)?,
-        metric,
-        highest,
-        lowest,
-    })
+/// As [`of`]; also where the rate is 0 in every group.
+pub fn ratio(frame: &MetricFrame, metric: Metric, limits: impl Into<Limits>) -> Result<Gap> {
+    of(frame, Question::new(Measure::Rate(metric), Operation::Ratio), limits)
 }
 
-fn ratio_of_pairs(rates: &[(Group, Rate)], confidence: f64, limits: &mut (f64, f64)) -> Result<()> {
-    for_pairs(rates, |a, b, pairs| {
-        let each = 1.0 - (1.0 - confidence) / pairs;
-        for (a, b) in [(a, b), (b, a)] {
-            // A pair without a single success says nothing about its ratio.
-            let (low, high) = if a.numerator + b.numerator == 0 {
-                (0.0, f64::INFINITY)
-            } else {
-                let interval = miettinen_nurminen_ratio(pair(a, b), each)?;
-                (interval.low, interval.high)
+macro_rules! named {
+    ($($(#[$doc:meta])* $name:ident: $measure:ident, $operation:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// As [`of`].
+        pub fn $name(frame: &MetricFrame, limits: impl Into<Limits>) -> Result<Gap> {
+            of(frame, Question::new(Measure::$measure, Operation::$operation), limits)
+        }
+    )*};
+}
+
+named! {
+    /// The largest difference of selection rates. fairlearn: `demographic_parity_difference`.
+    demographic_parity_difference: DemographicParity, Difference;
+    /// The smallest ratio of selection rates. fairlearn: `demographic_parity_ratio`.
+    demographic_parity_ratio: DemographicParity, Ratio;
+    /// The largest difference of true-positive rates. fairlearn: `equal_opportunity_difference`.
+    equal_opportunity_difference: EqualOpportunity, Difference;
+    /// The smallest ratio of true-positive rates. fairlearn: `equal_opportunity_ratio`.
+    equal_opportunity_ratio: EqualOpportunity, Ratio;
+    /// The larger of the differences of true-positive and of false-positive rates; the limits hold
+    /// for both together. fairlearn: `equalized_odds_difference(agg="worst_case")`.
+    equalized_odds_difference: EqualizedOdds, Difference;
+    /// The smaller of the ratios of true-positive and of false-positive rates; the limits hold for
+    /// both together. fairlearn: `equalized_odds_ratio(agg="worst_case")`.
+    equalized_odds_ratio: EqualizedOdds, Ratio;
+    /// The largest difference of positive predictive values.
+    predictive_parity_difference: PredictiveParity, Difference;
+}
+
+/// A group and its rate, in a form that has intervals.
+struct Arm {
+    group: Group,
+    rate: Rate,
+    share: Share,
+    /// All others, and how much of everyone the group is.
+    rest: Option<(Share, f64)>,
+}
+
+struct Arms {
+    metric: Metric,
+    groups: Vec<Arm>,
+    overall: Option<f64>,
+}
+
+impl Arms {
+    fn of(frame: &MetricFrame, metric: Metric, question: Question, times: f64) -> Result<Self> {
+        let what = || format!("{question} between groups of {}", frame.features().join(" × "));
+        let needed = if question.operation.compares() { 2 } else { 1 };
+        let total = metric.of(frame.total());
+        let mut arms: Vec<Arm> = Vec::with_capacity(frame.groups().len());
+        for (group, rate) in frame.by_group(metric) {
+            let value = rate.value.ok_or_else(|| {
+                Error::undefined(what(), format!("in {group} {metric} is {rate}"))
+            })?;
+            let share = Share::new(value, (rate.effective_n() * times).max(1.0))?;
+            let rest = match question.method {
+                Method::ToOverall => rest(&total, &rate, times),
+                Method::BetweenGroups => None,
             };
-            limits.0 = limits.0.min(low);
-            limits.1 = limits.1.min(high);
+            arms.push(Arm { group: group.clone(), rate, share, rest });
         }
-        Ok(())
-    })
-}
-
-fn named(mut gap: Gap, name: &str) -> Gap {
-    name.clone_into(&mut gap.name);
-    gap
-}
-
-/// The largest difference of selection rates. fairlearn: `demographic_parity_difference`.
-///
-/// # Errors
-/// As [`difference()`].
-pub fn demographic_parity_difference(frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-    difference(frame, Metric::SelectionRate, confidence)
-        .map(|gap| named(gap, "demographic_parity_difference"))
-}
-
-/// The smallest ratio of selection rates. fairlearn: `demographic_parity_ratio`.
-///
-/// # Errors
-/// As [`ratio()`].
-pub fn demographic_parity_ratio(frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-    ratio(frame, Metric::SelectionRate, confidence)
-        .map(|gap| named(gap, "demographic_parity_ratio"))
-}
-
-/// The largest difference of true-positive rates. fairlearn: `equal_opportunity_difference`.
-///
-/// # Errors
-/// As [`difference()`].
-pub fn equal_opportunity_difference(frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-    difference(frame, Metric::TruePositiveRate, confidence)
-        .map(|gap| named(gap, "equal_opportunity_difference"))
-}
-
-/// The larger of the differences of true-positive and of false-positive rates; the limits hold
-/// for both together. fairlearn: `equalized_odds_difference(agg="worst_case")`.
-///
-/// # Errors
-/// As [`difference()`].
-pub fn equalized_odds_difference(frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-    let each = f64::midpoint(1.0, confidence);
-    let tpr = difference(frame, Metric::TruePositiveRate, each)?;
-    let fpr = difference(frame, Metric::FalsePositiveRate, each)?;
-    let low = tpr.interval.low.max(fpr.interval.low);
-    let high = tpr.interval.high.max(fpr.interval.high);
-    let mut worst = if fpr.value > tpr.value { fpr } else { tpr };
-    worst.interval = Interval::new(low, high, confidence)?;
-    Ok(named(worst, "equalized_odds_difference"))
-}
-
-/// The smaller of the ratios of true-positive and of false-positive rates; the limits hold for
-/// both together. fairlearn: `equalized_odds_ratio(agg="worst_case")`.
-///
-/// # Errors
-/// As [`ratio()`].
-pub fn equalized_odds_ratio(frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-    let each = f64::midpoint(1.0, confidence);
-    let tpr = ratio(frame, Metric::TruePositiveRate, each)?;
-    let fpr = ratio(frame, Metric::FalsePositiveRate, each)?;
-    let low = tpr.interval.low.min(fpr.interval.low);
-    let high = tpr.interval.high.min(fpr.interval.high);
-    let mut worst = if fpr.value < tpr.value { fpr } else { tpr };
-    worst.interval = Interval::new(low, high, confidence)?;
-    Ok(named(worst, "equalized_odds_ratio"))
-}
-
-fn defined(frame: &MetricFrame, metric: Metric, what: &str) -> Result<Vec<(Group, Rate)>> {
-    let what = || format!("{metric}_{what} between groups of {}", frame.features().join(" × "));
-    let rates: Vec<_> = frame.by_group(metric).map(|(g, r)| (g.clone(), r)).collect();
-    if rates.len() < 2 {
-        let found = rates.first().map_or("no group".to_owned(), |(g, _)| format!("only {g}"));
-        return Err(Error::undefined(what(), format!("there is {found}")));
-    }
-    if let Some((group, rate)) = rates.iter().find(|(_, rate)| rate.value.is_none()) {
-        return Err(Error::undefined(what(), format!("in {group} it is {rate}")));
-    }
-    Ok(rates)
-}
-
-/// The group of the highest and of the lowest rate; of equal ones the first.
-fn extremes(rates: &[(Group, Rate)]) -> ((Group, Rate), (Group, Rate)) {
-    // Fractions compare exactly as products of integers.
-    let less = |a: &Rate, b: &Rate| {
-        u128::from(a.numerator) * u128::from(b.denominator)
-            < u128::from(b.numerator) * u128::from(a.denominator)
-    };
-    let (mut high, mut low) = (&rates[0], &rates[0]);
-    for rate in rates {
-        if less(&high.1, &rate.1) {
-            high = rate;
+        if arms.len() < needed {
+            let found =
+                arms.first().map_or("no group".to_owned(), |arm| format!("only {}", arm.group));
+            return Err(Error::undefined(what(), format!("there is {found}")));
         }
-        if less(&rate.1, &low.1) {
-            low = rate;
-        }
+        Ok(Self { metric, groups: arms, overall: total.value })
     }
-    (high.clone(), low.clone())
-}
 
-fn pair(a: &Rate, b: &Rate) -> ProportionPair {
-    let of = |rate: &Rate| Proportion { successes: rate.numerator, n: rate.denominator };
-    ProportionPair { current: of(a), reference: of(b) }
-}
+    fn gap(&self, question: Question, limits: Limits) -> Result<Gap> {
+        let (high, low) = self.extremes();
+        let (top, bottom) = (high.share.estimate, low.share.estimate);
+        let (value, (from, upto)) = match (question.operation, question.method) {
+            (Operation::Difference, Method::BetweenGroups) => {
+                (top - bottom, self.difference(limits)?)
+            }
+            (Operation::Ratio, Method::BetweenGroups) => {
+                if top == 0.0 {
+                    let what = question.name();
+                    return Err(Error::undefined(what, "the rate is 0 in every group"));
+                }
+                (bottom / top, self.ratio(limits)?)
+            }
+            (Operation::GroupMin, _) => (bottom, self.ends(limits)?.lowest()),
+            (Operation::GroupMax, _) => (top, self.ends(limits)?.highest()),
+            (operation, Method::ToOverall) => self.to_overall(question, operation, limits)?,
+        };
+        Ok(Gap {
+            name: question.name(),
+            value,
+            // The point lies between the limits but for rounding in the last place.
+            interval: Interval::new(from.min(value), upto.max(value), limits.confidence)?,
+            metric: self.metric,
+            highest: (high.group.clone(), high.rate),
+            lowest: (low.group.clone(), low.rate),
+        })
+    }
 
-/// The ends of the simultaneous intervals of the groups' rates.
-struct Ends {
-    lowest: f64,
-    highest: f64,
-    lowest_high: f64,
-    highest_low: f64,
-}
+    /// The group of the highest and of the lowest rate; of equal ones the first.
+    fn extremes(&self) -> (&Arm, &Arm) {
+        let (mut high, mut low) = (&self.groups[0], &self.groups[0]);
+        for arm in &self.groups {
+            if arm.share.estimate > high.share.estimate {
+                high = arm;
+            }
+            if arm.share.estimate < low.share.estimate {
+                low = arm;
+            }
+        }
+        (high, low)
+    }
 
-impl Ends {
-    fn of(rates: &[(Group, Rate)], confidence: f64) -> Result<Self> {
-        let each = 1.0 - (1.0 - confidence) / rates.len() as f64;
-        let mut ends = Self { lowest: 1.0, highest: 0.0, lowest_high: 1.0, highest_low: 0.0 };
-        for (_, rate) in rates {
-            let interval = wilson(rate.numerator, rate.denominator, each)?;
-            ends.lowest = ends.lowest.min(interval.low);
-            ends.highest = ends.highest.max(interval.high);
+    fn difference(&self, limits: Limits) -> Result<(f64, f64)> {
+        if self.groups.len() > MAX_PAIRED_GROUPS {
+            // Every rate lies in its own interval: the largest gap is at most that between the ends
+            // of all, and at least the space between the lowest interval and the highest.
+            let ends = self.ends(limits)?;
+            return Ok(((ends.highest_low - ends.lowest_high).max(0.0), ends.high - ends.low));
+        }
+        let mut found = (0.0_f64, 0.0_f64);
+        self.pairs(|a, b, pairs| {
+            let (low, high) = limits.split(pairs).of_difference(a.share, b.share)?;
+            found.0 = found.0.max(low).max(-high);
+            found.1 = found.1.max(high).max(-low);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn ratio(&self, limits: Limits) -> Result<(f64, f64)> {
+        if self.groups.len() > MAX_PAIRED_GROUPS {
+            let ends = self.ends(limits)?;
+            // Neither is divided by 0: the highest rate is not, and its interval has some width.
+            let apart = ends.lowest_high < ends.highest_low;
+            let high = if apart { ends.lowest_high / ends.highest_low } else { 1.0 };
+            return Ok((ends.low / ends.high, high));
+        }
+        let mut found = (1.0_f64, 1.0_f64);
+        self.pairs(|a, b, pairs| {
+            for (a, b) in [(a, b), (b, a)] {
+                let (low, high) = limits.split(pairs).of_ratio(a.share, b.share)?;
+                found.0 = found.0.min(low);
+                found.1 = found.1.min(high);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Each group against all others, who are independent of it: with the share s of everyone that
+    /// it is, its distance from everyone is 1 − s of its distance from the others, and its ratio ρ
+    /// to them makes one of ρ/(s ρ + 1 − s) to everyone.
+    fn to_overall(
+        &self,
+        question: Question,
+        operation: Operation,
+        limits: Limits,
+    ) -> Result<(f64, (f64, f64))> {
+        let overall = self
+            .overall
+            .ok_or_else(|| Error::undefined(question.name(), "it is undefined over everyone"))?;
+        let each = limits.split(self.groups.len() as f64);
+        if operation == Operation::Difference {
+            let (mut value, mut found) = (0.0_f64, (0.0_f64, 0.0_f64));
+            for arm in &self.groups {
+                let Some((rest, s)) = arm.rest else { continue };
+                value = value.max((arm.share.estimate - overall).abs());
+                let (low, high) = each.of_difference(arm.share, rest)?;
+                let (low, high) = (low * (1.0 - s), high * (1.0 - s));
+                found = (found.0.max(low).max(-high), found.1.max(high).max(-low));
+            }
+            return Ok((value, found));
+        }
+        if overall == 0.0 {
+            return Err(Error::undefined(question.name(), "the rate is 0 in every group"));
+        }
+        let (mut value, mut found) = (1.0_f64, (1.0_f64, 1.0_f64));
+        for arm in &self.groups {
+            let Some((rest, s)) = arm.rest else { continue };
+            let own = arm.share.estimate / overall;
+            value = value.min(own).min(own.recip());
+            let to_everyone = |ratio: f64| {
+                if ratio.is_finite() { ratio / (s * ratio + 1.0 - s) } else { s.recip() }
+            };
+            let (low, high) = each.of_ratio(arm.share, rest)?;
+            let (low, high) = (to_everyone(low), to_everyone(high));
+            found = (found.0.min(low).min(high.recip()), found.1.min(high).min(low.recip()));
+        }
+        Ok((value, found))
+    }
+
+    /// The ends of the simultaneous intervals of the groups' rates.
+    fn ends(&self, limits: Limits) -> Result<Ends> {
+        let each = limits.split(self.groups.len() as f64).confidence;
+        let mut ends = Ends { low: 1.0, high: 0.0, lowest_high: 1.0, highest_low: 0.0 };
+        for arm in &self.groups {
+            let interval = arm.share.interval(each)?;
+            ends.low = ends.low.min(interval.low);
+            ends.high = ends.high.max(interval.high);
             ends.lowest_high = ends.lowest_high.min(interval.high);
             ends.highest_low = ends.highest_low.max(interval.low);
         }
         Ok(ends)
     }
+
+    fn pairs(&self, mut each: impl FnMut(&Arm, &Arm, f64) -> Result<()>) -> Result<()> {
+        let pairs = (self.groups.len() * (self.groups.len() - 1) / 2) as f64;
+        for (i, a) in self.groups.iter().enumerate() {
+            for b in &self.groups[i + 1..] {
+                each(a, b, pairs)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn for_pairs(
-    rates: &[(Group, Rate)],
-    mut each: impl FnMut(&Rate, &Rate, f64) -> Result<()>,
-) -> Result<()> {
-    let pairs = (rates.len() * (rates.len() - 1) / 2) as f64;
-    for (i, (_, a)) in rates.iter().enumerate() {
-        for (_, b) in &rates[i + 1..] {
-            each(a, b, pairs)?;
-        }
+/// Everyone but a group, and the group's share of everyone; `None` where it is everyone.
+fn rest(total: &Rate, rate: &Rate, times: f64) -> Option<(Share, f64)> {
+    let (part, whole, n) =
+        if let (Some((part, whole)), Some((own_part, own_whole))) = (total.weights, rate.weights) {
+            let (sum, squares) = (whole.sum - own_whole.sum, whole.squares - own_whole.squares);
+            // What rounding leaves of nobody is nobody.
+            if sum <= 1e-12 * whole.sum || squares <= 0.0 {
+                return None;
+            }
+            (part.sum - own_part.sum, sum, sum / squares * sum)
+        } else {
+            let n = total.denominator.saturating_sub(rate.denominator);
+            let part = total.numerator.saturating_sub(rate.numerator);
+            (part as f64, n as f64, n as f64)
+        };
+    if whole <= 0.0 {
+        return None;
     }
-    Ok(())
+    let everyone = total.weights.map_or(total.denominator as f64, |(_, whole)| whole.sum);
+    let share = Share::new((part / whole).clamp(0.0, 1.0), (n * times).max(1.0)).ok()?;
+    Some((share, (1.0 - whole / everyone).clamp(0.0, 1.0)))
+}
+
+/// Everyone but a group, as a share; `None` where the group is everyone.
+pub(crate) fn others(total: &Rate, rate: &Rate) -> Option<Share> {
+    rest(total, rate, 1.0).map(|(share, _)| share)
+}
+
+struct Ends {
+    low: f64,
+    high: f64,
+    lowest_high: f64,
+    highest_low: f64,
+}
+
+impl Ends {
+    /// The limits of the lowest rate.
+    fn lowest(&self) -> (f64, f64) {
+        (self.low, self.lowest_high)
+    }
+
+    /// The limits of the highest rate.
+    fn highest(&self) -> (f64, f64) {
+        (self.highest_low, self.high)
+    }
+}
+
+/// The rows of a group that a question is about: those with a prediction, and a label if its rates
+/// need one.
+pub(crate) fn rows_asked(question: Question, counts: &Counts) -> u64 {
+    if question.metric.metrics().iter().any(|metric| metric.needs_labels()) {
+        counts.complete()
+    } else {
+        counts.predicted()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Counts;
+    use crate::GapKind;
 
     /// Groups of these many selected of these many rows.
     fn frame(groups: &[(u64, u64)]) -> MetricFrame {
@@ -337,7 +559,8 @@ mod tests {
     #[test]
     fn limits_widen_with_confidence_and_shut_with_rows() {
         let groups = |times: u64| frame(&[(30 * times, 100 * times), (45 * times, 100 * times)]);
-        for kind in [demographic_parity_difference, demographic_parity_ratio] {
+        for kind in [GapKind::DemographicParityDifference, GapKind::DemographicParityRatio] {
+            let kind = |frame: &MetricFrame, confidence: f64| kind.of(frame, confidence);
             let of = |times, confidence| kind(&groups(times), confidence).unwrap().interval;
             assert!(of(1, 0.99).width() > of(1, 0.9).width());
             assert!(of(100, 0.95).width() < of(1, 0.95).width() / 5.0);
@@ -352,7 +575,8 @@ mod tests {
         let groups =
             |n: u64| -> Vec<_> { (0..n).map(|i| (3000 + 13 * (i % 50), 10_000)).collect() };
         let (pairs, each) = (frame(&groups(64)), frame(&groups(65)));
-        for kind in [demographic_parity_difference, demographic_parity_ratio] {
+        for kind in [GapKind::DemographicParityDifference, GapKind::DemographicParityRatio] {
+            let kind = |frame: &MetricFrame, confidence: f64| kind.of(frame, confidence);
             let (pairs, each) = (kind(&pairs, 0.95).unwrap(), kind(&each, 0.95).unwrap());
             assert_eq!(pairs.value, each.value);
             let ratio = each.interval.width() / pairs.interval.width();
@@ -374,5 +598,81 @@ mod tests {
         let gap = demographic_parity_difference(&huge, 0.95).unwrap();
         assert!((gap.value - 1.0 / 6.0).abs() < 1e-15 && gap.interval.width() < 1e-6, "{gap}");
         assert!(demographic_parity_ratio(&huge, 0.95).is_ok());
+    }
+
+    #[test]
+    fn distances_from_everyone_are_those_from_all_others() {
+        let all = frame(&[(30, 100), (90, 200), (40, 50)]);
+        let question = Question::new(Measure::Rate(Metric::SelectionRate), Operation::Difference);
+        let gap = of(&all, question.to_overall(), 0.95).unwrap();
+        assert_eq!(gap.name, "selection_rate_difference_to_overall");
+        let overall = 160.0 / 350.0;
+        assert!((gap.value - (0.8 - overall)).abs() < 1e-15, "{gap}");
+        assert!(gap.interval.low > 0.1 && gap.interval.high < 0.5, "{gap}");
+        let question = Question::new(Measure::Rate(Metric::SelectionRate), Operation::Ratio);
+        let gap = of(&all, question.to_overall(), 0.95).unwrap();
+        assert!((gap.value - overall / 0.8).abs() < 1e-15, "{gap}");
+        assert!(gap.interval.low > 0.3 && gap.interval.high < 0.8, "{gap}");
+        // Of two groups, s of everyone and 1 − s: the larger of (1 − s) and s of their distance.
+        let two = frame(&[(30, 100), (60, 300)]);
+        let question = Question::new(Measure::Rate(Metric::SelectionRate), Operation::Difference);
+        let gap = of(&two, question.to_overall(), 0.9).unwrap();
+        assert!((gap.value - 0.75 * 0.1).abs() < 1e-15, "{gap}");
+        let pair = of(&two, question, 0.95).unwrap();
+        assert!((gap.interval.high - 0.75 * pair.interval.high).abs() < 1e-9, "{gap} {pair}");
+    }
+
+    #[test]
+    fn the_lowest_and_the_highest_rate_have_limits() {
+        let all = frame(&[(30, 100), (90, 200), (40, 50)]);
+        let of = |operation| {
+            let question = Question::new(Measure::DemographicParity, operation);
+            of(&all, question, 0.95).unwrap()
+        };
+        let (low, high) = (of(Operation::GroupMin), of(Operation::GroupMax));
+        assert_eq!((low.value, high.value), (0.3, 0.8));
+        assert!(low.interval.low < 0.21 && low.interval.high < 0.45, "{low}");
+        assert!(high.interval.low > 0.6 && high.interval.high > 0.88, "{high}");
+        // One group has a lowest rate, but no gap.
+        let one = frame(&[(30, 100)]);
+        let question = Question::new(Measure::DemographicParity, Operation::GroupMin);
+        assert_eq!(super::of(&one, question, 0.95).unwrap().value, 0.3);
+        let question = Question::new(Measure::DemographicParity, Operation::Difference);
+        assert!(super::of(&one, question.to_overall(), 0.95).is_err());
+        assert!(super::of(&frame(&[]), question, 0.95).is_err());
+    }
+
+    #[test]
+    fn other_limits_by_name() {
+        let all = frame(&[(56, 70), (48, 80)]);
+        let newcombe = Limits::new(0.95).difference(DifferenceLimits::Newcombe);
+        let gap = demographic_parity_difference(&all, newcombe).unwrap();
+        // Newcombe 1998, table II, case (a), method 10.
+        assert_eq!(format!("{}", gap.interval), "[0.0524, 0.3339]");
+        let log = Limits::new(0.95).ratio(RatioLimits::Log);
+        let gap = demographic_parity_ratio(&all, log).unwrap();
+        let half = 1.959963984540054 * (0.2 / 56.0 + 0.4 / 48.0_f64).sqrt();
+        assert!((gap.interval.low - 0.75 * (-half).exp()).abs() < 1e-12, "{gap}");
+        // Where a rate is 0 the score limits stand in.
+        let gap = demographic_parity_ratio(&frame(&[(0, 50), (25, 50)]), log).unwrap();
+        assert_eq!((gap.value, gap.interval.low), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_mean_of_two_gaps_lies_between_them() {
+        let group = |name: &str, counts| (Group { values: vec![Some(name.to_owned())] }, counts);
+        let all = MetricFrame::new(
+            vec!["g".into()],
+            [
+                group("a", Counts::confusion(80, 30, 70, 20)),
+                group("b", Counts::confusion(60, 20, 80, 40)),
+            ],
+        );
+        let mean = Question::new(Measure::MeanEqualizedOdds, Operation::Difference);
+        let gap = of(&all, mean, 0.95).unwrap();
+        assert!((gap.value - 0.15).abs() < 1e-15 && gap.interval.contains(0.15), "{gap}");
+        assert_eq!(gap.name, "mean_equalized_odds_difference");
+        let worst = equalized_odds_difference(&all, 0.95).unwrap();
+        assert!((worst.value - 0.2).abs() < 1e-15 && worst.metric == Metric::TruePositiveRate);
     }
 }

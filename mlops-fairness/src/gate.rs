@@ -1,86 +1,43 @@
 //! The fairness gate: gaps held against bounds, at their confidence limits.
 
+use std::fmt;
+
 use arrow::datatypes::Schema;
 use mlops_core::{Assessment, Error, Finding, Judge, Plan, Result, Severity, Validator, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::{Counts, Gap, GroupCounts, MetricFrame, gap};
+use crate::gap::{self, DifferenceLimits, Limits, RatioLimits, rows_asked};
+use crate::measure::{Measure, Operation, Question};
+use crate::{Gap, Group, GroupCounts, Method, MetricFrame};
 
-/// The gap that a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What is held against the bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum GapKind {
-    /// [`gap::demographic_parity_difference`].
-    DemographicParityDifference,
-    /// [`gap::demographic_parity_ratio`].
-    DemographicParityRatio,
-    /// [`gap::equal_opportunity_difference`].
-    EqualOpportunityDifference,
-    /// [`gap::equalized_odds_difference`].
-    EqualizedOddsDifference,
-    /// [`gap::equalized_odds_ratio`].
-    EqualizedOddsRatio,
+pub enum At {
+    /// The confidence limit: it passes where it is sure.
+    #[default]
+    ConfidenceLimit,
+    /// The value itself, however few rows it comes from.
+    Point,
 }
 
-impl GapKind {
-    /// The name of the function.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DemographicParityDifference => "demographic_parity_difference",
-            Self::DemographicParityRatio => "demographic_parity_ratio",
-            Self::EqualOpportunityDifference => "equal_opportunity_difference",
-            Self::EqualizedOddsDifference => "equalized_odds_difference",
-            Self::EqualizedOddsRatio => "equalized_odds_ratio",
-        }
-    }
-
-    /// The rows of a group that the gap is about: those with a prediction, and a label if its
-    /// rates need one.
-    fn rows(self, counts: &Counts) -> u64 {
-        match self {
-            Self::DemographicParityDifference | Self::DemographicParityRatio => counts.predicted(),
-            _ => counts.complete(),
-        }
-    }
-
-    const fn is_ratio(self) -> bool {
-        matches!(self, Self::DemographicParityRatio | Self::EqualizedOddsRatio)
-    }
-
-    /// The gap of this kind.
-    ///
-    /// # Errors
-    /// [`Error::Undefined`] where it has no value.
-    pub fn of(self, frame: &MetricFrame, confidence: f64) -> Result<Gap> {
-        match self {
-            Self::DemographicParityDifference => {
-                gap::demographic_parity_difference(frame, confidence)
-            }
-            Self::DemographicParityRatio => gap::demographic_parity_ratio(frame, confidence),
-            Self::EqualOpportunityDifference => {
-                gap::equal_opportunity_difference(frame, confidence)
-            }
-            Self::EqualizedOddsDifference => gap::equalized_odds_difference(frame, confidence),
-            Self::EqualizedOddsRatio => gap::equalized_odds_ratio(frame, confidence),
-        }
-    }
-}
-
-/// One rule of a gate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// The gap.
-    pub gap: GapKind,
-    /// The sensitive feature whose values are the groups; several for their intersections.
-    pub features: Vec<String>,
-    /// The most that a difference may be, in [0, 1), or the least that a ratio must be, in (0, 1].
-    pub bound: f64,
+/// What a group is that a rate has no value for: no positives, no rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WhenUndefined {
+    /// It makes the rule inconclusive, and the gate blocks.
+    #[default]
+    Inconclusive,
+    /// It makes the rule fail.
+    Fail,
+    /// The rule is judged without it, and a warning names it as not measured.
+    SetAside,
 }
 
 /// What becomes of groups that are too small to say anything about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SmallGroups {
     /// They make the rule inconclusive, and the gate blocks.
@@ -90,11 +47,174 @@ pub enum SmallGroups {
     SetAside,
 }
 
-/// Rules over group metrics, judged at confidence limits.
+/// One rule of a gate.
+///
+/// ```
+/// use mlops_fairness::{GapKind, Measure, Metric, Operation, Rule};
+/// let parity = Rule::new(GapKind::DemographicParityDifference, ["sex"], 0.1);
+/// let accurate = Rule::new((Measure::Rate(Metric::Accuracy), Operation::GroupMin), ["sex"], 0.8);
+/// assert_eq!(accurate.name(), "accuracy_group_min");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Rule {
+    /// The rate or criterion.
+    pub metric: Measure,
+    /// How the groups' values become one.
+    #[serde(default)]
+    pub operation: Operation,
+    /// What groups are compared with.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: Method,
+    /// The sensitive feature whose values are the groups; several for their intersections.
+    pub features: Vec<String>,
+    /// The most that a difference or the highest rate may be, the least that a ratio or the lowest
+    /// rate must be.
+    pub bound: f64,
+    /// What is held against it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at: At,
+    /// The rows that a group must have, where the gate's own number will not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_group_size: Option<u64>,
+    /// What a group without a value is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub undefined: WhenUndefined,
+    /// How much it matters; only critical rules block.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub severity: Severity,
+    /// Why it is there, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Rule {
+    /// A rule on the groups of these features, at the confidence limit.
+    pub fn new<S: Into<String>>(
+        question: impl Into<Question>,
+        features: impl IntoIterator<Item = S>,
+        bound: f64,
+    ) -> Self {
+        let Question { metric, operation, method } = question.into();
+        Self {
+            metric,
+            operation,
+            method,
+            features: features.into_iter().map(Into::into).collect(),
+            bound,
+            at: At::default(),
+            min_group_size: None,
+            undefined: WhenUndefined::default(),
+            severity: Severity::default(),
+            description: None,
+        }
+    }
+
+    /// The same, its value itself held against the bound.
+    #[must_use]
+    pub fn at_point(mut self) -> Self {
+        self.at = At::Point;
+        self
+    }
+
+    /// The same for groups of at least this many rows.
+    #[must_use]
+    pub fn min_group_size(mut self, rows: u64) -> Self {
+        self.min_group_size = Some(rows);
+        self
+    }
+
+    /// The same, where a group without a value is this.
+    #[must_use]
+    pub fn undefined(mut self, what: WhenUndefined) -> Self {
+        self.undefined = what;
+        self
+    }
+
+    /// The same, mattering this much.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// What it asks.
+    pub fn question(&self) -> Question {
+        Question { metric: self.metric, operation: self.operation, method: self.method }
+    }
+
+    /// Its name: `equalized_odds_difference`.
+    pub fn name(&self) -> String {
+        self.question().name()
+    }
+
+    fn check(&self) -> Result<()> {
+        let (bound, name) = (self.bound, self.name());
+        // What nothing can break is no rule.
+        let (useful, expected) = match self.operation {
+            Operation::Difference => ((0.0..1.0).contains(&bound), "a number in [0, 1)"),
+            Operation::GroupMax => ((0.0..1.0).contains(&bound), "a rate in [0, 1)"),
+            Operation::Ratio => (bound > 0.0 && bound <= 1.0, "a number in (0, 1]"),
+            Operation::GroupMin => (bound > 0.0 && bound <= 1.0, "a rate in (0, 1]"),
+        };
+        if !useful {
+            return Err(Error::invalid(format!("bound of {name}"), expected, bound));
+        }
+        if self.features.is_empty() {
+            let what = format!("features of {name}");
+            return Err(Error::invalid(what, "a sensitive feature", "none"));
+        }
+        if !self.operation.compares() && self.method != Method::BetweenGroups {
+            let what = format!("method of {name}");
+            return Err(Error::invalid(what, "none: it compares no groups", "to_overall"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn judge(&self, gap: &Gap) -> Verdict {
+        let floor = self.operation.has_floor();
+        let inside = |x: f64| if floor { x >= self.bound } else { x <= self.bound };
+        let (good, bad) = match self.at {
+            At::Point => (gap.value, gap.value),
+            At::ConfidenceLimit if floor => (gap.interval.low, gap.interval.high),
+            At::ConfidenceLimit => (gap.interval.high, gap.interval.low),
+        };
+        if inside(good) {
+            Verdict::Pass
+        } else if inside(bad) {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Fail
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.operation.has_floor() { "≥" } else { "≤" };
+        write!(f, "{} by {} {sign} {}", self.name(), self.features.join(" × "), self.bound)
+    }
+}
+
+impl From<(Measure, Operation)> for Question {
+    fn from((metric, operation): (Measure, Operation)) -> Self {
+        Self::new(metric, operation)
+    }
+}
+
+/// Rules over group metrics, judged at confidence limits: a policy.
 ///
 /// **Pass**: the confidence limit lies within the bound. **Fail**: the other limit lies outside.
 /// **Inconclusive**: otherwise, or undefined, or a group is too small. The gate blocks on anything
 /// but a pass, and a gate without rules is inconclusive.
+///
+/// Where the counts have control features a rule is judged within every cell of them, at limits
+/// that hold for all cells together.
 ///
 /// How many rows that asks for: a bound of 0.1 on the difference of selection rates, 30 % selected
 /// (at twice the bound: 50 % in one group). 1,000 draws each, by `tests/coverage.rs`:
@@ -110,9 +230,10 @@ pub enum SmallGroups {
 /// | 5,000 | 0.0 % | 0.0 % | 0.0 % |
 ///
 /// So a bound of 0.1 wants about 1,000 rows in each of two groups and 2,000 in each of five; with
-/// fewer, the gate says that it does not know. Limits at 95 % hold the true difference of two
-/// groups in 95.6 % of cases on average and nowhere in less than 93.6 % (50 rows each, rates from
-/// 5 % to 95 %, every outcome enumerated); of five groups, by simulation, in 95.6 to 99.8 %.
+/// fewer, the gate says that it does not know, and how many rows would do. Limits at 95 % hold the
+/// true difference of two groups in 95.6 % of cases on average and nowhere in less than 93.6 % (50
+/// rows each, rates from 5 % to 95 %, every outcome enumerated); of five groups, by simulation, in
+/// 95.6 to 99.8 %.
 ///
 /// ```
 /// use mlops_core::Verdict;
@@ -126,8 +247,26 @@ pub enum SmallGroups {
 /// let gate = FairnessGate::new("fairness").rule(GapKind::DemographicParityDifference, "sex", 0.1);
 /// assert_eq!(gate.judge(&frame).verdict, Verdict::Pass);
 /// ```
+///
+/// As a file, JSON or with the feature `yaml` YAML (see [`load`](Self::load)):
+///
+/// ```
+/// use mlops_fairness::FairnessGate;
+/// let gate = FairnessGate::from_json(r#"{
+///     "name": "hiring",
+///     "min_group_size": 50,
+///     "rules": [
+///         {"metric": "demographic_parity", "operation": "ratio", "features": ["sex"], "bound": 0.8,
+///          "description": "the four-fifths rule, at the confidence limit"},
+///         {"metric": "accuracy", "operation": "group_min", "features": ["sex", "race"], "bound": 0.7}
+///     ]
+/// }"#)?;
+/// assert_eq!(gate.rules.len(), 2);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FairnessGate {
     /// The gate's name.
     pub name: String,
@@ -143,6 +282,12 @@ pub struct FairnessGate {
     /// What becomes of smaller groups.
     #[serde(default)]
     pub small_groups: SmallGroups,
+    /// Which limits differences have.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub difference_limits: DifferenceLimits,
+    /// Which limits ratios have.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ratio_limits: RatioLimits,
 }
 
 const fn default_confidence() -> f64 {
@@ -162,26 +307,38 @@ impl FairnessGate {
             confidence: default_confidence(),
             min_group_size: default_min_group_size(),
             small_groups: SmallGroups::default(),
+            difference_limits: DifferenceLimits::default(),
+            ratio_limits: RatioLimits::default(),
         }
+    }
+
+    /// The same with one more rule.
+    #[must_use]
+    pub fn with(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
     }
 
     /// The same with one more rule on one feature.
     #[must_use]
-    pub fn rule(self, gap: GapKind, feature: impl Into<String>, bound: f64) -> Self {
-        self.intersection(gap, [feature], bound)
+    pub fn rule(
+        self,
+        question: impl Into<Question>,
+        feature: impl Into<String>,
+        bound: f64,
+    ) -> Self {
+        self.intersection(question, [feature], bound)
     }
 
     /// The same with one more rule on the intersections of features.
     #[must_use]
     pub fn intersection<S: Into<String>>(
-        mut self,
-        gap: GapKind,
+        self,
+        question: impl Into<Question>,
         features: impl IntoIterator<Item = S>,
         bound: f64,
     ) -> Self {
-        let features = features.into_iter().map(Into::into).collect();
-        self.rules.push(Rule { gap, features, bound });
-        self
+        self.with(Rule::new(question, features, bound))
     }
 
     /// The same at this confidence.
@@ -199,28 +356,22 @@ impl FairnessGate {
         self
     }
 
+    /// The limits that gaps are judged at.
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.confidence).difference(self.difference_limits).ratio(self.ratio_limits)
+    }
+
     /// Checks that the gate can be used.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a confidence or bound outside its range, a bound that nothing can
-    /// break (a difference of 1, a ratio of 0), or a rule without features.
+    /// break (a difference of 1, a ratio of 0), or a rule without features; it names the rule.
     pub fn check(&self) -> Result<()> {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(Error::invalid("confidence", "a share such as 0.95", self.confidence));
         }
-        for rule in &self.rules {
-            let (bound, ratio) = (rule.bound, rule.gap.is_ratio());
-            let useful =
-                if ratio { bound > 0.0 && bound <= 1.0 } else { (0.0..1.0).contains(&bound) };
-            if !useful {
-                let what = format!("bound of {}", rule.gap.name());
-                let expected = if ratio { "a number in (0, 1]" } else { "a number in [0, 1)" };
-                return Err(Error::invalid(what, expected, bound));
-            }
-            if rule.features.is_empty() {
-                let what = format!("features of {}", rule.gap.name());
-                return Err(Error::invalid(what, "a sensitive feature", "none"));
-            }
+        for (at, rule) in self.rules.iter().enumerate() {
+            rule.check().map_err(|e| e.within(format!("rule {}", at + 1)))?;
         }
         Ok(())
     }
@@ -241,13 +392,7 @@ impl FairnessGate {
     }
 
     fn judge_rule(&self, rule: &Rule, frame: &MetricFrame, findings: &mut Vec<Finding>) {
-        let subject = rule.features.join(" × ");
-        let sign = if rule.gap.is_ratio() { "≥" } else { "≤" };
-        let percent = self.confidence * 100.0;
-        let expected = format!("{sign} {} at the {percent} % limit", rule.bound);
-        let say = |verdict: Verdict, observed: String| {
-            Finding::new(rule.gap.name(), &subject, verdict, &expected, observed)
-        };
+        let say = speaker(rule, rule.features.join(" × "), self.confidence);
         let frame = match self.check().and_then(|()| frame.features_of(&rule.features)) {
             Ok(frame) => frame,
             Err(error) => {
@@ -255,48 +400,136 @@ impl FairnessGate {
                 return;
             }
         };
+        if frame.control_features().is_empty() {
+            self.judge_cell(rule, &frame, self.limits(), &say, findings);
+            return;
+        }
+        let cells = frame.by_control();
+        if cells.is_empty() {
+            findings.push(say(Verdict::Inconclusive, "there are no rows".to_owned()));
+        }
+        let mut limits = self.limits();
+        limits.confidence = 1.0 - (1.0 - self.confidence) / cells.len().max(1) as f64;
+        let controls = frame.control_features().join(" × ");
+        for (cell, frame) in &cells {
+            let subject = format!("{} where {controls} is {cell}", rule.features.join(" × "));
+            let say = speaker(rule, subject, limits.confidence);
+            self.judge_cell(rule, frame, limits, &say, findings);
+        }
+    }
+
+    fn judge_cell(
+        &self,
+        rule: &Rule,
+        frame: &MetricFrame,
+        limits: Limits,
+        say: &dyn Fn(Verdict, String) -> Finding,
+        findings: &mut Vec<Finding>,
+    ) {
+        let question = rule.question();
         let missing: Vec<_> = frame
             .groups()
-            .map(|(group, counts)| (group, counts.rows() - rule.gap.rows(counts)))
+            .map(|(group, counts)| (group, counts.rows() - rows_asked(question, counts)))
             .filter(|(_, rows)| *rows > 0)
             .map(|(group, rows)| format!("{rows} in {group}"))
             .collect();
+        let warn = |observed: String| {
+            say(Verdict::Inconclusive, observed).with_severity(rule.severity.min(Severity::Warning))
+        };
         if !missing.is_empty() {
             let observed = format!("rows without a label or prediction: {}", few(&missing));
-            findings.push(say(Verdict::Inconclusive, observed).with_severity(Severity::Warning));
+            findings.push(warn(observed));
         }
-        let (kept, small) = frame.split(|counts| rule.gap.rows(counts) >= self.min_group_size);
-        let small: Vec<_> = small.iter().map(ToString::to_string).collect();
+        let least = rule.min_group_size.unwrap_or(self.min_group_size);
+        let (mut kept, small) = frame.split(|counts| rows_asked(question, counts) >= least);
         if !small.is_empty() {
-            let observed = format!("fewer than {} rows in: {}", self.min_group_size, few(&small));
+            let observed = format!("fewer than {least} rows in: {}", few(&names(&small)));
             match self.small_groups {
                 SmallGroups::Inconclusive => {
                     findings.push(say(Verdict::Inconclusive, observed));
                     return;
                 }
-                SmallGroups::SetAside => findings.push(
-                    say(Verdict::Inconclusive, format!("not measured, {observed}"))
-                        .with_severity(Severity::Warning),
-                ),
+                SmallGroups::SetAside => findings.push(warn(format!("not measured, {observed}"))),
             }
         }
-        let gap = match rule.gap.of(&kept, self.confidence) {
+        if rule.undefined != WhenUndefined::Inconclusive {
+            let metrics = question.metric.metrics();
+            let (defined, without) =
+                kept.split(|counts| metrics.iter().all(|m| m.of(counts).value.is_some()));
+            if !without.is_empty() {
+                let observed = format!("it is undefined in: {}", few(&names(&without)));
+                if rule.undefined == WhenUndefined::Fail {
+                    findings.push(say(Verdict::Fail, observed));
+                    return;
+                }
+                findings.push(warn(format!("not measured, {observed}")));
+                kept = defined;
+            }
+        }
+        let gap = match gap::of(&kept, question, limits) {
             Ok(gap) => gap,
             Err(error) => {
                 findings.push(say(Verdict::Inconclusive, error.to_string()));
                 return;
             }
         };
+        let verdict = rule.judge(&gap);
+        let mut observed = gap.to_string();
+        if verdict == Verdict::Inconclusive
+            && let Some(times) = rows_needed(rule, &kept, limits)
+        {
+            observed = format!(
+                "{observed}; about {times:.1} times the rows would settle it at these rates"
+            );
+        }
         let (low, high) = (gap.interval.low, gap.interval.high);
-        let verdict = match rule.gap.is_ratio() {
-            true if low >= rule.bound => Verdict::Pass,
-            true if high < rule.bound => Verdict::Fail,
-            false if high <= rule.bound => Verdict::Pass,
-            false if low > rule.bound => Verdict::Fail,
-            _ => Verdict::Inconclusive,
-        };
-        findings.push(say(verdict, gap.to_string()).with_value(gap.value).with_interval(low, high));
+        findings.push(say(verdict, observed).with_value(gap.value).with_interval(low, high));
     }
+}
+
+/// Makes the findings of a rule about a subject.
+fn speaker(rule: &Rule, subject: String, confidence: f64) -> impl Fn(Verdict, String) -> Finding {
+    let sign = if rule.operation.has_floor() { "≥" } else { "≤" };
+    let expected = match rule.at {
+        // Two digits are enough of a share that was split.
+        At::ConfidenceLimit => {
+            let percent = (confidence * 1e4).round() / 100.0;
+            format!("{sign} {} at the {percent} % limit", rule.bound)
+        }
+        At::Point => format!("{sign} {}, whatever its limits", rule.bound),
+    };
+    move |verdict, observed| {
+        Finding::new(rule.name(), &subject, verdict, &expected, observed)
+            .with_severity(rule.severity)
+    }
+}
+
+/// How many times the rows would make an inconclusive rule pass or fail, if the rates stayed as
+/// they are; `None` beyond 10,000 times, as where the value lies at the bound itself.
+pub(crate) fn rows_needed(rule: &Rule, frame: &MetricFrame, limits: Limits) -> Option<f64> {
+    // Limits of a closed form are near enough for an estimate, and many are asked for.
+    let limits = limits.difference(DifferenceLimits::Newcombe).ratio(RatioLimits::Log);
+    let settled = |times: f64| {
+        let gap = gap::scaled(frame, rule.question(), limits, times).ok()?;
+        Some(rule.judge(&gap) != Verdict::Inconclusive)
+    };
+    let mut high = 2.0;
+    while !settled(high)? {
+        high *= 2.0;
+        if high > 10_000.0 {
+            return None;
+        }
+    }
+    let mut low = high / 2.0;
+    while high / low > 1.02 {
+        let middle = (low * high).sqrt();
+        if settled(middle)? { high = middle } else { low = middle }
+    }
+    Some(high)
+}
+
+fn names(groups: &[Group]) -> Vec<String> {
+    groups.iter().map(ToString::to_string).collect()
 }
 
 /// The first of many names, and how many more there are.
@@ -314,6 +547,18 @@ fn few(names: &[String]) -> String {
 pub struct FairnessValidator {
     gate: FairnessGate,
     counts: GroupCounts,
+}
+
+impl FairnessValidator {
+    /// The gate.
+    pub fn gate(&self) -> &FairnessGate {
+        &self.gate
+    }
+
+    /// What it counts.
+    pub fn counts(&self) -> &GroupCounts {
+        &self.counts
+    }
 }
 
 impl Validator for FairnessValidator {
@@ -345,7 +590,7 @@ mod tests {
     use mlops_core::{MemorySource, ValidatorExt, batch};
 
     use super::*;
-    use crate::{Counts, Group};
+    use crate::{Counts, GapKind};
 
     fn frame(groups: &[(&str, [u64; 4])]) -> MetricFrame {
         MetricFrame::new(
@@ -495,5 +740,62 @@ mod tests {
         let typo = json.replace("min_group_size", "min_group_sizes");
         assert!(serde_json::from_str::<FairnessGate>(&typo).is_err());
         assert!(gate().confidence(1.0).check().is_err());
+    }
+
+    #[test]
+    fn a_rule_at_the_point_needs_no_rows_and_one_at_the_limit_says_how_many() {
+        let few = frame(&[("a", [15, 5, 25, 5]), ("b", [15, 5, 25, 5])]);
+        let question = GapKind::DemographicParityDifference;
+        let point = FairnessGate::new("f").with(Rule::new(question, ["g"], 0.1).at_point());
+        let found = point.judge(&few);
+        assert_eq!(found.verdict, Verdict::Pass);
+        assert!(found.findings[0].expected.contains("whatever its limits"));
+        let limit = gate().judge(&few);
+        assert!(limit.findings[0].observed.contains("times the rows"), "{limit}");
+        let times = rows_needed(&gate().rules[0], &few, Limits::new(0.95)).unwrap();
+        let n = |k: f64| (k * times * 1.05).ceil() as u64;
+        let more = [n(15.0), n(5.0), n(25.0), n(5.0)];
+        assert_eq!(gate().judge(&frame(&[("a", more), ("b", more)])).verdict, Verdict::Pass);
+        // At the bound itself no number of rows would do.
+        let at = frame(&[("a", [20, 0, 80, 0]), ("b", [30, 0, 70, 0])]);
+        assert_eq!(rows_needed(&gate().rules[0], &at, Limits::new(0.95)), None);
+    }
+
+    #[test]
+    fn a_group_without_a_value_is_what_the_rule_says() {
+        let counts = frame(&[
+            ("a", [300, 100, 500, 100]),
+            ("b", [310, 100, 490, 100]),
+            ("c", [0, 100, 500, 0]),
+        ]);
+        let rule = || Rule::new(GapKind::EqualOpportunityDifference, ["g"], 0.2);
+        let verdict = |rule: Rule| FairnessGate::new("f").with(rule).judge(&counts);
+        assert_eq!(verdict(rule()).verdict, Verdict::Inconclusive);
+        let fails = verdict(rule().undefined(WhenUndefined::Fail));
+        assert_eq!(fails.verdict, Verdict::Fail);
+        assert!(fails.to_string().contains("undefined in: c"), "{fails}");
+        let aside = verdict(rule().undefined(WhenUndefined::SetAside));
+        assert_eq!(aside.verdict, Verdict::Pass, "{aside}");
+        assert!(aside.to_string().contains("not measured, it is undefined in: c"), "{aside}");
+        assert_eq!(verdict(rule().severity(Severity::Warning)).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn least_and_most_are_rules_too() {
+        let counts = frame(&[("a", [3000, 1000, 5000, 1000]), ("b", [3000, 2000, 4000, 1000])]);
+        let gate = |operation, bound| {
+            FairnessGate::new("f").rule(
+                (Measure::Rate(crate::Metric::Accuracy), operation),
+                "g",
+                bound,
+            )
+        };
+        assert_eq!(gate(Operation::GroupMin, 0.65).judge(&counts).verdict, Verdict::Pass);
+        assert_eq!(gate(Operation::GroupMin, 0.75).judge(&counts).verdict, Verdict::Fail);
+        assert_eq!(gate(Operation::GroupMax, 0.85).judge(&counts).verdict, Verdict::Pass);
+        assert_eq!(gate(Operation::GroupMax, 0.7).judge(&counts).verdict, Verdict::Fail);
+        assert!(gate(Operation::GroupMin, 0.0).check().is_err());
+        let question = Question::new(Measure::DemographicParity, Operation::GroupMin).to_overall();
+        assert!(FairnessGate::new("f").rule(question, "g", 0.5).check().is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! Group fairness: every count-based metric from one mergeable count, with honest uncertainty and
-//! a gate that fails closed; and attribution of predictions to features.
+//! a gate that fails closed; mitigation; and attribution of predictions to features.
 //!
 //! [`GroupCounts`] counts labels and predictions by group in one pass; the [`MetricFrame`] that
 //! comes out has every rate, [`gap`] the differences and ratios between groups with simultaneous
@@ -32,16 +32,15 @@
 //! assert!(gap.interval.low > 0.14 && gap.interval.high < 0.20);
 //!
 //! // A policy is a file; the gate blocks on anything but a pass.
-//! let gate: FairnessGate = serde_json::from_str(
+//! let gate = FairnessGate::from_json(
 //!     r#"{
 //!         "name": "hiring",
 //!         "rules": [
-//!             {"gap": "demographic_parity_difference", "features": ["sex"], "bound": 0.1},
-//!             {"gap": "equalized_odds_difference", "features": ["sex"], "bound": 0.25}
+//!             {"metric": "demographic_parity", "features": ["sex"], "bound": 0.1},
+//!             {"metric": "equalized_odds", "features": ["sex"], "bound": 0.25}
 //!         ]
 //!     }"#,
-//! )
-//! .expect("a policy");
+//! )?;
 //! let verdict = gate.judge(&frame);
 //! assert_eq!(verdict.verdict, Verdict::Fail);
 //! assert_eq!(verdict.findings[1].verdict, Verdict::Pass);
@@ -68,7 +67,11 @@ pub mod attribution;
 pub mod compat;
 pub mod gap;
 pub mod inequality;
+pub mod mitigation;
 pub mod parity;
+pub mod report;
+pub mod testing;
+pub mod uncertainty;
 
 mod codes;
 mod combinations;
@@ -81,9 +84,11 @@ mod group_counts;
 mod group_errors;
 mod group_scores;
 mod groups;
+mod measure;
 mod metric;
 mod metric_frame;
-pub mod report;
+mod over_time;
+mod policy;
 mod scores;
 mod tally;
 mod value;
@@ -91,13 +96,15 @@ mod value;
 pub use consistency::consistency;
 pub use counts::{CellWeights, Counts, Weight};
 pub use gap::Gap;
-pub use gate::{FairnessGate, FairnessValidator, GapKind, Rule, SmallGroups};
+pub use gate::{At, FairnessGate, FairnessValidator, Rule, SmallGroups, WhenUndefined};
 pub use group_classes::{Average, ClassCell, ClassCounts, GroupClasses};
 pub use group_counts::{GroupCounts, GroupCountsState};
 pub use group_errors::{ErrorCounts, ErrorMetric, GroupErrors, GroupErrorsState};
 pub use group_scores::{GroupScores, GroupScoresState};
 pub use groups::Groups;
+pub use measure::{GapKind, Measure, Operation, Question};
 pub use metric::{Composite, GroupMetric, Metric, Rate};
 pub use metric_frame::{Group, GroupCell, Method, MetricFrame};
+pub use over_time::{Change, GapWindow, GapsOverTime, WatchedGaps};
 pub use scores::{Bins, Bounded, CalibrationBin, ScoreCounts, ScoreMetric, ScorePoint, abroca};
 pub use value::{Undefined, Value};
