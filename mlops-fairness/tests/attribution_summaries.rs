@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use mlops_core::arrow::array::{AsArray, Float64Array, Int32Array, RecordBatch, StringArray};
-use mlops_core::model::LinearModel;
+use mlops_core::model::{LinearModel, Link};
 use mlops_core::report::Report;
 use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, DataSourceExt, MemorySource, Plan, batch, conformance};
 use mlops_fairness::attribution::{
     AttributionParts, AttributionReport, AttributionSummary, Attributions, ExplainedSource, GapOf,
-    Labels, LinearExplainer, Space, Summary, ValuePlace, pictures,
+    Labels, LinearExplainer, PartialDependence, Space, Summary, ValuePlace, pictures,
 };
 use proptest::prelude::*;
 
@@ -299,6 +299,32 @@ fn beside(rows: &RecordBatch, attributions: &Attributions) -> RecordBatch {
 }
 
 #[test]
+fn every_output_has_its_summary() {
+    let rows = people(50, 9);
+    let link = Link::Softmax { classes: vec!["a".into(), "b".into(), "c".into()] };
+    let weights = vec![1.0, 2.0, -1.0, 0.5, 0.0, -3.0];
+    let names = vec!["years".to_owned(), "income".to_owned()];
+    let model = LinearModel::new(names, weights, vec![0.1, 0.2, 0.3], link).unwrap();
+    let source = MemorySource::from(rows.clone());
+    let explainer = Arc::new(LinearExplainer::new(&model, &source).unwrap());
+    let explained = ExplainedSource::new(Arc::new(source), explainer.clone()).unwrap();
+    conformance::data_source(&explained);
+    assert!(AttributionSummary::of(&explainer).is_err());
+    assert!(AttributionSummary::of_output(&explainer, "d").is_err());
+    let attributions = explainer.explain(&rows).unwrap();
+    for output in ["a", "b", "c"] {
+        let analyzer = AttributionSummary::of_output(&explainer, output).unwrap().by(["sex"]);
+        let summary = explained.measure(&analyzer).unwrap();
+        let one = attributions.output(output).unwrap().importance().unwrap();
+        for (ours, theirs) in summary.features.iter().zip(&one) {
+            assert_eq!(ours.feature, theirs.feature);
+            assert!((ours.mean_absolute - theirs.mean_absolute).abs() < 1e-14);
+        }
+        assert!(summary.gap("F", "M", 0.95).unwrap().residual.abs() < 1e-13);
+    }
+}
+
+#[test]
 fn pictures_of_anything() {
     let (inf, nan) = (f64::INFINITY, f64::NAN);
     let rows = batch! {
@@ -344,6 +370,18 @@ fn pictures_of_anything() {
     assert!(pictures::decision(&two, &labels).is_err());
     let one = two.output("b").unwrap();
     assert!(pictures::waterfall(&one, 1, None, &labels).is_err());
+    let text = batch! {
+        "city" => StringArray::from(vec!["b", "a", "b"]),
+        "x" => Float64Array::from(vec![1.0, 2.0, 3.0]),
+    }
+    .unwrap();
+    let logistic = LinearModel::logistic(["x"], [1.0], 0.0, "no", "yes").unwrap();
+    for feature in ["x", "city"] {
+        let curve = PartialDependence::of(feature).measure(&logistic, &text).unwrap();
+        let figure = pictures::curve(&curve, "yes", &labels).unwrap();
+        assert!(Report::new("t").figure(figure).to_html().contains("3 of 3 rows"));
+        assert!(pictures::curve(&curve, "maybe", &labels).is_err());
+    }
     let figure = pictures::force(&one, 0, None, &labels).unwrap();
     assert_eq!(figure.to_table().rows.len(), 3);
 }

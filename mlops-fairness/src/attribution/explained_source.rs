@@ -52,9 +52,10 @@ impl ExplainedSource {
         let own = source.schema();
         let mut fields: Vec<Arc<Field>> = own.fields().iter().cloned().collect();
         for field in PhiColumns::of(explainer.outputs()).fields(explainer.features()) {
-            if own.fields().find(field.name()).is_some() {
-                let found = format!("`{}`", field.name());
-                return Err(Error::invalid("columns of the source", "none of attributions", found));
+            // Of the source, or of attributions: brackets in names may make two of them one.
+            if fields.iter().any(|taken| taken.name() == field.name()) {
+                let found = format!("`{}` twice", field.name());
+                return Err(Error::invalid("columns with attributions", "different names", found));
             }
             fields.push(Arc::new(field));
         }

@@ -6,7 +6,10 @@ use mlops_core::{Error, Result};
 pub use super::row_pictures::{decision, force, heat_map, scatter, waterfall};
 
 use super::labels::short;
-use super::{AttributionGap, CohortSummary, FeatureSummary, GapOf, Labels, Summary, ValuePlace};
+use super::{
+    AttributionGap, CohortSummary, DependenceCurve, FeatureSummary, GapOf, Labels, Summary,
+    ValuePlace,
+};
 
 /// Features of a picture, and places of a category axis.
 const SHOWN: usize = 15;
@@ -387,4 +390,59 @@ pub fn gap(gap: &AttributionGap, labels: &Labels) -> Figure {
             short(gap.difference)
         ))
         .x_label("part of the gap")
+}
+
+/// A partial dependence with its limits, and the lines of single rows behind it (ICE): where they
+/// are not parallel, the feature acts together with others. scikit-learn:
+/// `PartialDependenceDisplay` of `kind="both"`.
+///
+/// # Errors
+/// [`Error::Invalid`] for an output that was not measured.
+pub fn curve(found: &DependenceCurve, output: &str, labels: &Labels) -> Result<Figure> {
+    const LINES: usize = 30;
+    let k = found.outputs.len();
+    let at = found.outputs.iter().position(|o| o == output).ok_or_else(|| {
+        Error::invalid("output", format!("one of: {}", found.outputs.join(", ")), output)
+    })?;
+    let mut table = Table::new(["Value", "Mean prediction", "Standard error"]);
+    let pick = |x: &[f64]| -> Vec<f64> { x.iter().skip(at).step_by(k).copied().collect() };
+    let (mean, errors) = (pick(&found.mean), pick(&found.standard_errors));
+    for ((label, mean), error) in found.labels.iter().zip(&mean).zip(&errors) {
+        table = table.row((label.as_str(), *mean, *error));
+    }
+    // Numbers stand where they are, other values side by side.
+    let numbers: Option<Vec<f64>> = found
+        .labels
+        .iter()
+        .map(|label| label.parse().ok().filter(|x: &f64| x.is_finite()))
+        .collect();
+    let is_text = numbers.is_none();
+    let x = numbers.unwrap_or_else(|| (0..found.labels.len()).map(|i| i as f64).collect());
+    let mut chart = Chart::new(table);
+    let rows = found.lines.len() / (k * x.len()).max(1);
+    let shown = rows.min(LINES);
+    for i in 0..shown {
+        let row = i * rows / shown;
+        let line = found.line(row, at).unwrap_or_default();
+        chart = chart.line(Tone::Series(4), x.iter().copied().zip(line), format!("row {row}"));
+    }
+    for (way, name) in [(-1.0, "lower limit"), (1.0, "upper limit")] {
+        let limit = mean.iter().zip(&errors).map(|(m, se)| m + way * 1.959_963_984_540_054 * se);
+        chart = chart.line(Tone::Guide, x.iter().copied().zip(limit), name);
+    }
+    for ((x, mean), label) in x.iter().zip(&mean).zip(&found.labels) {
+        let tooltip = format!("{label}: {}", short(*mean));
+        chart = chart.dot(Tone::Series(1), (*x, *mean), tooltip);
+    }
+    chart = chart
+        .line(Tone::Series(1), x.iter().copied().zip(mean), "mean")
+        .legend(Tone::Series(1), "mean")
+        .legend(Tone::Guide, "its 95 % limits")
+        .legend(Tone::Series(4), format!("{shown} of {rows} rows"));
+    if is_text {
+        chart = chart.ticks(x.iter().copied().zip(found.labels.iter().map(String::as_str)));
+    }
+    Ok(Figure::new(labels.name(&found.feature), chart)
+        .x_label(labels.axis(&found.feature))
+        .y_label(format!("prediction of {output}")))
 }

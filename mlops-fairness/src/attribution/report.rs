@@ -2,10 +2,10 @@
 
 use arrow::array::RecordBatch;
 use mlops_core::Result;
-use mlops_core::report::{Cell, Figure, Line, Report, Section, Table};
+use mlops_core::report::{Cell, Report, Section, Table};
 
 use super::labels::short;
-use super::pictures::{bar, beeswarm, cohort_bars, dependence, gap};
+use super::pictures::{bar, beeswarm, cohort_bars, curve, dependence, gap};
 use super::row_pictures::{decision, force, heat_map, waterfall};
 use super::{
     AttributionGap, Attributions, DependenceCurve, Labels, PermutationImportances, Summary,
@@ -184,7 +184,14 @@ impl AttributionReport {
             );
         }
         if !self.curves.is_empty() {
-            let figures: Vec<_> = self.curves.iter().map(|curve| self.figure_of(curve)).collect();
+            let mut figures = Vec::new();
+            for found in &self.curves {
+                // Of two classes the second; the first mirrors it.
+                let first = usize::from(found.outputs.len() == 2);
+                for output in &found.outputs[first..] {
+                    figures.push(curve(found, output, labels)?);
+                }
+            }
             report = report.section(Section::new("Partial dependence").figures(figures));
         }
         if let Some(section) = self.how() {
@@ -215,26 +222,6 @@ impl AttributionReport {
                 .figure(force(attributions, row, Some(data), &self.labels)?);
         }
         Ok(section)
-    }
-
-    fn figure_of(&self, curve: &DependenceCurve) -> Figure {
-        let k = curve.outputs.len();
-        // Of two classes the second; the first mirrors it.
-        let outputs = if k == 2 { 1..2 } else { 0..k };
-        let mut line = Line::over(curve.labels.iter().cloned());
-        for output in outputs {
-            let pick =
-                |x: &[f64]| -> Vec<f64> { x.iter().skip(output).step_by(k).copied().collect() };
-            let (mean, se) = (pick(&curve.mean), pick(&curve.standard_errors));
-            let limit = |way: f64| -> Vec<f64> {
-                mean.iter().zip(&se).map(|(m, se)| m + way * 1.959_963_984_540_054 * se).collect()
-            };
-            let (low, high) = (limit(-1.0), limit(1.0));
-            line = line.series(curve.outputs[output].as_str(), mean).band(low, high);
-        }
-        Figure::new(self.labels.name(&curve.feature), line)
-            .x_label(self.labels.axis(&curve.feature))
-            .y_label("mean prediction, 95 % limits")
     }
 
     fn how(&self) -> Option<Section> {
