@@ -131,8 +131,9 @@ impl AttributionReport {
         report = report.section(
             Section::new("What matters")
                 .text(
-                    "φ is what a feature added to the mean prediction in a row; with the mean \
-                     prediction, the φ of all features add up to the row's own.",
+                    "φ is what a feature added in a row: the base value, which is the mean \
+                     prediction of the background, and the φ of all features add up to the row's \
+                     prediction.",
                 )
                 .figure(beeswarm(summary, labels))
                 .figure(bar(summary, labels)),

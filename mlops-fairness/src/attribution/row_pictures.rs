@@ -104,7 +104,7 @@ impl Moves {
         for step in &self.steps {
             table = table.row((step.named(), step.phi, step.standard_error));
         }
-        table.row(("mean prediction", self.base, Cell::Missing)).row((
+        table.row(("base value", self.base, Cell::Missing)).row((
             "this prediction",
             self.prediction,
             Cell::Missing,
@@ -112,7 +112,7 @@ impl Moves {
     }
 }
 
-/// From the mean prediction to that of a row, feature by feature. `data` has the values of the
+/// From the base value to the prediction of a row, feature by feature. `data` has the values of the
 /// features. shap: `plots.waterfall`.
 ///
 /// # Errors
@@ -142,7 +142,7 @@ pub fn waterfall(
         }
     }
     let chart = chart
-        .place(found.base, format!("mean {}", short(found.base)))
+        .place(found.base, format!("base {}", short(found.base)))
         .place(found.prediction, format!("this row {}", short(found.prediction)));
     Ok(Figure::new(format!("What moved row {row}"), chart)
         .x_label(labels.what(Some(attributions.space))))
@@ -175,7 +175,7 @@ pub fn force(
         }
     }
     let chart = chart
-        .place(found.base, format!("mean {}", short(found.base)))
+        .place(found.base, format!("base {}", short(found.base)))
         .place(found.prediction, format!("this row {}", short(found.prediction)))
         .legend(Tone::Positive, "pushes up")
         .legend(Tone::Negative, "pushes down");
@@ -214,7 +214,7 @@ fn numbers_of(attributions: &Attributions, labels: &Labels, rows: &[usize]) -> T
     table
 }
 
-/// How predictions come together: a line for each row, from the mean prediction at the bottom to
+/// How predictions come together: a line for each row, from the base value at the bottom to
 /// its own on top, the weakest feature first. shap: `plots.decision`.
 ///
 /// # Errors
@@ -253,7 +253,7 @@ pub fn decision(attributions: &Attributions, labels: &Labels) -> Result<Figure> 
         chart = chart.line(Tone::level(share), points, tooltip);
     }
     let chart =
-        chart.place(base, format!("mean {}", short(base))).scale("low prediction", "high", false);
+        chart.place(base, format!("base {}", short(base))).scale("low prediction", "high", false);
     Ok(Figure::new("How predictions come together", chart)
         .note(some(rows.len(), attributions.len(), "rows"))
         .x_label(labels.what(Some(attributions.space))))
