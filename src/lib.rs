@@ -70,4 +70,6 @@ mod pages {
     struct FromPython;
     #[doc = include_str!("../docs/model-gates.md")]
     struct ModelGates;
+    #[doc = include_str!("../docs/attribution.md")]
+    struct Attribution;
 }
