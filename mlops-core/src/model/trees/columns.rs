@@ -49,6 +49,11 @@ impl Columns {
         Ok(Self { numbers: columns, known, rows: batch.num_rows() })
     }
 
+    /// How many features there are, asked for or not.
+    pub fn features(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows

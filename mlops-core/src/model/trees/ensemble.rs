@@ -7,7 +7,7 @@ use arrow::array::{Array, Float64Array, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::predict::Prepared;
+use super::predict::{ALONE, Prepared, walk_alone};
 use super::{Columns, Node, Routes, Tree};
 use crate::model::{Link, Model, Predictions, first_duplicate};
 use crate::{Error, Result};
@@ -332,6 +332,9 @@ impl TreeEnsemble {
     /// As [`columns`](Self::columns).
     pub fn margin(&self, batch: &RecordBatch) -> Result<Float64Array> {
         let columns = self.columns(batch)?;
+        if columns.len() <= ALONE {
+            return Ok(walk_alone(&self.trees, &columns, &self.base));
+        }
         Ok(self.prepared().margins(self.routes(), &columns, &self.base))
     }
 

@@ -27,8 +27,8 @@ pub(super) enum Asks {
     Categories(CategorySet),
 }
 
-/// A tree of the nodes that the root leads to, at most `n` of them; what it does not lead to is
-/// left out, as the nodes that pruning deletes. `node` gives the node at a place and pushes the
+/// A tree of the nodes that the root leads to, of `n`; what it does not lead to is left out, as the
+/// nodes that pruning deletes, where the format `may_leave` such, and else an error. `node` gives the node at a place and pushes the
 /// values of a leaf. Without recursion: a hostile file may be deep.
 ///
 /// # Errors
@@ -39,6 +39,7 @@ pub(super) fn grow(
     target: Target,
     n: usize,
     root: i64,
+    may_leave: bool,
     places: impl Fn(i64) -> Option<usize>,
     mut node: impl FnMut(i64, &mut Vec<f64>) -> Result<Found>,
 ) -> Result<Tree> {
@@ -94,6 +95,10 @@ pub(super) fn grow(
                 open.push((left, Some((here, Side::Left))));
             }
         }
+    }
+    if !may_leave && nodes.len() != n {
+        let expected = format!("{n} nodes that the root leads to");
+        return Err(Error::invalid(what.to_string(), expected, nodes.len()));
     }
     nodes.shrink_to_fit();
     values.shrink_to_fit();

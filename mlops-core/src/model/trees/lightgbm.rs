@@ -381,6 +381,7 @@ impl<'a> Block<'a> {
                 Target::One(0),
                 1,
                 0,
+                false,
                 |_| Some(0),
                 |_, out| {
                     out.push(values[0]);
@@ -414,7 +415,7 @@ impl<'a> Block<'a> {
                 usize::try_from(!i).ok()?.checked_add(splits)
             }
         };
-        grow(&what, Target::One(0), splits + leaves, 0, place, |i, out| {
+        grow(&what, Target::One(0), splits + leaves, 0, false, place, |i, out| {
             let Ok(split) = usize::try_from(i) else {
                 let leaf = !i as usize;
                 // `place` leaves through what is one of the leaves only if it is below their number.

@@ -293,7 +293,7 @@ impl Ensemble<'_> {
                 return Err(Error::invalid(what, "leaves of outputs that most have", found));
             }
             let place = |id: i64| places.get(&(tree, id)).copied();
-            let grown = grow(&what, target, of.len(), root, place, |id, out| {
+            let grown = grow(&what, target, of.len(), root, false, place, |id, out| {
                 let i = of[places[&(tree, id)]];
                 let cover = if has_rates { rates[i] } else { 0.0 };
                 let wrong = |expected: &str, found: String| {

@@ -19,6 +19,41 @@ const MOST_BINS: usize = 1 << 20;
 /// A tree of at most so many leaves is answered for all lanes at once: its leaves fit a `u8`.
 const FEW: usize = 256;
 
+/// So few rows are walked one by one: lanes would be empty.
+pub(super) const ALONE: usize = 4;
+
+/// The margins of a few rows, shape `(n_rows, n_outputs)`: the same sums in the same order.
+pub(super) fn walk_alone(trees: &[Tree], columns: &Columns, base: &[f64]) -> Float64Array {
+    let outputs = base.len();
+    let mut margins = base.repeat(columns.len());
+    for (row, margins) in margins.chunks_exact_mut(outputs).enumerate() {
+        let values: Vec<f64> =
+            (0..columns.features() as u32).map(|feature| columns.value(feature, row)).collect();
+        for tree in trees {
+            let leaf = tree.leaf_of(|feature| values[feature as usize]);
+            let Some(Node::Leaf { value, .. }) = tree.nodes.get(leaf) else { continue };
+            match tree.target {
+                Target::One(k) => {
+                    margins[k as usize] += tree.values[*value as usize] * tree.weight;
+                }
+                Target::All => {
+                    let values = &tree.values[*value as usize * outputs..][..outputs];
+                    for (margin, value) in margins.iter_mut().zip(values) {
+                        *margin += value * tree.weight;
+                    }
+                }
+            }
+        }
+    }
+    Float64Array::new(margins.into(), known(columns, outputs))
+}
+
+/// The rows that have margins, once for each output.
+fn known(columns: &Columns, outputs: usize) -> Option<NullBuffer> {
+    let known = columns.known()?.iter();
+    Some(known.flat_map(|known| std::iter::repeat_n(known, outputs)).collect())
+}
+
 /// The trees of an ensemble, made ready.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -94,10 +129,7 @@ impl Prepared {
         } else {
             margins.par_chunks_mut(tile * outputs).enumerate().for_each(one);
         }
-        let known = columns.known().map(|known| {
-            known.iter().flat_map(|k| std::iter::repeat_n(k, outputs)).collect::<NullBuffer>()
-        });
-        Float64Array::new(margins.into(), known)
+        Float64Array::new(margins.into(), known(columns, outputs))
     }
 
     fn tile<B: Lanes>(

@@ -194,7 +194,7 @@ impl Arrays {
             }
         }
         let place = |i: i64| usize::try_from(i).ok();
-        let tree = grow(&what, target, n, 0, place, |i, values| {
+        let tree = grow(&what, target, n, 0, false, place, |i, values| {
             let i = i as usize;
             let cover = self.cover[i];
             if self.left[i] < 0 {

@@ -550,7 +550,7 @@ impl Arrays {
         let sets = self.sets(at)?;
         let what = format!("tree {at} of an {WHAT}");
         let place = |i: i64| usize::try_from(i).ok();
-        grow(&what, target, n, 0, place, |i, values| {
+        grow(&what, target, n, 0, true, place, |i, values| {
             let i = i as usize;
             let wrong = |expected: &str, found: String| {
                 Err(Error::invalid(format!("{what}, node {i}"), expected, found))

@@ -120,6 +120,7 @@ fn tree(r: &mut Json<'_>, at: usize) -> Result<Tree> {
         Target::One(0),
         n,
         0,
+        false,
         |i| usize::try_from(i).ok(),
         |i, values| {
             let node = std::mem::take(&mut nodes[i as usize]);
