@@ -34,7 +34,7 @@ impl Codes {
     /// The codes of a column, made once for all that ask.
     pub(crate) fn of(rows: &Rows<'_>, column: &str) -> Result<Arc<Self>> {
         rows.shared(&format!("codes of {column}"), || {
-            of_array(rows.column(column)?, &|| rows.categories(column).cloned())
+            of_array(column, rows.column(column)?, &|| rows.categories(column).cloned())
         })
     }
 
@@ -114,7 +114,11 @@ fn null_code(labels: &mut Vec<Label>) -> u32 {
     labels.len() as u32 - 1
 }
 
-fn of_array(array: &ArrayRef, categories: &dyn Fn() -> Result<Categories>) -> Result<Codes> {
+fn of_array(
+    name: &str,
+    array: &ArrayRef,
+    categories: &dyn Fn() -> Result<Categories>,
+) -> Result<Codes> {
     macro_rules! numbers {
         ($type:ty) => {
             Ok(of_numbers::<$type>(array.as_primitive()))
@@ -122,7 +126,7 @@ fn of_array(array: &ArrayRef, categories: &dyn Fn() -> Result<Categories>) -> Re
     }
     macro_rules! dictionary {
         ($type:ty) => {
-            of_dictionary::<$type>(array.as_dictionary(), categories)
+            of_dictionary::<$type>(name, array.as_dictionary(), categories)
         };
     }
     match array.data_type() {
@@ -167,6 +171,7 @@ fn of_booleans(array: &BooleanArray) -> Codes {
 }
 
 fn of_dictionary<K: ArrowDictionaryKeyType>(
+    name: &str,
     array: &DictionaryArray<K>,
     categories: &dyn Fn() -> Result<Categories>,
 ) -> Result<Codes> {
@@ -175,7 +180,7 @@ fn of_dictionary<K: ArrowDictionaryKeyType>(
     if values.len() > keys.len() {
         return Ok(of_categories(&categories()?, number));
     }
-    let values = of_array(values, &|| Categories::of("", values))?;
+    let values = of_array(name, values, &|| Categories::of(name, values))?;
     let nulls = keys.nulls();
     match values.rows {
         Keys::Bytes(places) => {
@@ -393,6 +398,16 @@ pub(crate) fn is_number(data_type: &DataType) -> bool {
     }
 }
 
+/// Which label is the positive one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Positive<'a> {
+    Label(&'a str),
+    /// None is; booleans are `1` and `0` where they must meet numbers.
+    None {
+        as_numbers: bool,
+    },
+}
+
 /// The labels of a column of outcomes: NaN is missing, and what equals the positive label is that
 /// very text, whatever the type of the column. Numbers are compared as numbers; booleans are
 /// `true` and `false`, or `1` and `0`, in the words of the positive label; all else is text.
@@ -400,15 +415,23 @@ pub(crate) fn outcomes(
     column: &str,
     data_type: &DataType,
     labels: &[Label],
-    positive: Option<&str>,
+    positive: Positive<'_>,
 ) -> Result<Vec<Label>> {
     let value_type = match data_type {
         DataType::Dictionary(_, value) => value,
         plain => plain,
     };
-    let Some(positive) = positive else {
-        let missing = |label: &&Label| value_type.is_floating() && label.as_deref() == Some("NaN");
-        return Ok(labels.iter().map(|l| if missing(&l) { None } else { l.clone() }).collect());
+    let positive = match positive {
+        Positive::Label(positive) => positive,
+        Positive::None { as_numbers } => {
+            let of = |label: &Arc<str>| match &**label {
+                "NaN" if value_type.is_floating() => None,
+                "true" if as_numbers && *value_type == DataType::Boolean => Some("1".into()),
+                "false" if as_numbers && *value_type == DataType::Boolean => Some("0".into()),
+                _ => Some(label.clone()),
+            };
+            return Ok(labels.iter().map(|label| label.as_ref().and_then(of)).collect());
+        }
     };
     let unfit = |expected: &str| {
         Error::invalid(
@@ -450,4 +473,162 @@ pub(crate) fn outcomes(
         Some(if same { as_positive.clone() } else { label.clone() })
     };
     Ok(labels.iter().map(|label| label.as_ref().and_then(found)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{
+        Decimal128Array, Float64Array, Int8Array, Int16Array, Int64Array, NullArray, RecordBatch,
+        StringArray, UInt64Array,
+    };
+
+    fn codes(array: impl Array + 'static) -> Codes {
+        let array: ArrayRef = Arc::new(array);
+        let batch = RecordBatch::try_from_iter_with_nullable([("x", array, true)]).unwrap();
+        let rows = Rows::new(&batch);
+        Arc::into_inner(Codes::of(&rows, "x").unwrap()).unwrap_or_else(|| {
+            of_array("x", batch.column(0), &|| Categories::of("x", batch.column(0))).unwrap()
+        })
+    }
+
+    /// The label of every row.
+    fn labels(codes: &Codes) -> Vec<Option<&str>> {
+        let label = |code: usize| codes.labels[code].as_deref();
+        match &codes.rows {
+            Keys::Bytes(codes) => codes.iter().map(|&code| label(code.into())).collect(),
+            Keys::Words(codes) => codes.iter().map(|&code| label(code as usize)).collect(),
+        }
+    }
+
+    fn check(array: impl Array + 'static, expected: &[Option<&str>]) {
+        assert_eq!(labels(&codes(array)), expected);
+    }
+
+    fn classes(array: impl Array + 'static, positive: &str) -> Result<Vec<Option<String>>> {
+        let data_type = array.data_type().clone();
+        let codes = codes(array);
+        let found = outcomes("x", &data_type, &codes.labels, Positive::Label(positive))?;
+        let codes = Codes { labels: found, ..codes };
+        Ok(labels(&codes).into_iter().map(|label| label.map(str::to_owned)).collect())
+    }
+
+    #[test]
+    fn every_type_has_codes() {
+        let (a, b) = (Some("a"), Some("b"));
+        check(StringArray::from(vec![a, None, b, a]), &[a, None, b, a]);
+        check(BooleanArray::from(vec![Some(true), None]), &[Some("true"), None]);
+        check(NullArray::new(2), &[None, None]);
+        let numbers = [Some("-1"), Some("2"), None, Some("2")];
+        check(Int8Array::from(vec![Some(-1), Some(2), None, Some(2)]), &numbers);
+        check(Int64Array::from(vec![Some(-1), Some(2), None, Some(2)]), &numbers);
+        check(Float64Array::from(vec![Some(-1.0), Some(2.0), None, Some(2.0)]), &numbers);
+        let many = ["-7", "0", "9", "0"].map(Some);
+        check(Int16Array::from(vec![-7, 0, 9, 0]), &many);
+        check(UInt64Array::from(vec![u64::MAX, 0]), &[Some("18446744073709551615"), Some("0")]);
+        check(
+            Float64Array::from(vec![0.5, -0.0, f64::NAN, 0.0, f64::NEG_INFINITY, -f64::NAN]),
+            &["0.5", "0", "NaN", "0", "-inf", "NaN"].map(Some),
+        );
+        check(Float64Array::from(vec![f64::NAN, 1.0]), &["NaN", "1"].map(Some));
+        let decimals = Decimal128Array::from(vec![Some(100), Some(150), None]);
+        let decimals = decimals.with_precision_and_scale(5, 2).unwrap();
+        check(decimals, &[Some("1"), Some("1.5"), None]);
+    }
+
+    #[test]
+    fn dictionaries_are_read_through() {
+        let of = |keys: Vec<Option<i8>>, values: Vec<Option<&str>>| {
+            DictionaryArray::new(Int8Array::from(keys), Arc::new(StringArray::from(values)))
+        };
+        let (a, b, c) = (Some("a"), Some("b"), Some("c"));
+        let keys = || vec![Some(2), Some(0), None, Some(1)];
+        check(of(keys(), vec![a, b, c]), &[c, a, None, b]);
+        check(of(keys(), vec![a, None, a]), &[a, a, None, None]);
+        // More values than rows, and none at all.
+        check(of(vec![Some(2)], vec![a, b, c]), &[c]);
+        check(of(vec![None, None], vec![]), &[None, None]);
+        // What stands under a null is no key.
+        let nulls = NullBuffer::from(vec![true, false, true]);
+        let keys = Int8Array::new(vec![0, -5, 1].into(), Some(nulls));
+        let values: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        check(DictionaryArray::new(keys, values), &[a, None, b]);
+        // 256 values, and null one more.
+        for n in [255, 256, 257, 300] {
+            let values: ArrayRef =
+                Arc::new(StringArray::from_iter_values((0..n).map(|i| i.to_string())));
+            let keys: Int16Array =
+                (0..2 * n).map(|i| (i % 7 != 3).then_some((i % n) as i16)).collect();
+            let expected: Vec<Option<String>> =
+                (0..2 * n).map(|i| (i % 7 != 3).then(|| (i % n).to_string())).collect();
+            let expected: Vec<_> = expected.iter().map(Option::as_deref).collect();
+            check(DictionaryArray::new(keys, values), &expected);
+        }
+    }
+
+    #[test]
+    fn a_slice_is_what_its_rows_are() {
+        let bits = BooleanArray::from((0..200).map(|i| i % 3 == 0).collect::<Vec<_>>());
+        for (from, n) in [(0, 200), (1, 64), (63, 70), (199, 1), (5, 0)] {
+            let expected: Vec<u8> = (from..from + n).map(|i| u8::from(i % 3 == 0)).collect();
+            assert_eq!(bytes(bits.slice(from, n).values()), expected);
+        }
+        let numbers =
+            Int64Array::from((0..300).map(|i| (i % 2 == 0).then_some(i)).collect::<Vec<_>>());
+        let of = numbers.slice(7, 290);
+        let expected: Vec<_> = (7..297).map(|i| (i % 2 == 0).then(|| i.to_string())).collect();
+        check(of, &expected.iter().map(Option::as_deref).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn bins_are_closed_below() {
+        let numbers =
+            Float64Array::from(vec![Some(24.9), Some(25.0), Some(65.0), Some(f64::NAN), None]);
+        let array: ArrayRef = Arc::new(numbers);
+        let batch = RecordBatch::try_from_iter_with_nullable([("x", array, true)]).unwrap();
+        let rows = Rows::new(&batch);
+        let codes = Codes::binned(&rows, "x", &[25.0, 65.0]).unwrap();
+        let expected = [Some("< 25"), Some("[25, 65)"), Some("≥ 65"), Some("NaN"), None];
+        assert_eq!(labels(&codes), expected);
+        assert_eq!(labels(&Codes::binned(&rows, "x", &[]).unwrap())[0], Some("any"));
+    }
+
+    #[test]
+    fn a_positive_label_is_found_in_every_type() {
+        let yes = |positive: &str| vec![Some(positive.to_owned()), Some("0".into()), None];
+        for positive in ["1", "1.0", "1e0", "+1"] {
+            let whole = Int64Array::from(vec![Some(1), Some(0), None]);
+            assert_eq!(classes(whole, positive).unwrap(), yes(positive));
+            let floats = Float64Array::from(vec![1.0, -0.0, f64::NAN]);
+            assert_eq!(classes(floats, positive).unwrap(), yes(positive));
+        }
+        for positive in ["1", "1.0"] {
+            let bits = BooleanArray::from(vec![Some(true), Some(false), None]);
+            assert_eq!(classes(bits, positive).unwrap(), yes(positive));
+            let text = StringArray::from(vec![Some("1"), Some("0"), None]);
+            assert_eq!(classes(text, positive).unwrap(), yes(positive));
+        }
+        let no = BooleanArray::from(vec![true, false]);
+        let expected = vec![Some("true".to_owned()), Some("false".to_owned())];
+        assert_eq!(classes(no, "false").unwrap(), expected);
+        for (unfit, error) in [
+            (classes(Int64Array::from(vec![1]), "yes"), "`x`"),
+            (classes(BooleanArray::from(vec![true]), "yes"), "`x`"),
+            (classes(Float64Array::from(vec![1.0]), "NaN"), "NaN"),
+        ] {
+            assert!(unfit.unwrap_err().to_string().contains(error));
+        }
+    }
+
+    #[test]
+    fn labels_are_plain() {
+        for (label, expected) in
+            [("1.0", "1"), ("-0.0", "0"), ("1.50", "1.5"), ("1e3", "1000"), ("007", "007")]
+        {
+            assert_eq!(plain(label), expected);
+        }
+        for label in ["9007199254740993", "NaN", "inf", "e", ".", "", "2020-01-01"] {
+            assert_eq!(plain(label), label);
+        }
+    }
 }

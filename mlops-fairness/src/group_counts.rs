@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::Array;
 use mlops_core::bytes::{add_count, bad, put_u64, take_count};
 use mlops_core::states::Moments;
 use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::codes::{Codes, Label, outcomes, plain};
+use crate::codes::{Codes, Label, Positive, is_number, outcomes, plain};
 use crate::cross_tab::{Cell, CrossTab};
 use crate::groups::{bad_weights, group, grouped, weights};
 use crate::{Counts, Group, Groups, MetricFrame};
@@ -214,10 +215,16 @@ impl Tab<'_> {
         let tab = &mut state.0;
         let mut codes: Vec<Arc<Codes>> = self.groups.codes(rows)?;
         let mut labels: Vec<Vec<Label>> = codes.iter().map(|codes| codes.labels.clone()).collect();
-        for column in &self.outcomes {
-            let data_type = rows.column(column)?.data_type();
+        let types = self
+            .outcomes
+            .iter()
+            .map(|column| rows.column(column).map(Array::data_type))
+            .collect::<Result<Vec<_>>>()?;
+        let as_numbers = types.iter().any(|data_type| is_number(data_type));
+        let positive = self.positive.map_or(Positive::None { as_numbers }, Positive::Label);
+        for (column, data_type) in self.outcomes.iter().zip(types) {
             let found = Codes::of(rows, column)?;
-            labels.push(outcomes(column, data_type, &found.labels, self.positive)?);
+            labels.push(outcomes(column, data_type, &found.labels, positive)?);
             codes.push(found);
         }
         let columns: Vec<_> = codes.iter().map(|codes| &**codes).collect();

@@ -12,7 +12,7 @@ use mlops_core::states::{Moments, Sum};
 use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::codes::{Codes, Keys, Label, outcomes};
+use crate::codes::{Codes, Keys, Label, Positive, outcomes};
 use crate::cross_tab::{Cell, CrossTab};
 use crate::groups::{bad_weights, group, grouped, numbers, weights};
 use crate::scores::{Bins, ScoreCounts, Side};
@@ -375,7 +375,8 @@ impl Analyzer for GroupScores {
         let mut codes: Vec<Arc<Codes>> = self.groups.codes(rows)?;
         let labels = Codes::of(rows, &self.y_true)?;
         let data_type = rows.column(&self.y_true)?.data_type();
-        let found = outcomes(&self.y_true, data_type, &labels.labels, Some(&self.positive))?;
+        let found =
+            outcomes(&self.y_true, data_type, &labels.labels, Positive::Label(&self.positive))?;
         // Which negative label it is makes no difference.
         let classes: Vec<u8> = found
             .iter()

@@ -81,6 +81,7 @@ pub(crate) struct Side {
 #[non_exhaustive]
 pub struct ScorePoint {
     /// The score, or where the bin begins.
+    #[serde(with = "any_number")]
     pub score: f64,
     /// The rows of the negative class.
     pub negatives: u64,
@@ -109,6 +110,33 @@ impl ScorePoint {
             for (mine, theirs) in mine.iter_mut().zip(theirs) {
                 let _ = mine.merge(theirs);
             }
+        }
+    }
+}
+
+/// Numbers that may be infinite, which JSON cannot hold: then as text.
+mod any_number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
+    pub(super) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if x.is_finite() {
+            return x.serialize(serializer);
+        }
+        Written::Text(x.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Number(x) => Ok(x),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
         }
     }
 }

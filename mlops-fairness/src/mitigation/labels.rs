@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mlops_core::{Error, Result, Rows};
 
-use crate::codes::{Codes, Keys, outcomes};
+use crate::codes::{Codes, Keys, Positive, outcomes};
 
 /// Whether each row's label is the positive one, `None` where it is missing; and the negative
 /// label, where there is one.
@@ -17,7 +17,7 @@ pub(crate) fn labels(
 ) -> Result<(Vec<Option<bool>>, Option<String>)> {
     let codes = Codes::of(rows, column)?;
     let data_type = rows.column(column)?.data_type();
-    let names = outcomes(column, data_type, &codes.labels, Some(positive))?;
+    let names = outcomes(column, data_type, &codes.labels, Positive::Label(positive))?;
     let of_code: Vec<Option<bool>> =
         names.iter().map(|name| name.as_deref().map(|name| name == positive)).collect();
     let of = |code: usize| of_code.get(code).copied().flatten();
