@@ -32,6 +32,7 @@ mod columns;
 mod ensemble;
 mod grow;
 mod json;
+mod outline;
 mod predict;
 mod reader;
 mod routes;

@@ -425,3 +425,39 @@ fn files_are_stable_and_not_trusted() {
     let error = TreeEnsemble::from_bytes(b"MLTE\x02\x00").unwrap_err().to_string();
     assert!(error.contains("byte 6") && error.contains("version 1"), "{error}");
 }
+
+/// Two questions, of numbers and of categories, and leaves of two values.
+pub(super) fn small() -> TreeEnsemble {
+    let split = |feature, question, missing, left, right| {
+        let zero_is_missing = false;
+        Node::Split(Split { feature, question, missing, zero_is_missing, left, right, cover: 3.0 })
+    };
+    let leaf = |value| Node::Leaf { value, cover: 1.0 };
+    let nodes = vec![
+        split(0, Question::Below(0.5), Side::Right, 1, 2),
+        leaf(0),
+        split(1, Question::Among(0), Side::Left, 3, 4),
+        leaf(1),
+        leaf(2),
+    ];
+    let tree = Tree {
+        sets: vec![CategorySet::new(vec![1, 5], Side::Right)],
+        target: Target::All,
+        weight: 0.25,
+        ..Tree::new(nodes, vec![1.0, 0.0, 0.25, 0.75, 0.0, 1.0])
+    };
+    let cities = Labels::Text(vec!["Oslo".into(), "Bergen".into()]);
+    let features = vec![Feature::number("age"), Feature::category("city", Some(cities))];
+    let classes = vec!["no".into(), "yes".into()];
+    TreeEnsemble::new(features, vec![tree], vec![0.0; 2], Link::Scores { classes }).unwrap()
+}
+
+#[test]
+fn the_first_version_of_the_format_stays() {
+    let hex = include_str!("../../../tests/vectors/tree_ensemble-1.hex").trim();
+    let bytes: Vec<u8> = (0..hex.len() / 2)
+        .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+        .collect();
+    assert_eq!(small().to_bytes(), bytes);
+    assert_eq!(TreeEnsemble::from_bytes(&bytes).unwrap(), small());
+}
