@@ -59,6 +59,7 @@ pub mod stats;
 mod analyzer;
 mod atomic_file;
 mod batch;
+mod canonical_json;
 mod digest;
 mod error;
 mod extent;
@@ -80,6 +81,7 @@ pub use ndarray;
 pub use analyzer::{Analyzer, Description, State, canonical};
 pub use atomic_file::{AtomicFile, sync_directory_of};
 pub use batch::{column, with_column};
+pub use canonical_json::{canonical_json, integers_as_text};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use extent::{Extent, Span};
@@ -87,9 +89,9 @@ pub use model::{Model, Predictions};
 pub use plan::{Handle, Judge, Kinds, Measurements, Plan, PlanState, Settled};
 pub use progress::{Cancel, OnProgress, Progress};
 pub use registry::{
-    Alias, AliasChange, Approval, Artifact, ChangeKind, GateEvidence, Lineage, Listing, NewVersion,
-    Promotion, PromotionPolicy, Registry, RegistryExt, Request, Roles, Rollback, Signature,
-    Version, Why, check_name, check_paths, history_flaws, manifest_digest,
+    Alias, AliasChange, Approval, Artifact, ChangeKind, GateEvidence, Lineage, Lineup, Listing,
+    NewVersion, Promotion, PromotionPolicy, Registry, RegistryExt, Request, Roles, Rollback,
+    Signature, Stage, Version, Why, check_name, check_paths, history_flaws, manifest_digest,
 };
 pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;

@@ -13,6 +13,7 @@ mod roles;
 mod rules;
 mod show;
 mod signature;
+mod stage;
 mod why;
 
 pub use request::Request;
@@ -20,6 +21,7 @@ pub use roles::Roles;
 pub use rules::{check_name, check_paths, history_flaws, manifest_digest};
 pub use show::Listing;
 pub use signature::Signature;
+pub use stage::{Lineup, Stage};
 pub use why::{GateEvidence, Why};
 
 /// A version to be registered.
@@ -454,7 +456,7 @@ pub trait Registry: Debug + Send + Sync + 'static {
     /// A store that can't be read.
     fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>>;
 
-    /// A model's aliases, sorted by name.
+    /// A model's aliases, sorted by name, all as of one instant.
     ///
     /// # Errors
     /// A store that can't be read.
@@ -519,6 +521,32 @@ pub trait RegistryExt: Registry {
         })?;
         let version = self.version(model, change.version)?;
         Why::new(&history, change, version, at)
+    }
+
+    /// Who serves, who is tried beside it and who only listens: the champion, the challenger and
+    /// the shadow, all three of one instant.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn lineup(&self, model: &str) -> Result<Lineup> {
+        Lineup::now(self, model)
+    }
+
+    /// The [`lineup`](Self::lineup) at a time, as [`as_of`](Self::as_of) has it.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn lineup_as_of(&self, model: &str, at: Timestamp) -> Result<Lineup> {
+        Lineup::at(self, model, at)
+    }
+
+    /// Where each of a model's versions stands: named by which aliases, archived, or never
+    /// promoted.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    fn stages(&self, model: &str) -> Result<BTreeMap<u64, Stage>> {
+        Stage::of_all(self, model)
     }
 
     /// A model's versions and aliases, to print.

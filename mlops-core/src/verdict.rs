@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::report::clean;
-use crate::{Digest, Error, Result, Timestamp};
+use crate::{Digest, Error, Result, Timestamp, canonical_json, integers_as_text};
 
 /// The answer to a question about data or a model.
 ///
@@ -287,18 +287,47 @@ pub struct GateReport {
     pub assessment: Assessment,
     /// When.
     pub at: Timestamp,
+    /// Who ran it, a person or a job; `None` if nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 impl GateReport {
     /// The gate of this assessment's name, on these bytes, at this time.
     pub fn new(subject: Digest, assessment: Assessment, at: Timestamp) -> Self {
-        Self { gate: assessment.name.clone(), subject, assessment, at }
+        Self { gate: assessment.name.clone(), subject, assessment, at, by: None }
     }
 
-    /// The digest of the report: that of its JSON.
+    /// The same, run by this person or job.
+    #[must_use]
+    pub fn run_by(mut self, who: impl Into<String>) -> Self {
+        self.by = Some(who.into());
+        self
+    }
+
+    /// The digest of what was judged and found: SHA-256 of the report's canonical JSON
+    /// ([RFC 8785](crate::canonical_json)) without `by`, so that a name can be erased and the
+    /// digest stays. Integers that no double holds are written as strings.
+    ///
+    /// ```
+    /// use mlops_core::{Assessment, Digest, GateReport, Timestamp};
+    /// let assessment = Assessment::new("quality", 9, vec![]);
+    /// let report = GateReport::new(Digest::of("m"), assessment, Timestamp::from_millis(0));
+    /// let text = format!(
+    ///     r#"{{"assessment":{{"findings":[],"name":"quality","rows":9,"verdict":"inconclusive"}},"at":"1970-01-01T00:00:00Z","gate":"quality","subject":"{}"}}"#,
+    ///     Digest::of("m")
+    /// );
+    /// assert_eq!(report.digest(), Digest::of(text));
+    /// assert_eq!(report.clone().run_by("ana").digest(), report.digest());
+    /// ```
     pub fn digest(&self) -> Digest {
-        // Plain structs of texts and finite numbers: there is nothing that can't be written.
-        Digest::of(serde_json::to_string(self).unwrap_or_default())
+        // Plain structs of texts and numbers: there is nothing that can't be written.
+        let mut json = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.remove("by");
+        }
+        integers_as_text(&mut json);
+        Digest::of(canonical_json(&json).unwrap_or_else(|_| json.to_string()))
     }
 
     /// Only a pass opens the gate.

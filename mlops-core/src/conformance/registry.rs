@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::{
-    Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, RegistryExt, Rollback, Signature, Timestamp, Verdict, Version,
-    history_flaws, manifest_digest,
+    Alias, Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion,
+    Promotion, PromotionPolicy, Registry, RegistryExt, Rollback, Signature, Stage, Timestamp,
+    Verdict, Version, history_flaws, manifest_digest,
 };
 
 const MODEL: &str = "conformance-loans";
 const KEYS: &str = "conformance-keys";
 const RACE: &str = "conformance-race";
+const STAGES: &str = "conformance-stages";
 const ALIAS: &str = "champion";
 
 /// Tests the contract of [`Registry`] on one that has no models whose names start with
@@ -30,6 +31,7 @@ pub fn registry(registry: &dyn Registry) {
     policies(registry);
     keys(registry);
     answers(registry);
+    stages(registry);
     race(registry);
 }
 
@@ -459,6 +461,52 @@ fn answers(registry: &dyn Registry) {
     for part in ["rolled back", "complaints", "better", "quality: pass", "by ben"] {
         assert!(text.contains(part), "{part} in the answer: {text}");
     }
+}
+
+/// Aliases as stages, and the three that a service asks for.
+fn stages(registry: &dyn Registry) {
+    assert!(registry.stages(STAGES).expect("stages").is_empty(), "no such model: no stages");
+    let lineup = registry.lineup(STAGES).expect("lineup");
+    assert_eq!((lineup.champion, lineup.challenger, lineup.shadow), (None, None, None), "nobody");
+    let numbers: Vec<_> = (0..4).map(|_| ready(registry, STAGES)).collect();
+    let promote = |alias: &str, version, revision, second| {
+        let promotion = Promotion { alias: alias.into(), ..promote_to(STAGES, version, revision) };
+        registry.promote(promotion, time(second)).expect("promote")
+    };
+    promote(Alias::CHAMPION, numbers[0], 0, 10);
+    promote(Alias::STAGING, numbers[1], 0, 11);
+    promote(Alias::CHALLENGER, numbers[1], 0, 11);
+    promote(Alias::SHADOW, numbers[2], 0, 12);
+    let versions = |lineup: crate::Lineup| {
+        [lineup.champion, lineup.challenger, lineup.shadow].map(|a| a.map(|a| a.version))
+    };
+    let now = || versions(registry.lineup(STAGES).expect("lineup"));
+    assert_eq!(now(), [Some(1), Some(2), Some(3)], "one each");
+    promote(Alias::CHAMPION, numbers[1], 1, 13);
+    assert_eq!(now(), [Some(2), None, Some(3)], "a challenger that won is none");
+    let then = versions(registry.lineup_as_of(STAGES, time(11)).expect("lineup"));
+    assert_eq!(then, [Some(1), Some(2), None], "as it was");
+    let named = |names: &[&str]| Stage::Named(names.iter().map(|n| (*n).to_owned()).collect());
+    let expected = [
+        Stage::Archived,
+        named(&["challenger", "champion", "staging"]),
+        named(&["shadow"]),
+        Stage::Registered,
+    ];
+    let stages: Vec<_> = registry.stages(STAGES).expect("stages").into_values().collect();
+    assert_eq!(stages, expected, "where each stands");
+
+    // Who ran a gate is kept, and is no part of its digest.
+    let version = registry.version(STAGES, numbers[3]).expect("version");
+    let nobody = report(&version, "quality", Verdict::Pass, time(20));
+    let somebody = nobody.clone().run_by("nightly job");
+    registry.record_gate(STAGES, numbers[3], somebody.clone()).expect("record_gate");
+    let read = registry.version(STAGES, numbers[3]).expect("version");
+    assert_eq!(read.gates.last(), Some(&somebody), "who ran it");
+    assert_eq!(somebody.digest(), nobody.digest(), "one digest");
+    registry
+        .record_gate(STAGES, numbers[3], nobody.run_by("two\nlines"))
+        .expect_err("a name of two lines");
 }
 
 /// Threads that move one alias, each on the revision that it has seen.

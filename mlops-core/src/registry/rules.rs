@@ -360,6 +360,9 @@ impl Version {
     /// [`Error::Invalid`].
     pub fn check_gate(&self, report: &GateReport) -> Result<()> {
         check_label("name of the gate", &report.gate)?;
+        if let Some(by) = &report.by {
+            check_label("name of who ran the gate", by)?;
+        }
         if report.subject != self.digest {
             return Err(Error::invalid(
                 format!("subject of gate `{}`", report.gate),

@@ -20,6 +20,8 @@ pub struct GateEvidence {
     pub subject: Digest,
     /// The digest of its report.
     pub report: Digest,
+    /// Who ran it, if anybody said.
+    pub by: Option<String>,
 }
 
 /// Why an alias pointed where it did at a time;
@@ -87,6 +89,7 @@ impl Why {
                 at: report.at,
                 subject: report.subject,
                 report: report.digest(),
+                by: report.by.clone(),
             });
             reports.push(report.clone());
         }
@@ -116,8 +119,9 @@ impl fmt::Display for Why {
         }
         row("promoted", told(promotion))?;
         for gate in &self.gates {
-            let GateEvidence { gate, verdict, at, report, .. } = gate;
-            row("gate", format!("{gate}: {verdict} at {at}, report {report}"))?;
+            let GateEvidence { gate, verdict, at, report, by, .. } = gate;
+            let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
+            row("gate", format!("{gate}: {verdict}{by} at {at}, report {report}"))?;
         }
         for approval in &version.approvals {
             row("approved", format!("by {approval}"))?;

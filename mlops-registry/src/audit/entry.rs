@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use mlops_core::report::clean;
-use mlops_core::{Digest, Error, Result, Timestamp};
+use mlops_core::{Digest, Error, Result, Timestamp, canonical_json};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::merkle;
 use super::personal::{Personal, Salt};
-use super::{canonical_json, merkle};
 
 /// The version of the form that is hashed.
 const VERSION: u64 = 1;
@@ -84,6 +84,9 @@ impl Draft {
         self
     }
 }
+
+/// The personal field that names others than the actor.
+pub(crate) const APPROVED_BY: &str = "approved_by";
 
 /// The action of [`Draft::erasure`].
 const ERASE: &str = "erase";
@@ -260,6 +263,26 @@ impl Entry {
     pub fn erase(&mut self) {
         self.actor.erase();
         self.personal.values_mut().for_each(Personal::erase);
+    }
+
+    /// Forgets what concerns this person: where they are the actor, the name and all that they
+    /// wrote; elsewhere, values that name them, alone or in a list. Says whether anything did.
+    pub fn erase_person(&mut self, person: &str) -> bool {
+        let own = self.actor.value() == Some(person);
+        if own {
+            self.actor.erase();
+        }
+        let mut erased = own;
+        let listed = format!(", {person}, ");
+        for (name, value) in &mut self.personal {
+            let Some(text) = value.value() else { continue };
+            let written = own && name != APPROVED_BY;
+            if written || format!(", {text}, ").contains(&listed) {
+                value.erase();
+                erased = true;
+            }
+        }
+        erased
     }
 
     /// Whether a personal value of it was erased.
@@ -457,6 +480,31 @@ mod tests {
             assert_eq!((&read, read.hash().unwrap(), read.is_erased()), (&entry, hash, erased));
             let json = serde_json::to_string(&entry).unwrap();
             assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn a_person_is_erased_and_nobody_else() {
+        let draft = Draft::new(Timestamp::from_millis(0), "ana", "promote", "loans@champion")
+            .with_personal("reason", "better")
+            .with_personal(APPROVED_BY, "ben, cleo");
+        let whole = Entry::next(Head::empty(), draft, Salt::from_bytes([3; 32])).unwrap();
+        let values = |entry: &Entry| {
+            let personal = &entry.personal;
+            [entry.actor(), &personal["reason"], &personal[APPROVED_BY]]
+                .map(|p| p.value().map(str::to_owned))
+        };
+        for (person, kept) in [
+            ("ana", [None, None, Some("ben, cleo")]),
+            ("cleo", [Some("ana"), Some("better"), None]),
+            ("en, cleo", [Some("ana"), Some("better"), Some("ben, cleo")]),
+            ("an", [Some("ana"), Some("better"), Some("ben, cleo")]),
+        ] {
+            let mut entry = whole.clone();
+            assert_eq!(entry.erase_person(person), entry != whole, "{person}");
+            assert_eq!(values(&entry), kept.map(|v| v.map(str::to_owned)), "{person}");
+            assert_eq!(entry.hash().unwrap(), whole.hash().unwrap(), "{person}");
+            assert!(!entry.erase_person(person), "{person} is gone already");
         }
     }
 

@@ -54,7 +54,6 @@
 //! they were erased has to be an entry of the log itself ([`Draft::erasure`]). What a person wrote
 //! into a `subject` or `detail` can't be erased.
 
-mod canonical;
 mod checkpoint;
 mod entry;
 mod log;
@@ -66,8 +65,8 @@ mod signing;
 mod sink;
 mod verify;
 
-pub use canonical::canonical_json;
 pub use checkpoint::{Checkpoint, Notary};
+pub(crate) use entry::APPROVED_BY;
 pub use entry::{Draft, Entry, Head};
 pub use log::{Log, export};
 pub use merkle::{ConsistencyProof, InclusionProof, MerkleTree, leaf_hash};

@@ -339,6 +339,7 @@ impl EvidencePack {
             let report = gate.digest().to_string();
             find(format!("gate {}", clean(&gate.gate)), &|e: &Entry| {
                 (e.action(), e.subject(), e.at()) == ("gate", &subject, gate.at)
+                    && by(e, gate.by.as_deref().unwrap_or_default())
                     && says(e, "gate", &gate.gate)
                     && says(e, "verdict", &verdict)
                     && says(e, "report", &report)

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use mlops_core::{Error, Result};
 use serde_json::{Number, Value};
+
+use crate::{Error, Result};
 
 /// How deep values may nest; `serde_json` reads no more than 128.
 const DEPTH: usize = 100;
@@ -16,7 +17,7 @@ const DEPTH: usize = 100;
 /// string. All integers up to 2⁵³ either way are fine.
 ///
 /// ```
-/// use mlops_registry::audit::canonical_json;
+/// use mlops_core::canonical_json;
 /// let value = serde_json::json!({"b": [1e21, 0.002, 100.0], "a": "€\n"});
 /// assert_eq!(canonical_json(&value)?, r#"{"a":"€\n","b":[1e+21,0.002,100]}"#);
 /// assert!(canonical_json(&serde_json::json!(9_007_199_254_740_993_u64)).is_err());
@@ -29,6 +30,30 @@ pub fn canonical_json(value: &Value) -> Result<String> {
     let mut out = String::new();
     put_value(&mut out, value, 0)?;
     Ok(out)
+}
+
+/// Writes integers that no double may hold as strings, wherever they stand in the value, so that
+/// it has a canonical form.
+///
+/// ```
+/// use mlops_core::{canonical_json, integers_as_text};
+/// let mut value = serde_json::json!({"rows": [u64::MAX, 7]});
+/// integers_as_text(&mut value);
+/// assert_eq!(canonical_json(&value)?, r#"{"rows":["18446744073709551615",7]}"#);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+pub fn integers_as_text(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let integer = number.as_u64().or(number.as_i64().map(i64::unsigned_abs));
+            if integer.is_some_and(|n| n > 1 << 53) {
+                *value = Value::String(number.to_string());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(integers_as_text),
+        Value::Object(fields) => fields.values_mut().for_each(integers_as_text),
+        _ => {}
+    }
 }
 
 fn put_value(out: &mut String, value: &Value, depth: usize) -> Result<()> {
