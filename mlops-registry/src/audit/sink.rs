@@ -2,13 +2,13 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use mlops_core::report::clean;
-use mlops_core::{AtomicFile, Error, Result};
+use mlops_core::{Error, Result, sync_directory_of};
 
 use super::note::{DASH, NOTE_BYTES, SignedNote};
 
@@ -45,11 +45,21 @@ pub trait Sink: Debug + Send + Sync {
 /// assert_eq!(read_checkpoints(&text)?, [note]);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
+///
+/// Several processes may share one file: each locks it while it writes, and looks at what the
+/// others added.
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
     /// `None` until the first note; then the file is made with that in it.
-    file: Mutex<Option<File>>,
+    open: Mutex<Option<Open>>,
+}
+
+/// The file, and up to where it is known to be whole notes.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    whole: u64,
 }
 
 impl FileSink {
@@ -60,55 +70,109 @@ impl FileSink {
     /// [`Error::Io`]; [`Error::Invalid`] for a file that holds something else than notes.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let io = |e| Error::io(&path, e);
         let mut options = OpenOptions::new();
-        let file = match options.read(true).write(true).open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(e) => return Err(io(e)),
-            Ok(mut file) => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).map_err(io)?;
-                let whole =
-                    whole_notes(&bytes).map_err(|e| e.within(path.display().to_string()))?;
-                if whole < bytes.len() {
-                    file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(io)?;
-                }
-                file.seek(SeekFrom::End(0)).map_err(io)?;
-                Some(file)
+        let open = match options.read(true).write(true).open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(Error::io(&path, e)),
+            Ok(file) => {
+                let mut open = Open { file, whole: 0 };
+                open.alone(&path, |open| open.settle(&path))?;
+                Some(open)
             }
         };
-        Ok(Self { path, file: Mutex::new(file) })
+        Ok(Self { path, open: Mutex::new(open) })
+    }
+
+    /// The first note is there whole or not at all, because half of it would look like any file;
+    /// and it replaces nothing.
+    fn put_first(&self, text: &str) -> Result<Open> {
+        let io = |e| Error::io(&self.path, e);
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{}.tmp", crate::tracking::random_id()?));
+        let temp = PathBuf::from(name);
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create_new(true).open(&temp).map_err(io)?;
+        let named = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::hard_link(&temp, &self.path))
+            .or_else(|e| match e.kind() {
+                // Not every file system has hard links.
+                ErrorKind::Unsupported | ErrorKind::PermissionDenied
+                    if !fs::exists(&self.path)? =>
+                {
+                    fs::rename(&temp, &self.path)
+                }
+                _ => Err(e),
+            });
+        // Its other name, or what failed.
+        fs::remove_file(&temp).ok();
+        match named {
+            Ok(()) => sync_directory_of(&self.path)?,
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                let (expected, found) =
+                    ("no file, as when it was opened", "one that was made since: open it anew");
+                return Err(Error::invalid("file of checkpoints", expected, found));
+            }
+            Err(e) => return Err(io(e)),
+        }
+        Ok(Open { file, whole: text.len() as u64 })
+    }
+}
+
+impl Open {
+    /// Runs while no other process reads or writes the file through a sink.
+    fn alone<T>(&mut self, path: &Path, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        match self.file.lock() {
+            Ok(()) => {}
+            // Where files can't be locked, one process at a time is the user's to see to.
+            Err(e) if e.kind() == ErrorKind::Unsupported => return work(self),
+            Err(e) => return Err(Error::io(path, e)),
+        }
+        let done = work(self);
+        let unlocked = self.file.unlock().map_err(|e| Error::io(path, e));
+        let done = done?;
+        unlocked.map(|()| done)
+    }
+
+    /// Goes to the end of the last whole note, and cuts off what follows: nobody writes it any
+    /// more.
+    fn settle(&mut self, path: &Path) -> Result<()> {
+        let io = |e| Error::io(path, e);
+        let len = self.file.metadata().map_err(io)?.len();
+        if len != self.whole {
+            let mut bytes = Vec::new();
+            self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+            self.file.read_to_end(&mut bytes).map_err(io)?;
+            let whole = whole_notes(&bytes).map_err(|e| e.within(path.display().to_string()))?;
+            if whole < bytes.len() {
+                self.file.set_len(whole as u64).and_then(|()| self.file.sync_all()).map_err(io)?;
+            }
+            self.whole = whole as u64;
+        }
+        self.file.seek(SeekFrom::Start(self.whole)).map(drop).map_err(io)
     }
 }
 
 impl Sink for FileSink {
     fn put(&self, note: &SignedNote) -> Result<()> {
         let text = format!("{note}\n");
-        let io = |e| Error::io(&self.path, e);
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = file.as_mut() else {
-            if fs::exists(&self.path).map_err(io)? {
-                let expected = "no file, as when it was opened";
-                return Err(Error::invalid(
-                    "file of checkpoints",
-                    expected,
-                    "one that was made since",
-                ));
-            }
-            // The first note is there whole or not at all: half of it would look like any file.
-            let mut first = AtomicFile::create(&self.path)?;
-            first.write_all(text.as_bytes()).map_err(io)?;
-            first.commit()?;
-            *file = Some(OpenOptions::new().append(true).open(&self.path).map_err(io)?);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = open.as_mut() else {
+            *open = Some(self.put_first(&text)?);
             return Ok(());
         };
-        let end = open.seek(SeekFrom::End(0)).map_err(io)?;
-        let written = open.write_all(text.as_bytes()).and_then(|()| open.sync_all());
-        written.map_err(|e| {
-            // Nothing half-written may stand before the next note; if this fails, too, the file
-            // is put right when it is opened again.
-            let _ = open.set_len(end);
-            io(e)
+        open.alone(&self.path, |open| {
+            open.settle(&self.path)?;
+            let written = open.file.write_all(text.as_bytes()).and_then(|()| open.file.sync_all());
+            if let Err(e) = written {
+                // Nothing half-written may stand before the next note; if this fails, too, the
+                // next to come cuts it off.
+                let _ = open.file.set_len(open.whole);
+                return Err(Error::io(&self.path, e));
+            }
+            open.whole += text.len() as u64;
+            Ok(())
         })
     }
 }
@@ -209,6 +273,57 @@ mod tests {
         assert_eq!(read_checkpoints(&note(7).to_string()).unwrap(), [note(7)]);
         assert_eq!(read_checkpoints("").unwrap(), []);
         assert!(read_checkpoints("\n").is_err());
+    }
+
+    /// Sinks in one process stand for processes: their files are opened apart.
+    #[test]
+    fn many_share_one_file_and_one_dies_halfway() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoints.txt");
+        FileSink::open(&path).unwrap().put(&note(0)).unwrap();
+        let stays = FileSink::open(&path).unwrap();
+        let half = format!("{}\n", note(77));
+        let mut dead = OpenOptions::new().append(true).open(&path).unwrap();
+        dead.write_all(&half.as_bytes()[..half.len() / 2]).unwrap();
+        drop(dead);
+        stays.put(&note(1)).unwrap();
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for i in 0..10 {
+                        FileSink::open(path).unwrap().put(&note(2 + n * 10 + i)).unwrap();
+                    }
+                });
+            }
+        });
+        stays.put(&note(42)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut notes: Vec<_> =
+            read_checkpoints(&text).unwrap().iter().map(ToString::to_string).collect();
+        notes.sort();
+        let mut expected: Vec<_> = (0..43).map(|n| note(n).to_string()).collect();
+        expected.sort();
+        assert_eq!(notes, expected, "each once");
+    }
+
+    #[test]
+    fn the_first_notes_of_many_replace_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoints.txt");
+        let sinks: Vec<_> = (0..8).map(|_| FileSink::open(&path).unwrap()).collect();
+        let kept: Vec<u64> = std::thread::scope(|scope| {
+            let all: Vec<_> = sinks
+                .iter()
+                .zip(0..)
+                .map(|(sink, n)| scope.spawn(move || sink.put(&note(n)).is_ok().then_some(n)))
+                .collect();
+            all.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        let text = fs::read_to_string(&path).unwrap();
+        let expected: Vec<_> = kept.iter().map(|n| note(*n)).collect();
+        assert_eq!((read_checkpoints(&text).unwrap(), kept.len()), (expected, 1));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
     }
 
     #[test]
