@@ -146,9 +146,8 @@ fn files_that_are_in_the_store_are_registered_by_name() {
     let names: Vec<_> = version.artifacts.iter().map(|a| a.name.as_str()).collect();
     assert_eq!(names, ["README", "tokens.json", "weights.bin"]);
     assert_eq!(version.digest, mlops_core::manifest_digest(&version.artifacts));
-    // Everything that a version has stays, and what a manifest among it names, if it is said.
-    let also = || Ok(Roots::of_manifests([tokens.digest]));
-    let swept = registry.collect_garbage(also, &late()).unwrap();
+    // Everything that a version has stays, and what a manifest among it names.
+    let swept = registry.collect_garbage(none, &late()).unwrap();
     assert_eq!((swept.referenced.count, swept.removed.count), (3, 0), "{swept}");
     let into = directory.path().join("into");
     store.get_directory(tokens.digest, &into, &Limits::default(), &Transfer::new()).unwrap();
@@ -169,6 +168,43 @@ fn files_that_are_in_the_store_are_registered_by_name() {
     let bare = NewVersion::new("bare", "ana");
     registry.register_stored(bare, [("x".to_owned(), blob)], AT).unwrap();
     assert_eq!(registry.versions("loans").unwrap(), [1], "a refused request leaves no trace");
+}
+
+/// Wherever the manifest of a directory lies, its files stay; and while nobody can read it, so does
+/// everything.
+#[test]
+fn files_of_directories_stay_with_their_manifests() {
+    let directory = tempfile::tempdir().unwrap();
+    let (registry, store) = open(directory.path());
+    let put = |text: &str| {
+        let from = directory.path().join(text);
+        std::fs::create_dir(&from).unwrap();
+        std::fs::write(from.join("a.txt"), text).unwrap();
+        store.put_directory(&from, &Transfer::new()).unwrap()
+    };
+    let (inline, inline_blob) = put("inline");
+    let (stored, stored_blob) = put("stored");
+    let (loose, _) = put("loose");
+    let new = NewVersion::new("loans", "ana")
+        .with_artifact("inline.json", inline.to_json().unwrap())
+        .with_artifact("no-manifest.json", "{\"files\":[]}")
+        .with_artifact("no-manifest-either.json", "{\"files\":[1,2]}");
+    registry.register_stored(new, [("stored.json".to_owned(), stored_blob)], AT).unwrap();
+    let swept = registry.collect_garbage(none, &late()).unwrap();
+    // What nothing refers to: the loose file and manifest, and the manifest that the database has.
+    assert_eq!((swept.referenced.count, swept.removed.count), (3, 3), "{swept}");
+    let has = |digest| store.has(digest).unwrap();
+    assert!(has(inline.entries[0].sha256) && has(stored.entries[0].sha256));
+    assert!(!has(loose.entries[0].sha256) && !has(inline_blob.digest));
+
+    let hex = stored_blob.digest.hex();
+    let path = store.path().join("blobs/sha256").join(&hex[..2]).join(&hex);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![b' '; stored_blob.size as usize]).unwrap();
+    let loose = store.put_bytes(b"loose").unwrap();
+    let error = registry.collect_garbage(none, &late()).unwrap_err();
+    assert!(matches!(error, Error::Within { .. } | Error::Decode { .. }), "{error}");
+    assert!(has(stored.entries[0].sha256) && has(loose.digest), "nothing went");
 }
 
 #[test]

@@ -5,14 +5,15 @@
 //! never those of a version.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
+use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
 use mlops_core::{Artifact, Digest, Error, NewVersion, Result, Version, manifest_digest};
 
 use super::{Database, Sql, Verification, args};
 use crate::artifacts::{
-    ArtifactStore, ArtifactStoreExt, Blob, Gc, Lease, Roots, Swept, Transfer, VerifiedReader,
+    ArtifactStore, ArtifactStoreExt, Blob, Gc, Lease, Limits, Manifest, Roots, Swept, Transfer,
+    VerifiedReader,
 };
 
 /// What is larger goes to the store, if there is one: 1 MiB.
@@ -193,10 +194,52 @@ pub(crate) fn verify(db: &impl Database) -> Result<Verification> {
     Ok(found)
 }
 
-/// What the versions have in the store.
+/// How the JSON of a manifest begins.
+const MANIFEST: &[u8] = b"{\"files\":[";
+/// Stored files up to this size are read whole to see whether they are manifests: 1 MiB. What is
+/// so small and lies in the store was put there by name.
+const SMALL: u64 = 1 << 20;
+
+/// What the versions have in the store: their files, and the files of the directories whose
+/// manifests are among those, wherever the manifests lie.
 pub(crate) fn roots(db: &impl Database) -> Result<Roots> {
-    let stored = db.read(|sql| sql.stored())?;
-    Ok(Roots::of_blobs(stored.into_iter().map(|artifact| artifact.digest)))
+    let (stored, inline) = db.read(|sql| Ok((sql.stored()?, sql.inline_manifests()?)))?;
+    let mut roots = Roots::of_blobs(stored.iter().map(|artifact| artifact.digest));
+    let mut follow = |json: &[u8]| {
+        // What only begins like one is a file like others.
+        if let Ok(manifest) = Manifest::from_json(json, &Limits::default()) {
+            roots.blobs.extend(manifest.entries.iter().map(|entry| entry.sha256));
+        }
+    };
+    inline.iter().for_each(|json| follow(json));
+    for artifact in stored.iter().filter(|a| a.size <= Limits::default().manifest_bytes) {
+        let store = store(db, artifact)?;
+        let found = if artifact.size <= SMALL || begins_like_manifest(&**store, artifact)? {
+            store.get_bytes(artifact.digest, artifact.size)
+        } else {
+            continue;
+        };
+        match found {
+            Ok(json) => follow(&json),
+            // The sweep says what is missing.
+            Err(Error::NotFound { .. }) => {}
+            // Of a damaged manifest nobody knows what it named: nothing may go.
+            Err(error) => return Err(error.within(artifact.to_string())),
+        }
+    }
+    Ok(roots)
+}
+
+fn begins_like_manifest(store: &dyn ArtifactStore, artifact: &Artifact) -> Result<bool> {
+    let mut reader = match store.get(artifact.digest, &Transfer::new()) {
+        Ok(reader) => reader,
+        Err(Error::NotFound { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut head = [0; MANIFEST.len()];
+    let read = reader.read_exact(&mut head);
+    read.map_err(|e| Error::io(artifact.to_string(), e))?;
+    Ok(head == MANIFEST)
 }
 
 /// Removes from the store what no version has.
@@ -235,6 +278,14 @@ impl dyn Sql + '_ {
         }
         let insert = "INSERT INTO blob (digest, size) VALUES (?1, ?2) RETURNING id";
         self.insert(insert, args![artifact.digest, artifact.size.cast_signed()])
+    }
+
+    /// Every file in the database that begins like the manifest of a directory.
+    fn inline_manifests(&self) -> Result<Vec<Vec<u8>>> {
+        let sql = "SELECT b.digest FROM blob b JOIN chunk c ON c.blob = b.id
+                   WHERE c.seq = 0 AND substr(c.bytes, 1, 10) = ?1";
+        let digests = self.all(sql, args![MANIFEST], |row| row.get::<Digest>(0))?;
+        digests.into_iter().map(|digest| self.blob(digest)).collect()
     }
 
     /// Everything that lies in the store, each with a name for people.
@@ -315,7 +366,7 @@ macro_rules! forward_stored {
             }
 
             /// What the versions have in the store, for a collection of garbage that has other
-            /// roots, too.
+            /// roots, too. Manifests of directories among their files are followed.
             ///
             /// # Errors
             /// A registry that can't be read.
@@ -324,8 +375,8 @@ macro_rules! forward_stored {
             }
 
             /// Removes from the store what no version has, nothing in `also` names, no lease holds
-            /// and is older than the grace. Manifests of directories are named in `also`, so that
-            /// their files stay.
+            /// and is older than the grace. Where a [manifest](crate::artifacts::Manifest) is
+            /// among a version's files, the files of its directory stay, too.
             ///
             /// # Errors
             /// Those of [`sweep`](crate::artifacts::ArtifactStore::sweep).
