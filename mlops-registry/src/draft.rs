@@ -1,13 +1,17 @@
 //! What the audit log says of a change.
 
-use mlops_core::{AliasChange, Approval, ChangeKind, Digest, GateReport, Timestamp, Version};
+use mlops_core::bytes::{put_i64, put_len, put_str, put_u64};
+use mlops_core::{
+    AliasChange, Approval, ChangeKind, Digest, GateReport, Timestamp, Version, integers_as_text,
+};
 use serde_json::{Map, Value, json};
 
-use crate::audit::Draft;
+use crate::audit::{APPROVED_BY, Draft};
 
 pub(crate) fn registered(version: &Version) -> Draft {
     let mut detail = Map::new();
     detail.insert("digest".into(), version.digest.to_string().into());
+    detail.insert("record".into(), record(version).to_string().into());
     let digests = [
         ("data", version.data_digest),
         ("profile", version.profile_digest),
@@ -31,9 +35,10 @@ pub(crate) fn registered(version: &Version) -> Draft {
         .with_detail(detail.into())
 }
 
-/// Gates are run by programs: nobody is named.
+/// The actor is empty where nobody said who ran the gate.
 pub(crate) fn gated(version: &Version, report: &GateReport) -> Draft {
-    Draft::new(report.at, "", "gate", of_version(version)).with_detail(json!({
+    let by = report.by.as_deref().unwrap_or_default();
+    Draft::new(report.at, by, "gate", of_version(version)).with_detail(json!({
         "digest": version.digest.to_string(),
         "gate": report.gate,
         "verdict": report.assessment.verdict.to_string(),
@@ -55,6 +60,9 @@ pub(crate) fn policy_set(
     actor: &str,
     at: Timestamp,
 ) -> Draft {
+    // What is stored is JSON; anything else would be said as the text that it is.
+    let mut policy = serde_json::from_str(policy).unwrap_or_else(|_| Value::from(policy));
+    integers_as_text(&mut policy);
     Draft::new(at, actor, "policy", format!("{model}@{alias}"))
         .with_detail(json!({ "policy": policy }))
 }
@@ -74,13 +82,39 @@ pub(crate) fn moved(change: &AliasChange) -> Draft {
         .collect();
     Draft::new(change.at, &change.actor, action, format!("{}@{}", change.model, change.alias))
         .with_personal("reason", &change.reason)
-        .with_personal("approved_by", change.approvals.join(", "))
+        .with_personal(APPROVED_BY, change.approvals.join(", "))
         .with_detail(json!({
             "revision": change.revision,
             "version": change.version,
             "previous": change.previous,
             "gates": gates,
         }))
+}
+
+/// The digest of all that a version was registered with but its author: what an erasure of the
+/// name leaves as it was.
+fn record(version: &Version) -> Digest {
+    let mut out = Vec::new();
+    put_str(&mut out, "mlops-registry-record-v1");
+    put_str(&mut out, &version.model);
+    put_u64(&mut out, version.number);
+    out.extend_from_slice(version.digest.as_bytes());
+    put_i64(&mut out, version.created_at.millis());
+    put_len(&mut out, version.metrics.len());
+    for (name, value) in &version.metrics {
+        put_str(&mut out, name);
+        put_u64(&mut out, value.to_bits());
+    }
+    for map in [&version.params, &version.tags] {
+        put_len(&mut out, map.len());
+        for (name, value) in map {
+            put_str(&mut out, name);
+            put_str(&mut out, value);
+        }
+    }
+    let signature = version.signature.as_ref().map(ToString::to_string);
+    put_str(&mut out, &signature.unwrap_or_default());
+    Digest::of(out)
 }
 
 fn of_version(version: &Version) -> String {

@@ -120,6 +120,10 @@
 //! Who does not know whether a request got through repeats it under its key
 //! ([`Promotion::key`](mlops_core::Promotion)): it is done once.
 //!
+//! The same entries, in the same order, are what an [`outbox`] delivers to whoever wants to hear of
+//! changes. A person can be [erased](SqliteRegistry::erase), and everything still verifies; what a
+//! version was made from is its [`Recipe`].
+//!
 //! # One database
 //!
 //! `PostgresRegistry` has the same tables and the same SQL in a schema of its own: `SERIALIZABLE`
@@ -132,12 +136,17 @@ pub mod audit;
 pub mod card;
 #[cfg(feature = "mlflow")]
 pub mod mlflow;
+pub mod outbox;
 pub mod tracking;
 
+#[cfg(feature = "async")]
+mod async_registry;
 mod draft;
+mod erasure;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reproduce;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -145,9 +154,13 @@ mod sqlite;
 
 use mlops_core::Error;
 
+#[cfg(feature = "async")]
+pub use async_registry::AsyncRegistry;
+pub use erasure::Erased;
 pub use memory::MemoryRegistry;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRegistry;
+pub use reproduce::{FileOutcome, Recipe, Reproduction};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{Problem, Verification};
 #[cfg(feature = "sqlite")]

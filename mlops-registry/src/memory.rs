@@ -32,22 +32,23 @@ use crate::draft;
 pub struct MemoryRegistry {
     state: Mutex<State>,
     tracked: crate::tracking::Tracked,
+    told: crate::outbox::Consumers,
     roles: Roles,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    versions: BTreeMap<String, Vec<Version>>,
+pub(crate) struct State {
+    pub(crate) versions: BTreeMap<String, Vec<Version>>,
     blobs: BTreeMap<Digest, Vec<u8>>,
-    history: BTreeMap<(String, String), Vec<AliasChange>>,
-    policies: BTreeMap<(String, String), Vec<SetPolicy>>,
+    pub(crate) history: BTreeMap<(String, String), Vec<AliasChange>>,
+    pub(crate) policies: BTreeMap<(String, String), Vec<SetPolicy>>,
     /// What was answered to requests under a key, by model and key.
     requests: BTreeMap<(String, String), (Digest, u64)>,
-    log: Vec<Entry>,
+    pub(crate) log: Vec<Entry>,
 }
 
 /// A policy, who set it and when.
-type SetPolicy = (PromotionPolicy, String, Timestamp);
+pub(crate) type SetPolicy = (PromotionPolicy, String, Timestamp);
 
 impl State {
     fn version(&self, model: &str, number: u64) -> Result<&Version> {
@@ -121,6 +122,10 @@ impl MemoryRegistry {
         &self.tracked
     }
 
+    pub(crate) fn told(&self) -> &crate::outbox::Consumers {
+        &self.told
+    }
+
     /// The same, with the host's word on who has which role, for policies that name one.
     #[must_use]
     pub fn with_roles(mut self, roles: Roles) -> Self {
@@ -128,7 +133,7 @@ impl MemoryRegistry {
         self
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Every change is made in one step after all that can fail.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

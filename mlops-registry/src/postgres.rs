@@ -8,7 +8,8 @@ use std::time::Duration;
 use mlops_core::{Error, Result, Roles};
 
 use crate::sql::{
-    Database, Sql, Verification, forward_log, forward_registry, forward_stored, stored,
+    Database, Sql, Verification, forward_erasure, forward_log, forward_outbox, forward_registry,
+    forward_stored, stored,
 };
 use crate::tracking::Group;
 use crate::tracking::sql::forward_tracker;
@@ -116,9 +117,11 @@ impl PostgresRegistry {
 
     /// Reads everything and says what is not as it was written: every artifact against its
     /// digest, every row against its seal, every version's digest against its artifacts, every
-    /// gate report against the bytes it speaks of, numbers and revisions without gaps, every history
-    /// against the rules, and the audit log: its chain, and that every change has its entry. The server's pages are its own to check (`data_checksums`,
-    /// `amcheck`).
+    /// gate report against the bytes it speaks of, numbers and revisions without gaps, every
+    /// history against the rules, and the audit log: its chain, and that every change has its
+    /// entry. Of tracking, whose rows have no seals, it checks the checksums of all points and
+    /// that metrics, parameters and datasets agree with their runs. The server's pages are its own
+    /// to check (`data_checksums`, `amcheck`).
     ///
     /// Damage is a [`Problem`](crate::Problem) in the result. Takes time in proportion to the
     /// bytes.
@@ -212,6 +215,10 @@ impl crate::tracking::sql::Store for PostgresRegistry {
 
 forward_log!(PostgresRegistry);
 
+forward_outbox!(PostgresRegistry);
+
+forward_erasure!(PostgresRegistry);
+
 forward_stored!(PostgresRegistry);
 
 impl Database for PostgresRegistry {
@@ -233,5 +240,10 @@ impl Database for PostgresRegistry {
             "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE registry IN EXCLUSIVE MODE",
             work,
         )
+    }
+
+    fn forget(&self) -> Result<bool> {
+        // Old rows stay until VACUUM, which is the server's or its owner's to run.
+        Ok(false)
     }
 }

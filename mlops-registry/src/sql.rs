@@ -11,6 +11,8 @@ use std::fmt::Display;
 use mlops_core::{Digest, Error, Result, Roles, Timestamp};
 
 pub(crate) mod audit;
+pub(crate) mod erase;
+pub(crate) mod outbox;
 pub(crate) mod registry;
 mod rows;
 pub(crate) mod schema;
@@ -19,6 +21,8 @@ pub(crate) mod stored;
 mod verify;
 
 pub(crate) use audit::forward_log;
+pub(crate) use erase::forward_erasure;
+pub(crate) use outbox::forward_outbox;
 pub(crate) use registry::forward_registry;
 pub(crate) use stored::forward_stored;
 pub use verify::{Problem, Verification};
@@ -37,6 +41,9 @@ pub(crate) trait Database {
     /// Runs this in a transaction that no other writer of the database interleaves with, and
     /// commits if it succeeds. It may be run again where the database asks for that.
     fn write<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T>;
+
+    /// Gets rid of copies that the database keeps of what was overwritten; whether it could.
+    fn forget(&self) -> Result<bool>;
 }
 
 /// A transaction that is open.
@@ -54,6 +61,10 @@ pub(crate) trait Sql {
         args: &[Cell<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()>;
+
+    /// Lifts the guards that keep rows from being changed (`false`), or sets them again, within
+    /// this transaction.
+    fn guard(&self, set: bool) -> Result<()>;
 
     /// What the database finds wrong with its own pages and references.
     fn self_check(&self) -> Result<Vec<String>>;

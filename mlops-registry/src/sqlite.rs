@@ -9,8 +9,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::sql::{
-    Cell, Columns, Database, Row, Sql, Verification, args, forward_log, forward_registry,
-    forward_stored, stored,
+    Cell, Columns, Database, Row, Sql, Verification, args, forward_erasure, forward_log,
+    forward_outbox, forward_registry, forward_stored, stored,
 };
 use crate::tracking::Group;
 use crate::tracking::sql::forward_tracker;
@@ -123,9 +123,11 @@ impl SqliteRegistry {
 
     /// Reads everything and says what is not as it was written: SQLite's own check of its pages,
     /// every artifact against its digest, here and in the store beside it, every row against its
-    /// seal, every version's digest against its artifacts, every gate report against the bytes it speaks of, numbers and
-    /// revisions without gaps, every history against the rules, and the audit log: its chain, and
-    /// that every change has its entry.
+    /// seal, every version's digest against its artifacts, every gate report against the bytes it
+    /// speaks of, numbers and revisions without gaps, every history against the rules, and the
+    /// audit log: its chain, and that every change has its entry. Of tracking, whose rows have no
+    /// seals, it checks the checksums of all points and that metrics, parameters and datasets
+    /// agree with their runs.
     ///
     /// Damage is a [`Problem`](crate::Problem) in the result. Takes time in proportion to the file.
     ///
@@ -158,6 +160,10 @@ impl crate::tracking::sql::Store for SqliteRegistry {
 }
 
 forward_log!(SqliteRegistry);
+
+forward_outbox!(SqliteRegistry);
+
+forward_erasure!(SqliteRegistry);
 
 forward_stored!(SqliteRegistry);
 
@@ -199,6 +205,16 @@ impl Database for SqliteRegistry {
         transaction.commit().map_err(|e| self.store.error(e))?;
         Ok(value)
     }
+
+    fn forget(&self) -> Result<bool> {
+        if self.store.journal != Journal::Wal {
+            return Ok(true);
+        }
+        let db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Old pages are in the log until it is folded in and cut.
+        let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        busy.map(|busy| busy == 0).map_err(|e| self.store.error(e))
+    }
 }
 
 /// A transaction of a connection.
@@ -214,7 +230,7 @@ impl Open<'_> {
         args: &[Cell<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
     ) -> rusqlite::Result<Result<()>> {
-        let mut statement = self.db.prepare(sql)?;
+        let mut statement = self.db.prepare_cached(sql)?;
         bind(&mut statement, args)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
@@ -235,7 +251,7 @@ impl Sql for Open<'_> {
 
     fn execute(&self, sql: &str, args: &[Cell<'_>]) -> Result<u64> {
         let run = || {
-            let mut statement = self.db.prepare(sql)?;
+            let mut statement = self.db.prepare_cached(sql)?;
             bind(&mut statement, args)?;
             statement.raw_execute()
         };
@@ -249,6 +265,14 @@ impl Sql for Open<'_> {
         each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         self.rows(sql, args, each).map_err(|e| self.store.error(e))?
+    }
+
+    fn guard(&self, set: bool) -> Result<()> {
+        for (name, _, create) in open::DIALECT.guards() {
+            let sql = if set { create } else { format!("DROP TRIGGER {name}_is_final") };
+            self.db.execute_batch(&sql).map_err(|e| self.store.error(e))?;
+        }
+        Ok(())
     }
 
     fn self_check(&self) -> Result<Vec<String>> {

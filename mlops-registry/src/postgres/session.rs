@@ -10,7 +10,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Statement};
 
-use super::connect::Server;
+use super::connect::{DIALECT, Server};
 use crate::sql::{Cell, Columns, Row, Sql};
 
 /// A connection and the statements that it knows.
@@ -126,6 +126,16 @@ impl Sql for Transaction<'_> {
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
             let columns = Fields { row: &row, place: &self.server.place };
             each(&Row::new(&columns, &self.server.place))?;
+        }
+        Ok(())
+    }
+
+    fn guard(&self, set: bool) -> Result<()> {
+        let verb = if set { "ENABLE" } else { "DISABLE" };
+        let mut session = self.session.try_borrow_mut().map_err(|_| self.nested())?;
+        for (_, table, _) in DIALECT.guards() {
+            let sql = format!("ALTER TABLE {table} {verb} TRIGGER USER");
+            session.client.batch_execute(&sql).map_err(|e| self.fail(e))?;
         }
         Ok(())
     }

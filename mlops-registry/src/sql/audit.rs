@@ -6,7 +6,7 @@ use std::ops::Range;
 use mlops_core::{Digest, Error, Result};
 use serde_json::Value;
 
-use super::{Database, Sql, Verification, args};
+use super::{Database, Sql, Verification, args, erase};
 use crate::audit::{Draft, Entry, Head, Salt};
 use crate::draft;
 
@@ -38,6 +38,11 @@ impl dyn Sql + '_ {
             draft.detail = Value::Object(serde_json::Map::new());
         }
         draft.detail["row"] = seal.to_string().into();
+        self.append_entry(draft)
+    }
+
+    /// Appends what was done, to no row of its own.
+    pub(super) fn append_entry(&self, draft: Draft) -> Result<()> {
         let entry = Entry::next(self.head()?, draft, Salt::random()?)?;
         let insert = "INSERT INTO audit (seq, hash, entry) VALUES (?1, ?2, ?3)";
         let seq = entry.seq().cast_signed();
@@ -101,7 +106,8 @@ impl dyn Sql + '_ {
     /// Whether the chain holds, and every change has its entry and every entry its change.
     pub(super) fn verify_log(&self, found: &mut Verification) {
         let mut head = Head::empty();
-        let mut rows: HashMap<(String, Digest), u64> = HashMap::new();
+        let mut rows: HashMap<(String, Digest), Vec<u64>> = HashMap::new();
+        let mut renamed: HashMap<Digest, Digest> = HashMap::new();
         let query = "SELECT seq, hash, entry FROM audit ORDER BY seq";
         let read = self.query(query, args![], &mut |row| {
             let place = format!("audit entry {}", head.len);
@@ -119,8 +125,9 @@ impl dyn Sql + '_ {
                 Ok(entry) => {
                     let row = entry.detail().get("row").and_then(Value::as_str);
                     if let Some(row) = row.and_then(|row| row.parse().ok()) {
-                        *rows.entry((entry.action().to_owned(), row)).or_default() += 1;
+                        rows.entry((entry.action().to_owned(), row)).or_default().push(seq);
                     }
+                    renamed.extend(erase::renamed(&entry).into_iter().map(|(old, new)| (new, old)));
                 }
                 Err(e) => found.say(place, e),
             }
@@ -137,22 +144,41 @@ impl dyn Sql + '_ {
         ] {
             let seals = self.all(query, args![], |row| row.get::<Digest>(0));
             for seal in found.or_say("audit log", seals) {
+                // The seal that the row had before people were erased from it.
+                let mut first = seal;
+                for _ in 0..renamed.len() {
+                    let Some(before) = renamed.get(&first) else { break };
+                    first = *before;
+                }
                 let entry = actions.iter().find_map(|action| {
-                    let entries = rows.get_mut(&((*action).to_owned(), seal))?;
-                    *entries = entries.checked_sub(1)?;
-                    Some(())
+                    rows.get_mut(&((*action).to_owned(), first)).and_then(Vec::pop)
                 });
-                if entry.is_none() {
+                let Some(entry) = entry else {
                     found.say("audit log", format!("no entry of the {table} sealed {seal}"));
+                    continue;
+                };
+                if first != seal {
+                    let agrees = self.erased_row_agrees(table, seal, entry);
+                    if !found.or_say("audit log", agrees.map(Some)).unwrap_or(true) {
+                        let problem = format!("another {table} than entry {entry} says");
+                        found.say("audit log", format!("{problem}, sealed {seal}"));
+                    }
                 }
             }
         }
-        for ((action, seal), entries) in rows {
-            if entries > 0 {
-                let problem = format!("{entries} entries `{action}` of no row, sealed {seal}");
-                found.say("audit log", problem);
-            }
+        for ((action, seal), entries) in rows.into_iter().filter(|(_, left)| !left.is_empty()) {
+            let problem = format!("{} entries `{action}` of no row, sealed {seal}", entries.len());
+            found.say("audit log", problem);
         }
+    }
+
+    /// Whether a row that was touched by an erasure says what its entry does, but for names.
+    fn erased_row_agrees(&self, table: &str, seal: Digest, entry: u64) -> Result<bool> {
+        let query = "SELECT entry FROM audit WHERE seq = ?1";
+        let text = self.one(query, args![entry.cast_signed()], |row| row.get::<String>(0))?;
+        let entry = text.map(|text| Entry::from_json(&text)).transpose()?;
+        let draft = self.draft_of(table, seal)?;
+        Ok(entry.zip(draft).is_some_and(|(entry, draft)| erase::agrees(&entry, &draft)))
     }
 }
 

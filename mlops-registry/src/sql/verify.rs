@@ -37,6 +37,10 @@ pub struct Verification {
     pub changes: u64,
     /// How many entries of the audit log.
     pub entries: u64,
+    /// How many runs.
+    pub runs: u64,
+    /// How many points their metrics have.
+    pub points: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
 }
@@ -47,12 +51,12 @@ impl Verification {
         self.problems.is_empty()
     }
 
-    pub(super) fn say(&mut self, place: impl Into<String>, problem: impl fmt::Display) {
+    pub(crate) fn say(&mut self, place: impl Into<String>, problem: impl fmt::Display) {
         self.problems.push(Problem { place: place.into(), problem: problem.to_string() });
     }
 
     /// The value, or nothing and a problem.
-    pub(super) fn or_say<T: Default>(&mut self, place: &str, result: Result<T>) -> T {
+    pub(crate) fn or_say<T: Default>(&mut self, place: &str, result: Result<T>) -> T {
         result.unwrap_or_else(|e| {
             self.say(place, e);
             T::default()
@@ -64,9 +68,13 @@ impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} versions, {} artifacts of {} bytes, {} moves of aliases, {} audit entries: ",
+            "{} versions, {} artifacts of {} bytes, {} moves of aliases, {} audit entries",
             self.versions, self.blobs, self.bytes, self.changes, self.entries
         )?;
+        if self.runs > 0 {
+            write!(f, ", {} runs with {} points", self.runs, self.points)?;
+        }
+        f.write_str(": ")?;
         match self.problems.as_slice() {
             [] => f.write_str("whole"),
             problems => {
@@ -92,6 +100,7 @@ impl dyn Sql + '_ {
         }
         self.verify_policies(&mut found);
         self.verify_log(&mut found);
+        self.verify_tracking(&mut found);
         found
     }
 

@@ -17,7 +17,7 @@ const APPLICATION: u32 = 0x6d6c_6f70;
 /// The newest schema that this release knows.
 const SCHEMA: u32 = schema::VERSION;
 /// How SQLite spells its tables.
-const DIALECT: Dialect = Dialect {
+pub(super) const DIALECT: Dialect = Dialect {
     words: [
         ("{id}", "INTEGER PRIMARY KEY"),
         ("{int}", "INTEGER"),
@@ -37,6 +37,8 @@ const DIALECT: Dialect = Dialect {
 };
 /// How long a connection waits for another process.
 const BUSY: Duration = Duration::from_secs(30);
+/// How many statements a connection keeps prepared: all texts of ours, and some searches.
+const STATEMENTS: usize = 128;
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -264,6 +266,7 @@ impl Store {
 
     fn settle(&self, db: &Connection) -> Result<()> {
         db.busy_timeout(BUSY).map_err(|e| self.error(e))?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         for (name, value) in [
             // A commit returns after the disk has it; EXTRA also syncs the directory after the
             // rollback journal is gone, else a power cut could bring the journal back.
@@ -275,6 +278,8 @@ impl Store {
             // A file from elsewhere can't run functions through its schema.
             ("trusted_schema", "OFF"),
             ("cell_size_check", "ON"),
+            // What is erased is overwritten.
+            ("secure_delete", "ON"),
             // A large artifact leaves a large log; keep no more than this of it.
             ("journal_size_limit", "16777216"),
         ] {

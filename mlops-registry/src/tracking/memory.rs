@@ -35,6 +35,15 @@ struct Tracks {
     points: BTreeMap<String, Vec<Point>>,
 }
 
+impl Tracked {
+    /// Puts a pseudonym where this user stands; how many runs changed.
+    pub(crate) fn rename_user(&self, person: &str, pseudonym: &str) -> u64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = state.runs.values_mut().filter(|t| t.run.user.as_deref() == Some(person));
+        theirs.map(|tracks| tracks.run.user = Some(pseudonym.to_owned())).count() as u64
+    }
+}
+
 impl State {
     fn experiment(&mut self, id: u64) -> Result<&mut Experiment> {
         self.experiments.get_mut(&id).ok_or_else(|| no_experiment(id))

@@ -65,6 +65,8 @@ mod search;
 pub(crate) mod sql;
 mod system;
 mod tracker;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod verify;
 
 pub use batch::{Batch, Logged, Metric, Point};
 pub use compare::Comparison;
@@ -75,6 +77,7 @@ pub(crate) use group::Group;
 pub use logger::{Logger, LoggerOptions, WhenFull};
 pub(crate) use memory::Tracked;
 pub use query::{PAGE_RUNS, Page, Query, View};
+pub(crate) use run::random_id;
 pub use run::{Dataset, LoggedModel, NewRun, Run, RunChange, RunStatus};
 pub use system::SystemMetrics;
 pub use tracker::{Best, Collected, Tracker, TrackerExt};

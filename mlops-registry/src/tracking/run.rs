@@ -188,7 +188,7 @@ impl NewRun {
 }
 
 /// 128 random bits as 32 hexadecimal digits.
-fn random_id() -> Result<String> {
+pub(crate) fn random_id() -> Result<String> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits)
         .map_err(|e| Error::other("random bits for the id of a run", e.to_string()))?;
