@@ -7,13 +7,17 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use mlops_core::{Digest, Error, Timestamp};
 use mlops_registry::artifacts::{ArtifactStore, ArtifactStoreExt, Blob, Gc, LocalStore, Transfer};
+
+mod children;
+
+use children::{Random, heard, kill_after, kills, say, text};
 
 fn late() -> Gc<'static> {
     Gc::new(Timestamp::from_millis(i64::MAX), Duration::ZERO)
@@ -22,12 +26,6 @@ fn late() -> Gc<'static> {
 /// The bytes of this tag.
 fn file(tag: &str) -> Vec<u8> {
     tag.bytes().cycle().take(tag.len() * 7919 % 700_000).collect()
-}
-
-fn say(line: &str) {
-    let mut out = std::io::stdout();
-    out.write_all(format!("told {line}\n").as_bytes()).unwrap();
-    out.flush().unwrap();
 }
 
 /// What the child processes do; without their environment it is no test at all.
@@ -90,44 +88,7 @@ fn child() {
 }
 
 fn spawn(path: &Path, does: &str, tag: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env("MLOPS_CHILD", path)
-        .env("MLOPS_DOES", does)
-        .env("MLOPS_TAG", tag)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// What the child was told is done: its whole lines.
-fn heard(child: &mut Child) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while reader.read_line(&mut line).unwrap() > 0 {
-        if let (Some(at), true) = (line.find("told "), line.ends_with('\n')) {
-            lines.push(line[at + 5..].trim_end().to_owned());
-        }
-        line.clear();
-    }
-    lines
-}
-
-/// A generator of instants.
-struct Random(u64);
-
-impl Random {
-    fn micros(&mut self, below: u64) -> Duration {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_micros((self.0 >> 40) % below)
-    }
-}
-
-fn kills(default: u64) -> u64 {
-    std::env::var("MLOPS_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+    children::spawn(&[("MLOPS_CHILD", text(path)), ("MLOPS_DOES", does), ("MLOPS_TAG", tag)])
 }
 
 /// Everything that is there is whole; how many there are.
@@ -151,11 +112,8 @@ fn killed_at_random_instants() {
     for kill in 0..kills {
         // Twenty kills a store: the first fall into its making, the later find leftovers.
         let path = directory.path().join(format!("store-{}", kill / 20));
-        let mut child = spawn(&path, "put", &format!("k{kill}"));
-        std::thread::sleep(random.micros(80_000));
-        child.kill().unwrap();
-        let told = heard(&mut child);
-        child.wait().unwrap();
+        let child = spawn(&path, "put", &format!("k{kill}"));
+        let told = kill_after(child, random.micros(80_000));
         let store = LocalStore::open(&path).unwrap();
         for line in &told {
             let words: Vec<_> = line.split(' ').collect();

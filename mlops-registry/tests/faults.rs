@@ -14,6 +14,8 @@ use mlops_core::{
     Approval, Assessment, Finding, GateReport, NewVersion, Promotion, PromotionPolicy, Registry,
     Rollback, Timestamp, Verdict,
 };
+use mlops_registry::outbox::Outbox;
+use mlops_registry::tracking::{Batch, NewRun, Query, Tracker, TrackerExt, View};
 use mlops_registry::{Journal, SqliteRegistry};
 use rusqlite::ffi::{
     SQLITE_FULL, SQLITE_IOERR_DELETE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_TRUNCATE,
@@ -179,7 +181,7 @@ const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 type Step = fn(&SqliteRegistry) -> mlops_core::Result<()>;
 
 /// A model's life, as steps each of which is all or nothing.
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 12] = [
     ("register", register),
     ("gate", |r| {
         let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
@@ -199,7 +201,33 @@ const STEPS: [(&str, Step); 7] = [
         r.rollback(Rollback { model, alias, actor, reason, expected_revision: 2, key: None }, AT)
             .map(drop)
     }),
+    ("create a run", |r| {
+        let new = NewRun::new(1).with_id("new").with_user("ben").with_param("depth", 3);
+        r.create_run(new, AT).map(drop)
+    }),
+    ("log", |r| r.log("kept", &points(0..1500).tag("state", "new")).map(drop)),
+    ("collect garbage", |r| {
+        let late = Timestamp::from_millis(i64::MAX);
+        Tracker::collect_garbage(r, late).map(drop)
+    }),
+    ("take a turn", |r| r.turn("ops", AT, Timestamp::from_millis(AT.millis() + 1000)).map(drop)),
+    ("erase", |r| r.erase("ben", "cleo", AT).map(drop)),
 ];
+
+fn points(steps: std::ops::Range<i64>) -> Batch {
+    steps.fold(Batch::new(), |batch, step| batch.metric("loss", 0.5, step, AT))
+}
+
+/// An experiment, a run with points, one that is deleted, and a consumer.
+fn track(r: &SqliteRegistry) -> mlops_core::Result<()> {
+    let experiment = r.open_experiment("loans", AT)?.id;
+    for id in ["kept", "gone"] {
+        r.create_run(NewRun::new(experiment).with_id(id).with_user("ben"), AT)?;
+        r.log(id, &points(-100..3).param("seed", 7))?;
+    }
+    r.delete_run("gone", AT)?;
+    r.subscribe("ops", 0)
+}
 
 fn last(r: &SqliteRegistry) -> mlops_core::Result<u64> {
     Ok(r.versions("loans")?.last().copied().unwrap_or(0))
@@ -230,7 +258,14 @@ fn contents(r: &SqliteRegistry) -> String {
             r.artifact("loans", version.number, &artifact.name).unwrap();
         }
     }
-    format!("{versions:?} {:?}", r.history("loans", "champion").unwrap())
+    let runs = r.search_all(&Query::new().view(View::All)).unwrap();
+    let points: Vec<_> =
+        runs.iter().map(|run| r.metric_history(&run.id, "loss").unwrap()).collect();
+    let told = r.consumers().unwrap();
+    format!(
+        "{versions:?} {:?} {runs:?} {points:?} {told:?}",
+        r.history("loans", "champion").unwrap()
+    )
 }
 
 fn arm(left: i64, stays: bool, full: bool) {
@@ -280,6 +315,7 @@ fn every_step_fails_in_its_turn() {
             for at in [0, 1, 2, 0, 1, 2, 4] {
                 STEPS[at].1(&build).unwrap();
             }
+            track(&build).unwrap();
             drop(build);
             for (at, (name, run)) in STEPS.iter().enumerate() {
                 // `approve` and `promote` need a new version, `roll back` two promotions.

@@ -8,19 +8,18 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use mlops_core::{
-    Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, RegistryExt, Roles, Rollback, Timestamp, Verdict, conformance, history_flaws,
-};
+use mlops_core::{Error, NewVersion, PromotionPolicy, Registry, Roles, conformance};
 use mlops_registry::PostgresRegistry;
 use mlops_registry::audit::Log;
 use postgres::{Client, NoTls};
 
-const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
+mod children;
+mod whole_life;
+
+use children::{AT, Random, approval, heard, kill_after, pass, promotion, rollback, round, say};
 
 /// A cluster in a temporary directory; stopped and removed when it goes.
 struct Cluster {
@@ -120,6 +119,13 @@ fn postgres() {
     let schemas = Schemas::new(&url);
     keeps_the_contract(&url, &schemas.add("contract"));
     roles_are_asked(&url, &schemas.add("roles"));
+    let fresh = |name: &str| PostgresRegistry::connect_in(&url, &schemas.add(name)).unwrap();
+    whole_life::evidence(&fresh("evidence"));
+    whole_life::outbox(&Arc::new(fresh("outbox")));
+    let registry = fresh("erase");
+    whole_life::erase(&registry, &|person, by| registry.erase(person, by, AT));
+    let found = registry.verify().unwrap();
+    assert!(found.is_whole(), "{found}");
     eight_processes_race(&url, &schemas.add("race"));
     let steps = killed_at_random_instants(&url, &schemas.add("killed"));
     println!("20 kills, {steps} steps were told done");
@@ -149,7 +155,10 @@ impl Schemas {
 impl Drop for Schemas {
     fn drop(&mut self) {
         let Ok(mut client) = Client::connect(&self.url, NoTls) else { return };
-        for name in ["contract", "roles", "race", "killed", "edits", "other", "restart"] {
+        for name in [
+            "contract", "roles", "evidence", "outbox", "erase", "race", "killed", "edits", "other",
+            "restart",
+        ] {
             let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.add(name));
             client.batch_execute(&drop).ok();
         }
@@ -175,38 +184,6 @@ fn keeps_the_contract(url: &str, schema: &str) {
     assert!(!format!("{again:?}").contains("user"), "{again:?}");
 }
 
-/// One round of a model's life; the promotion under a key that is repeated.
-fn round(registry: &PostgresRegistry, tag: &str, mut told: impl FnMut(String)) {
-    let new = NewVersion::new("loans", "ana")
-        .with_artifact("model.bin", tag.repeat(9000))
-        .with_artifact("tag", tag)
-        .with_key(tag);
-    let version = registry.register(new, AT).unwrap();
-    let n = version.number;
-    told(format!("registered {n} {tag}"));
-    let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
-    let report = GateReport::new(version.digest, Assessment::new("quality", 9, vec![finding]), AT);
-    registry.record_gate("loans", n, report).unwrap();
-    let approval = Approval { by: "ben".into(), comment: String::new(), at: AT };
-    registry.approve("loans", n, approval).unwrap();
-    loop {
-        let promotion = Promotion {
-            model: "loans".into(),
-            alias: "champion".into(),
-            version: n,
-            actor: "ana".into(),
-            reason: tag.into(),
-            expected_revision: registry.revision("loans", "champion").unwrap(),
-            key: Some(format!("promote {tag}")),
-        };
-        match registry.promote(promotion, AT) {
-            Ok(alias) => break told(format!("moved {} {n}", alias.revision)),
-            Err(Error::Conflict { .. }) => {}
-            Err(e) => panic!("{e}"),
-        }
-    }
-}
-
 /// What the child processes do; without their environment it is no test at all.
 #[test]
 fn child() {
@@ -215,61 +192,33 @@ fn child() {
         ["MLOPS_SCHEMA", "MLOPS_ROUNDS", "MLOPS_TAG"].map(|name| std::env::var(name).unwrap());
     let registry = PostgresRegistry::connect_in(&url, &schema).unwrap();
     for n in 0..rounds.parse().unwrap() {
-        round(&registry, &format!("{tag}-{n}"), |line| println!("told {line}"));
+        round(&registry, &format!("{tag}-{n}"), &mut |line| say(&line));
     }
-    println!("told the end");
+    say("the end");
 }
 
-fn spawn(url: &str, schema: &str, tag: &str, rounds: usize) -> std::process::Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env("MLOPS_CHILD", url)
-        .env("MLOPS_SCHEMA", schema)
-        .env("MLOPS_ROUNDS", rounds.to_string())
-        .env("MLOPS_TAG", tag)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// What a child was told is done: its whole lines.
-fn heard(output: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(output);
-    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    lines.filter_map(|line| Some(line.split_once("told ")?.1.trim_end().to_owned())).collect()
+fn spawn(url: &str, schema: &str, tag: &str, rounds: usize) -> Child {
+    children::spawn(&[
+        ("MLOPS_CHILD", url),
+        ("MLOPS_SCHEMA", schema),
+        ("MLOPS_ROUNDS", &rounds.to_string()),
+        ("MLOPS_TAG", tag),
+    ])
 }
 
 fn check(registry: &PostgresRegistry, told: &[String]) {
-    let history = registry.history("loans", "champion").unwrap();
-    assert!(history_flaws(&history).is_empty(), "a total order");
-    for line in told {
-        let words: Vec<_> = line.split(' ').collect();
-        match words[0] {
-            "registered" => {
-                let tag = registry.artifact("loans", words[1].parse().unwrap(), "tag").unwrap();
-                assert_eq!(tag, words[2].as_bytes(), "{line}");
-            }
-            "moved" => {
-                let change = &history[words[1].parse::<usize>().unwrap() - 1];
-                assert_eq!(change.version.to_string(), words[2], "{line}");
-            }
-            _ => assert_eq!(line, "the end"),
-        }
-    }
+    children::check(registry, told);
+    children::whole(registry);
     let found = registry.verify().unwrap();
     assert!(found.is_whole(), "{found}");
 }
 
 /// They all make the schema, too.
 fn eight_processes_race(url: &str, schema: &str) {
-    let children: Vec<_> = (0..8).map(|n| spawn(url, schema, &format!("p{n}"), 5)).collect();
-    let mut told = Vec::new();
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "a child failed: {said}");
-        told.extend(heard(&output.stdout));
+    let mut children: Vec<_> = (0..8).map(|n| spawn(url, schema, &format!("p{n}"), 5)).collect();
+    let told: Vec<_> = children.iter_mut().flat_map(heard).collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success(), "a child failed");
     }
     let registry = PostgresRegistry::connect_in(url, schema).unwrap();
     check(&registry, &told);
@@ -282,15 +231,11 @@ fn eight_processes_race(url: &str, schema: &str) {
 
 /// How many steps were told done.
 fn killed_at_random_instants(url: &str, schema: &str) -> usize {
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = Random(0x9e37_79b9_7f4a_7c15_u64);
     let mut steps = 0;
     for kill in 0..20 {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut child = spawn(url, schema, &format!("k{kill}"), 1000);
-        std::thread::sleep(Duration::from_micros((random >> 40) % 200_000));
-        child.kill().unwrap();
-        let told = heard(&child.wait_with_output().unwrap().stdout);
+        let child = spawn(url, schema, &format!("k{kill}"), 1000);
+        let told = kill_after(child, random.micros(200_000));
         steps += told.len();
         check(&PostgresRegistry::connect_in(url, schema).unwrap(), &told);
     }
@@ -305,22 +250,10 @@ fn roles_are_asked(url: &str, schema: &str) {
     registry.set_policy("loans", "champion", policy, "cleo", AT).unwrap();
     let version =
         registry.register(NewVersion::new("loans", "ana").with_artifact("m", "x"), AT).unwrap();
-    let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
-    let report = GateReport::new(version.digest, Assessment::new("quality", 9, vec![finding]), AT);
-    registry.record_gate("loans", 1, report).unwrap();
+    registry.record_gate("loans", 1, pass(&version)).unwrap();
     let promote = |by: &str| {
-        let approval = Approval { by: by.into(), comment: String::new(), at: AT };
-        registry.approve("loans", 1, approval).unwrap();
-        let promotion = Promotion {
-            model: "loans".into(),
-            alias: "champion".into(),
-            version: 1,
-            actor: "ana".into(),
-            reason: String::new(),
-            expected_revision: 0,
-            key: None,
-        };
-        registry.promote(promotion, AT)
+        registry.approve("loans", 1, approval(by)).unwrap();
+        registry.promote(promotion(1, 0), AT)
     };
     let error = promote("ben").unwrap_err();
     assert!(error.to_string().contains("0 of 1 approvals"), "{error}");
@@ -329,17 +262,9 @@ fn roles_are_asked(url: &str, schema: &str) {
 
 fn edits_are_refused_or_found(url: &str, schema: &str) {
     let registry = PostgresRegistry::connect_in(url, schema).unwrap();
-    round(&registry, "one", |_| {});
-    round(&registry, "two", |_| {});
-    let back = Rollback {
-        model: "loans".into(),
-        alias: "champion".into(),
-        actor: "ben".into(),
-        reason: "worse".into(),
-        expected_revision: 2,
-        key: None,
-    };
-    registry.rollback(back, AT).unwrap();
+    round(&registry, "one", &mut |_| {});
+    round(&registry, "two", &mut |_| {});
+    registry.rollback(rollback(2), AT).unwrap();
     registry.set_policy("loans", "champion", PromotionPolicy::default(), "cleo", AT).unwrap();
     assert!(registry.verify().unwrap().is_whole());
     let mut raw = Client::connect(url, NoTls).unwrap();
@@ -386,12 +311,12 @@ fn other_schemas_are_left_alone(url: &str, schema: &str) {
 /// Connections that slept through a restart are not handed out.
 fn a_restart_is_survived(cluster: &Cluster, schema: &str) {
     let registry = PostgresRegistry::connect_in(&cluster.url(), schema).unwrap();
-    round(&registry, "before", |_| {});
+    round(&registry, "before", &mut |_| {});
     assert!(cluster.down("fast"));
     let error = registry.models().unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
     cluster.up();
-    round(&registry, "after", |_| {});
+    round(&registry, "after", &mut |_| {});
     assert_eq!(registry.versions("loans").unwrap(), [1, 2]);
     // One that crashed comes back with all that was acknowledged.
     assert!(cluster.down("immediate"));
