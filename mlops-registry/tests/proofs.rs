@@ -126,7 +126,9 @@ mod sqlite {
         let seal = |json: &str, actor: &str| {
             let mut out = Vec::new();
             let texts = ["mlops-registry-seal-v1", "policy", "loans", "champion", json, actor];
-            texts.into_iter().for_each(|text| put_str(&mut out, text));
+            for text in texts {
+                put_str(&mut out, text);
+            }
             put_i64(&mut out, AT.millis());
             Digest::of(out)
         };

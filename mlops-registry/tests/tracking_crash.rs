@@ -43,7 +43,9 @@ fn step(tracker: &dyn Tracker, tag: &str, n: usize) {
     let deletes = tag.ends_with("t0");
     let experiment = || tracker.find_experiment(tag).unwrap().unwrap().id;
     let side = |run: usize| format!("{tag} beside {run}");
-    let log = |batch: Batch| drop(tracker.log(&id, &batch).unwrap());
+    let log = |batch: Batch| {
+        tracker.log(&id, &batch).unwrap();
+    };
     match (phase, run % 4) {
         (0, _) if n == 0 => drop(tracker.create_experiment(NewExperiment::new(tag), AT).unwrap()),
         (0, _) => {

@@ -1,6 +1,6 @@
 //! The audit log: an entry for every change, in the change's own transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use mlops_core::{Digest, Error, Result};
@@ -135,6 +135,7 @@ impl dyn Sql + '_ {
             Ok(())
         });
         found.or_say("audit log", read);
+        let mut used = HashSet::new();
         for (table, actions, query) in [
             ("version", &["register"][..], "SELECT seal FROM version"),
             ("gate", &["gate"], "SELECT seal FROM gate"),
@@ -146,9 +147,15 @@ impl dyn Sql + '_ {
             for seal in found.or_say("audit log", seals) {
                 // The seal that the row had before people were erased from it.
                 let mut first = seal;
-                for _ in 0..renamed.len() {
-                    let Some(before) = renamed.get(&first) else { break };
+                let mut steps = 0;
+                while let Some(before) = renamed.get(&first) {
+                    used.insert(first);
                     first = *before;
+                    steps += 1;
+                    if steps > renamed.len() {
+                        found.say("audit log", format!("erasures in a circle, sealed {seal}"));
+                        break;
+                    }
                 }
                 let entry = actions.iter().find_map(|action| {
                     rows.get_mut(&((*action).to_owned(), first)).and_then(Vec::pop)
@@ -165,6 +172,9 @@ impl dyn Sql + '_ {
                     }
                 }
             }
+        }
+        for seal in renamed.keys().filter(|seal| !used.contains(seal)) {
+            found.say("audit log", format!("an erasure in a row that is not there, sealed {seal}"));
         }
         for ((action, seal), entries) in rows.into_iter().filter(|(_, left)| !left.is_empty()) {
             let problem = format!("{} entries `{action}` of no row, sealed {seal}", entries.len());

@@ -211,7 +211,9 @@ pub(crate) fn roots(db: &impl Database) -> Result<Roots> {
             roots.blobs.extend(manifest.entries.iter().map(|entry| entry.sha256));
         }
     };
-    inline.iter().for_each(|json| follow(json));
+    for json in &inline {
+        follow(json);
+    }
     for artifact in stored.iter().filter(|a| a.size <= Limits::default().manifest_bytes) {
         let store = store(db, artifact)?;
         let found = if artifact.size <= SMALL || begins_like_manifest(&**store, artifact)? {
