@@ -18,7 +18,8 @@ use mlops::core::{DataSource, DataSourceExt, Error, MemorySource, Result, batch}
 use mlops::data::CsvSource;
 use mlops::drift::{DriftMonitor, ProfileOptions, ReferenceProfile};
 use mlops::fairness::attribution::{
-    AttributionReport, AttributionSummary, ExplainedSource, Explainer, Labels, TreeExplainer,
+    AttributionReport, AttributionSummary, ExplainedSource, Explainer, InteractionExplainer,
+    Labels, TreeExplainer,
 };
 
 fn xgboost_model() -> Result<TreeEnsemble> {
@@ -127,6 +128,7 @@ fn main() -> Result<(), Error> {
                 "Path-dependent tree SHAP, exact: {} trees of {name} read from its own file.",
                 model.trees().len()
             ))
+            .interactions(InteractionExplainer::new(&model)?.explain(&few)?)
             .rows(explainer.explain(&few)?, few)
             .gap(gap)
             .gap(summary.selection_gap("Male", "Female", 0.95)?)

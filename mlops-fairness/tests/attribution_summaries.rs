@@ -11,7 +11,8 @@ use mlops_core::stats::Draws;
 use mlops_core::{Analyzer, DataSourceExt, MemorySource, Plan, batch, conformance};
 use mlops_fairness::attribution::{
     AttributionParts, AttributionReport, AttributionSummary, Attributions, ExplainedSource, GapOf,
-    Labels, LinearExplainer, PartialDependence, Space, Summary, ValuePlace, pictures,
+    InteractionExplainer, Labels, LinearExplainer, PartialDependence, Space, Summary, ValuePlace,
+    pictures,
 };
 use proptest::prelude::*;
 
@@ -405,4 +406,43 @@ fn a_waterfall_says_names_values_units_and_what_is_left() {
     }
     let force = html(pictures::force(&attributions, 0, Some(&rows), &labels).unwrap());
     assert!(force.contains("Income = 1,235 EUR: +11.5") && force.contains("pushes down"));
+}
+
+#[test]
+fn features_that_act_together_are_shown() {
+    use mlops_core::model::trees::{Feature, Node, Question, Side, Split, Tree, TreeEnsemble};
+    let split = |feature, left, right, cover| {
+        Node::Split(Split {
+            feature,
+            question: Question::Below(0.0),
+            missing: Side::Left,
+            zero_is_missing: false,
+            left,
+            right,
+            cover,
+        })
+    };
+    // 1 where a and b are not negative, else 0.
+    let nodes = vec![
+        split(0, 1, 2, 4.0),
+        Node::Leaf { value: 0, cover: 2.0 },
+        split(1, 3, 4, 2.0),
+        Node::Leaf { value: 0, cover: 1.0 },
+        Node::Leaf { value: 1, cover: 1.0 },
+    ];
+    let features = ["a", "b", "c"].map(Feature::number).to_vec();
+    let tree = Tree::new(nodes, vec![0.0, 1.0]);
+    let model = TreeEnsemble::new(features, vec![tree], vec![0.0], Link::Identity).unwrap();
+    let x = || Float64Array::from(vec![-1.0, 1.0, 1.0]);
+    let rows = batch! { "a" => x(), "b" => x(), "c" => x() }.unwrap();
+    let explainer = InteractionExplainer::new(&model).unwrap();
+    let found = explainer.explain(&rows).unwrap();
+    let labels = Labels::new().feature("a", "Height", None);
+    let figure = pictures::interactions(&found, 0, &labels).unwrap();
+    let table = Report::new("t").figure(figure).to_markdown();
+    // Both of a pair have half of v(ab) − v(a) − v(b) + v() = 1 − ½ − ½ + ¼, in every row.
+    assert!(table.contains("Height × b") && table.contains("0.125"), "{table}");
+    assert!(pictures::interactions(&found, 1, &labels).is_err());
+    let none = explainer.explain(&rows.slice(0, 0)).unwrap();
+    assert!(pictures::interactions(&none, 0, &labels).is_err());
 }

@@ -7,8 +7,8 @@ pub use super::row_pictures::{decision, force, heat_map, scatter, waterfall};
 
 use super::labels::short;
 use super::{
-    AttributionGap, CohortSummary, DependenceCurve, FeatureSummary, GapOf, Labels, Summary,
-    ValuePlace,
+    AttributionGap, CohortSummary, DependenceCurve, FeatureSummary, GapOf, Interactions, Labels,
+    Summary, ValuePlace,
 };
 
 /// Features of a picture, and places of a category axis.
@@ -390,6 +390,27 @@ pub fn gap(gap: &AttributionGap, labels: &Labels) -> Figure {
             short(gap.difference)
         ))
         .x_label("part of the gap")
+}
+
+/// Mean |φ| of the pairs that act together most, the strongest first. shap: `plots.beeswarm` of
+/// `shap_interaction_values` shows them as a grid of swarms.
+///
+/// # Errors
+/// As [`Interactions::strongest`].
+pub fn interactions(found: &Interactions, output: usize, labels: &Labels) -> Result<Figure> {
+    let name = |j: usize| labels.name(&found.features[j]);
+    let bars = found
+        .strongest(output)?
+        .into_iter()
+        .map(|((i, j), mean)| (format!("{} × {}", name(i), name(j)), mean));
+    let note = format!(
+        "Mean size, over {} rows, of what two features add beyond what each adds alone. A pair \
+         stands in a prediction twice.",
+        Cell::from(found.len() as u64)
+    );
+    Ok(Figure::new("What acts together", Bars::new(bars).limit(SHOWN))
+        .note(note)
+        .x_label("mean |φ| of the pair"))
 }
 
 /// A partial dependence with its limits, and the lines of single rows behind it (ICE): where they

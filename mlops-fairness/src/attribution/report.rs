@@ -5,10 +5,11 @@ use mlops_core::Result;
 use mlops_core::report::{Cell, Report, Section, Table};
 
 use super::labels::short;
-use super::pictures::{bar, beeswarm, cohort_bars, curve, dependence, gap};
+use super::pictures::{bar, beeswarm, cohort_bars, curve, dependence, gap, interactions};
 use super::row_pictures::{decision, force, heat_map, waterfall};
 use super::{
-    AttributionGap, Attributions, DependenceCurve, Labels, PermutationImportances, Summary,
+    AttributionGap, Attributions, DependenceCurve, Interactions, Labels, PermutationImportances,
+    Summary,
 };
 
 /// Features whose dependence is drawn.
@@ -52,6 +53,7 @@ pub struct AttributionReport {
     gaps: Vec<AttributionGap>,
     importance: Option<PermutationImportances>,
     curves: Vec<DependenceCurve>,
+    interactions: Option<Interactions>,
 }
 
 impl AttributionReport {
@@ -66,6 +68,7 @@ impl AttributionReport {
             gaps: Vec::new(),
             importance: None,
             curves: Vec::new(),
+            interactions: None,
         }
     }
 
@@ -111,10 +114,18 @@ impl AttributionReport {
         self
     }
 
+    /// The same, with interaction values, of which the first output is shown.
+    #[must_use]
+    pub fn interactions(mut self, interactions: Interactions) -> Self {
+        self.interactions = Some(interactions);
+        self
+    }
+
     /// The page.
     ///
     /// # Errors
-    /// [`Error::Invalid`](mlops_core::Error::Invalid) for rows with several outputs.
+    /// [`Error::Invalid`](mlops_core::Error::Invalid) for rows with several outputs;
+    /// [`Error::Undefined`](mlops_core::Error::Undefined) for interactions of no rows.
     pub fn to_report(&self) -> Result<Report> {
         let (summary, labels) = (&self.summary, &self.labels);
         let mut report = Report::new(&self.title)
@@ -155,6 +166,10 @@ impl AttributionReport {
             });
             let table = Table::new(["Feature", "With", "Mean |φ|", "Mean φ"]).rows(rows).limit(20);
             report = report.section(Section::new("Interactions").table(table));
+        }
+        if let Some(found) = &self.interactions {
+            let figure = interactions(found, 0, labels)?;
+            report = report.section(Section::new("Features together").figure(figure));
         }
         if !summary.cohorts.is_empty() {
             report = report.section(Section::new("Cohorts").figure(cohort_bars(summary, labels)));
