@@ -66,6 +66,12 @@ fn xgboost_files_that_are_none() {
         ("[30.0,", "[30.0 ", &["XGBoost model, byte", "`,`"]),
         ("[\"a\"]", "[\"a\",\"b\"]", &["1 feature names"]),
         ("[\"a\"]", "[\"\\ud800\"]", &["byte", "a string"]),
+        ("\"model\":{", "\"model\":{\"gbtree_model_param\":{\"num_trees\":\"2\"},", &["2 trees"]),
+        (
+            "\"split_indices\"",
+            "\"tree_param\":{\"num_nodes\":\"5\"},\"split_indices\"",
+            &["5 nodes"],
+        ),
         ("\"version\"", "\"default\"", &[][..]),
     ] {
         match xgboost::load(xgboost_with(from, to).as_bytes()) {

@@ -4,7 +4,8 @@
 //! Margins are those of `output_margin=True`, added in `f64` where XGBoost adds `f32`, so that
 //! the two differ by the rounding of its sums. What the file says of base scores (in the space of
 //! the output, one or one for each output), DART's weights, forests within an iteration, categories
-//! and vector leaves is taken over; features are rounded to `f32` as XGBoost rounds them.
+//! and vector leaves is taken over; features are rounded to `f32` as XGBoost rounds them. Missing is
+//! null or NaN: where a `DMatrix` was made with another `missing`, rows need nulls in its place.
 //!
 //! ```
 //! use mlops_core::model::trees::xgboost;
@@ -93,6 +94,7 @@ struct File {
     feature_types: Vec<String>,
     best_iteration: Option<i64>,
     parallel_trees: i64,
+    declared_trees: Option<i64>,
     trees: Vec<Tree>,
     tree_info: Vec<i32>,
     iterations: Vec<i32>,
@@ -207,6 +209,10 @@ impl File {
                 "gbtree_model_param" => r.object(|name, r| match name {
                     "num_parallel_tree" => {
                         self.parallel_trees = r.i64()?;
+                        Ok(())
+                    }
+                    "num_trees" => {
+                        self.declared_trees = Some(r.i64()?);
                         Ok(())
                     }
                     _ => r.skip(),
@@ -342,6 +348,11 @@ fn ensemble(mut file: File, iterations: Iterations) -> Result<TreeEnsemble> {
     }
     let (link, base) = file.link_and_base()?;
     let n = file.trees.len();
+    if let Some(declared) = file.declared_trees
+        && declared != n as i64
+    {
+        return Err(Error::invalid(WHAT, format!("{declared} trees, as the file says"), n));
+    }
     for (name, len) in
         [("tree_info", file.tree_info.len()), ("weight_drop", file.weight_drop.len())]
     {
@@ -492,6 +503,7 @@ struct Arrays {
     category_segments: Vec<i32>,
     category_sizes: Vec<i32>,
     leaf_vector: i64,
+    declared_nodes: Option<i64>,
 }
 
 impl Arrays {
@@ -517,6 +529,10 @@ impl Arrays {
                         a.leaf_vector = r.i64()?;
                         Ok(())
                     }
+                    "num_nodes" => {
+                        a.declared_nodes = Some(r.i64()?);
+                        Ok(())
+                    }
                     _ => r.skip(),
                 })?,
                 _ => r.skip()?,
@@ -528,6 +544,12 @@ impl Arrays {
 
     fn tree(&self, at: usize) -> Result<Tree> {
         let n = self.left.len();
+        if let Some(declared) = self.declared_nodes
+            && declared != n as i64
+        {
+            let what = format!("tree {at} of an {WHAT}");
+            return Err(Error::invalid(what, format!("{declared} nodes, as the file says"), n));
+        }
         let lengths = [
             ("right_children", self.right.len(), true),
             ("split_indices", self.features.len(), true),
