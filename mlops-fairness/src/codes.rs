@@ -87,20 +87,26 @@ impl Codes {
         Self { rows: Keys::Bytes(codes), labels }
     }
 
-    /// Without the labels that no row has, where there are many.
+    /// Without the labels that no row has, where there are many; in the order that they had, so
+    /// that batches of one dictionary have the same.
     fn compact(self) -> Self {
         let Keys::Words(codes) = &self.rows else { return self };
-        let mut places = vec![u32::MAX; self.labels.len()];
+        let mut used = vec![false; self.labels.len()];
+        for &code in codes {
+            used[code as usize] = true;
+        }
+        if used.iter().all(|used| *used) {
+            return self;
+        }
+        let mut places = vec![0_u32; used.len()];
         let mut labels = Vec::new();
-        let codes = codes.iter().map(|&code| {
-            let place = &mut places[code as usize];
-            if *place == u32::MAX {
+        for ((place, label), used) in places.iter_mut().zip(self.labels).zip(used) {
+            if used {
                 *place = labels.len() as u32;
-                labels.push(self.labels[code as usize].clone());
+                labels.push(label);
             }
-            *place
-        });
-        let codes = codes.collect();
+        }
+        let codes = codes.iter().map(|&code| places[code as usize]).collect();
         Self::new(codes, labels, None)
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct CrossTab<T> {
 struct Column {
     labels: Vec<Label>,
     codes: HashMap<Label, u32>,
+    /// The labels of the last batch and their codes: of one dictionary the next has the same.
+    recent: (Vec<Label>, Vec<u32>),
     /// Where the code stands in a key, and how many bits it has.
     shift: u32,
     bits: u32,
@@ -68,7 +70,7 @@ impl<T: Cell> CrossTab<T> {
             .columns
             .iter_mut()
             .zip(labels)
-            .map(|(column, labels)| labels.iter().map(|label| column.code(label)).collect())
+            .map(|(column, labels)| column.codes(labels))
             .collect();
         self.widen()?;
         let shifted = codes.iter().zip(&self.columns).map(|(codes, column)| {
@@ -294,6 +296,19 @@ impl<T: Cell> PartialEq for CrossTab<T> {
 }
 
 impl Column {
+    fn codes(&mut self, labels: &[Label]) -> Vec<u32> {
+        /// Fewer are looked up as fast as they are compared.
+        const MANY: usize = 32;
+        if labels.len() < MANY {
+            return labels.iter().map(|label| self.code(label)).collect();
+        }
+        if self.recent.0 != labels {
+            let codes = labels.iter().map(|label| self.code(label)).collect();
+            self.recent = (labels.to_vec(), codes);
+        }
+        self.recent.1.clone()
+    }
+
     fn code(&mut self, label: &Label) -> u32 {
         if let Some(&code) = self.codes.get(label) {
             return code;
