@@ -170,10 +170,14 @@ impl Comparison {
                 Cell::Text(run.started_at.to_string()),
                 seconds.unwrap_or(Cell::Missing),
                 text(&run.user),
-                text(&run.commit),
+                run.commit.as_deref().map_or(Cell::Missing, |commit| {
+                    // Enough to find it by; a whole one would take a line of its own.
+                    Cell::code(commit.chars().take(12).collect::<String>())
+                }),
             ]));
         }
-        table
+        // On a phone, a card for each run instead of columns that are cut off.
+        table.cards()
     }
 
     /// The curves of a metric over its steps, if there is more than one step.
