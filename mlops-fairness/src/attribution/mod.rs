@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`TreeExplainer`] | tree ensembles' margins, path-dependent | exact, any depth |
 //! | [`InterventionalExplainer`] | tree ensembles' margins, any background | exact |
+//! | [`RescaledExplainer`] | tree ensembles' predictions, a small background | margins' exact values through the link |
 //! | [`InteractionExplainer`] | tree ensembles' margins, pairs of features | exact |
 //! | [`LinearExplainer`] | linear models' margins | exact; with correlated features exact up to 12 |
 //! | [`ExactExplainer`] | any model | exact, 2^M coalitions a row |
@@ -71,6 +72,7 @@ pub use summary::{
     FeatureSummary, InteractionSummary, Summary, ValueBin, ValuePlace,
 };
 pub use trees::{
-    InteractionExplainer, Interactions, InterventionalExplainer, Precision, TreeExplainer,
+    InteractionExplainer, Interactions, InterventionalExplainer, Precision, RescaledExplainer,
+    TreeExplainer,
 };
 pub use values::{Additivity, AttributionParts, Attributions, FeatureImportance, Space};

@@ -73,7 +73,8 @@ impl<const W: usize> Mask<W> {
 /// One of two by a mask.
 #[inline(always)]
 pub(super) fn pick<T: Copy>(mask: u8, yes: T, no: T) -> T {
-    if mask == 0 { no } else { yes }
+    // Not `if`: both are at hand, and a branch would become a gather of one of two addresses.
+    std::hint::select_unpredictable(mask != 0, yes, no)
 }
 
 /// C or S of a group of rows, node after node.
@@ -86,6 +87,7 @@ pub(super) fn plain_pair<T: Real, const Q: usize, const W: usize>(
     own: &mut Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let pair = *pair;
     for i in 0..W {
         let m = left.0[i];
         let mut c = own[0].0[i];
@@ -108,6 +110,8 @@ pub(super) fn repeated_pair<T: Real, const Q: usize, const W: usize>(
     own: &mut Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let pair = *pair;
+    let repeat = *repeat;
     let zero = T::default();
     for i in 0..W {
         let (m, h) = (left.0[i], hot.0[i]);
@@ -131,6 +135,8 @@ pub(super) fn three<T: Real, const Q: usize, const W: usize>(
     phi: &mut Lanes<T, W>,
     pair_phi: &mut Lanes<T, W>,
 ) {
+    let split = *split;
+    let pair = *pair;
     for i in 0..W {
         let (m, n) = (masks[0].0[i], masks[1].0[i]);
         let (mut sum, mut below) = (T::default(), T::default());
@@ -156,7 +162,7 @@ pub(super) fn four<T: Real, const Q: usize, const W: usize>(
     own: &mut Slot<T, Q, W>,
     [phi, first_phi, second_phi]: [&mut Lanes<T, W>; 3],
 ) {
-    let [first, second] = pairs;
+    let (split, first, second) = (*split, *pairs[0], *pairs[1]);
     for i in 0..W {
         let (m, n, o) = (masks[0].0[i], masks[1].0[i], masks[2].0[i]);
         let (mut sum, mut to_first, mut to_second) = (T::default(), T::default(), T::default());
@@ -189,6 +195,7 @@ pub(super) fn down2<T: Real, const Q: usize, const W: usize>(
     first: &mut Slot<T, Q, W>,
     second: &mut Slot<T, Q, W>,
 ) {
+    let split = *split;
     for i in 0..W {
         let m = left.0[i];
         for q in 0..Q {
@@ -207,6 +214,7 @@ pub(super) fn down1<T: Real, const Q: usize, const W: usize>(
     own: &Slot<T, Q, W>,
     first: &mut Slot<T, Q, W>,
 ) {
+    let split = *split;
     for i in 0..W {
         let m = left.0[i];
         for q in 0..Q {
@@ -225,6 +233,8 @@ pub(super) fn down2_repeated<T: Real, const Q: usize, const W: usize>(
     first: &mut Slot<T, Q, W>,
     second: &mut Slot<T, Q, W>,
 ) {
+    let split = *split;
+    let repeat = *repeat;
     for i in 0..W {
         let (m, h) = (left.0[i], hot.0[i]);
         for q in 0..Q {
@@ -246,6 +256,8 @@ pub(super) fn down1_repeated<T: Real, const Q: usize, const W: usize>(
     own: &Slot<T, Q, W>,
     first: &mut Slot<T, Q, W>,
 ) {
+    let split = *split;
+    let repeat = *repeat;
     for i in 0..W {
         let (m, h) = (left.0[i], hot.0[i]);
         for q in 0..Q {
@@ -264,6 +276,7 @@ pub(super) fn up2<T: Real, const Q: usize, const W: usize>(
     second: &Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let split = *split;
     for i in 0..W {
         let m = left.0[i];
         let mut sum = T::default();
@@ -286,6 +299,7 @@ pub(super) fn up1<T: Real, const Q: usize, const W: usize>(
     first: &Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let split = *split;
     for i in 0..W {
         let m = left.0[i];
         let mut sum = T::default();
@@ -311,6 +325,8 @@ pub(super) fn up2_repeated<T: Real, const Q: usize, const W: usize>(
     second: &Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let split = *split;
+    let repeat = *repeat;
     let zero = T::default();
     for i in 0..W {
         let (m, h) = (left.0[i], hot.0[i]);
@@ -337,6 +353,8 @@ pub(super) fn up1_repeated<T: Real, const Q: usize, const W: usize>(
     first: &Slot<T, Q, W>,
     phi: &mut Lanes<T, W>,
 ) {
+    let split = *split;
+    let repeat = *repeat;
     let zero = T::default();
     for i in 0..W {
         let (m, h) = (left.0[i], hot.0[i]);

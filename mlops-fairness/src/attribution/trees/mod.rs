@@ -8,6 +8,7 @@ mod kernel;
 mod lanes;
 mod legendre;
 mod program;
+mod rescaled;
 #[cfg(test)]
 mod testing;
 mod tree_shap;
@@ -17,4 +18,5 @@ mod units;
 pub use interaction_values::Interactions;
 pub use interactions::InteractionExplainer;
 pub use interventional::InterventionalExplainer;
+pub use rescaled::RescaledExplainer;
 pub use tree_shap::{Precision, TreeExplainer};

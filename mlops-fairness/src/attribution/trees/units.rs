@@ -84,6 +84,11 @@ enum Walk {
 impl Units {
     /// Cuts a tree; leaves of more than `table_bits` distinct features keep lists.
     pub(super) fn new(outline: &Outline<'_>, places: Places<'_>, table_bits: usize) -> Self {
+        Self::cut(outline, places, UNIT_BITS, table_bits.max(UNIT_BITS))
+    }
+
+    /// Cuts a tree into units of so many bits, if they have several leaves.
+    fn cut(outline: &Outline<'_>, places: Places<'_>, unit_bits: usize, table_bits: usize) -> Self {
         let mut out = Self { tests: Vec::new(), units: Vec::new() };
         let sizes = outline.splits_below();
         // The way from the root, with the feature that each edge asks.
@@ -98,7 +103,7 @@ impl Units {
                             distinct.push(*feature);
                         }
                     }
-                    let small = distinct.len() + sizes[at] as usize <= UNIT_BITS;
+                    let small = distinct.len() + sizes[at] as usize <= unit_bits;
                     match outline.split(at) {
                         Some(split) if !small => {
                             let number = out.tests.len() as u32;
@@ -173,7 +178,7 @@ impl Units {
             }
             leaves.push(Leaf { value: outline.value(at).unwrap_or_default(), features: asked });
         }
-        let kept = if bits.len() <= table_bits.max(UNIT_BITS) {
+        let kept = if bits.len() <= table_bits {
             Kept::Table(vec![0.0; 1 << bits.len()])
         } else {
             Kept::List { places: HashMap::new(), weights: Vec::new() }
@@ -463,4 +468,67 @@ fn gather(bits: &[Bit], masks: &[[u8; GROUP]], pattern: &mut [u16; GROUP]) {
         }
     }
     *pattern = all;
+}
+
+/// A tree of one output as leaves by themselves, of at most 64 distinct features each.
+#[derive(Clone, Debug)]
+pub(super) struct Leaves(Units);
+
+impl Leaves {
+    pub(super) fn new(outline: &Outline<'_>, places: Places<'_>) -> Self {
+        Self(Units::cut(outline, places, 0, 0))
+    }
+
+    /// The features that each row satisfies, leaf after leaf and in a leaf row after row.
+    pub(super) fn patterns(&self, bins: Bins<'_>, rows: usize, scratch: &mut Scratch) -> Vec<u64> {
+        let mut patterns = vec![0; self.0.units.len() * rows];
+        for first in (0..rows).step_by(GROUP) {
+            self.0.patterns(bins, first, scratch);
+            for (at, unit) in self.0.units.iter().enumerate() {
+                for lane in 0..GROUP.min(rows - first) {
+                    let words = words(&unit.bits, &scratch.masks, lane);
+                    patterns[at * rows + first + lane] = words.first().copied().unwrap_or_default();
+                }
+            }
+        }
+        patterns
+    }
+
+    /// Adds for every pair of a row and a background row what the leaves give to the row's
+    /// features, by the pair's scale, shape `(n_rows, n_background)`.
+    pub(super) fn explain(
+        &self,
+        rows: &[u64],
+        background: &[u64],
+        scales: &[f64],
+        phi: &mut [f64],
+        used: usize,
+    ) {
+        let leaves = self.0.units.len().max(1);
+        let (n, m) = (rows.len() / leaves, background.len() / leaves);
+        for (leaf, unit) in self.0.units.iter().enumerate() {
+            let value = unit.leaves.first().map_or(0.0, |leaf| leaf.value);
+            let all = all_of(unit.bits.len()).first().copied().unwrap_or_default();
+            for (row, &x) in rows[leaf * n..(leaf + 1) * n].iter().enumerate() {
+                let others = &background[leaf * m..(leaf + 1) * m];
+                for (&b, scale) in others.iter().zip(&scales[row * m..(row + 1) * m]) {
+                    if x | b != all || x == b {
+                        continue;
+                    }
+                    let (own, other) = (x & !b, b & !x);
+                    let (e, r) = (own.count_ones(), other.count_ones());
+                    let (more, less) =
+                        (value * scale * first_of(e, r), value * scale * first_of(r, e));
+                    for (j, &feature) in unit.features.iter().enumerate() {
+                        let cell = &mut phi[row * used + feature as usize];
+                        if own >> j & 1 == 1 {
+                            *cell += more;
+                        } else if other >> j & 1 == 1 {
+                            *cell -= less;
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
