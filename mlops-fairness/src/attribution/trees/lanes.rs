@@ -26,6 +26,9 @@ pub(super) trait Real:
 {
     fn of(x: f64) -> Self;
     fn to_f64(self) -> f64;
+    /// `yes` where all bits are set, `no` where none is: by bits, since a branch over two values at
+    /// hand becomes a gather of one of two addresses.
+    fn pick(mask: u8, yes: Self, no: Self) -> Self;
 }
 
 impl Real for f64 {
@@ -38,6 +41,12 @@ impl Real for f64 {
     fn to_f64(self) -> f64 {
         self
     }
+
+    #[inline(always)]
+    fn pick(mask: u8, yes: Self, no: Self) -> Self {
+        let mask = i64::from(mask as i8) as u64;
+        Self::from_bits((yes.to_bits() & mask) | (no.to_bits() & !mask))
+    }
 }
 
 impl Real for f32 {
@@ -49,6 +58,12 @@ impl Real for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+
+    #[inline(always)]
+    fn pick(mask: u8, yes: Self, no: Self) -> Self {
+        let mask = i32::from(mask as i8) as u32;
+        Self::from_bits((yes.to_bits() & mask) | (no.to_bits() & !mask))
     }
 }
 
@@ -72,9 +87,8 @@ impl<const W: usize> Mask<W> {
 
 /// One of two by a mask.
 #[inline(always)]
-pub(super) fn pick<T: Copy>(mask: u8, yes: T, no: T) -> T {
-    // Not `if`: both are at hand, and a branch would become a gather of one of two addresses.
-    std::hint::select_unpredictable(mask != 0, yes, no)
+pub(super) fn pick<T: Real>(mask: u8, yes: T, no: T) -> T {
+    T::pick(mask, yes, no)
 }
 
 /// C or S of a group of rows, node after node.
