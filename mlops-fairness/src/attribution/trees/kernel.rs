@@ -82,7 +82,7 @@ macro_rules! runners {
 }
 
 runners! {
-    run_f64: f64, 32;
+    run_f64: f64, 16;
     run_f32: f32, 64;
     run_one: f64, 1;
 }
