@@ -172,7 +172,7 @@ fn profiles_are_stored_and_read_back() {
         ("\"min\":18000.0", "\"min\":18001.0"),
         ("[\"-1\",\"0\",\"1\"]", "[\"1\",\"0\",\"-1\"]"),
         ("\"kind\":\"numeric\"", "\"kind\":\"categorical\""),
-        ("\"name\":\"decimal\"", "\"name\":\"float\""),
+        ("\"column\":\"decimal\"", "\"column\":\"float\""),
     ] {
         assert!(json.contains(from), "{from}");
         let wrong = json.replacen(from, to, 1);
