@@ -1,47 +1,9 @@
 //! Limits of areas under ROC curves that hold for few rows, too.
 
 use mlops_core::Result;
-use mlops_core::stats::{Interval, RocAucDifference, ScorePair, normal_quantile};
-
-/// With fewer rows of either label `DeLong`'s normal approximation is not trusted.
-pub(crate) const FEW: u64 = 20;
-
-/// The Kullback–Leibler divergence of two Bernoulli distributions, in nats.
-fn divergence(p: f64, q: f64) -> f64 {
-    let part = |p: f64, q: f64| if p == 0.0 { 0.0 } else { p * (p / q).ln() };
-    part(p, q) + part(1.0 - p, 1.0 - q)
-}
-
-/// The θ on the side of `end` (0 or 1) where n · KL(mean ‖ θ) reaches ln(1/tail).
-fn chernoff(mean: f64, n: u64, tail: f64, end: f64) -> f64 {
-    if mean == end {
-        return end;
-    }
-    let enough = -tail.ln() / n as f64;
-    let (mut inside, mut outside) = (mean, end);
-    // Halves down to neighbouring floats.
-    for _ in 0..200 {
-        let middle = f64::midpoint(inside, outside);
-        if middle == inside || middle == outside {
-            break;
-        }
-        if divergence(mean, middle) > enough { outside = middle } else { inside = middle }
-    }
-    outside
-}
-
-/// Limits of the mean of a kernel with values in \[0, 1\] over all pairs of a positive and a
-/// negative, valid for any distribution and number of rows: Hoeffding's bound of such means by
-/// those over min(n₁, n₀) disjoint pairs, with Chernoff's exponent.
-///
-/// W. Hoeffding 1963, section 5b, doi:10.1080/01621459.1963.10500830. At a mean of 1 (or 0) the
-/// lower (upper) limit is Clopper and Pearson's for as many pairs.
-pub(crate) fn pair_mean_limits(mean: f64, pairs: u64, tail: f64) -> (f64, f64) {
-    if pairs == 0 {
-        return (0.0, 1.0);
-    }
-    (chernoff(mean, pairs, tail, 0.0), chernoff(mean, pairs, tail, 1.0))
-}
+use mlops_core::stats::{
+    FEW_FOR_DELONG, Interval, RocAucDifference, ScorePair, normal_quantile, pair_mean_limits,
+};
 
 /// The limits of one ROC AUC: `DeLong`'s on the logit scale, or those that hold for few rows where
 /// a label has fewer than 20, or the estimated variance is 0.
@@ -52,7 +14,7 @@ pub(crate) fn roc_auc_limits(
     confidence: f64,
 ) -> Option<Interval> {
     match delong {
-        Some(interval) if rarer >= FEW => Some(interval),
+        Some(interval) if rarer >= FEW_FOR_DELONG => Some(interval),
         _ if rarer == 0 => None,
         _ => {
             let (low, high) = pair_mean_limits(auc, rarer, (1.0 - confidence) / 2.0);
@@ -77,7 +39,7 @@ pub(crate) fn roc_auc_difference_limits(
     confidence: f64,
 ) -> Result<Interval> {
     let rarer = found.current.positives.min(found.current.negatives);
-    if rarer >= FEW
+    if rarer >= FEW_FOR_DELONG
         && let Some(limits) = on_the_logit_scale(found, confidence)?
     {
         return Ok(limits);
