@@ -62,6 +62,14 @@ impl Codes {
         })
     }
 
+    /// The code of a row.
+    pub(crate) fn code(&self, row: usize) -> usize {
+        match &self.rows {
+            Keys::Bytes(codes) => codes[row].into(),
+            Keys::Words(codes) => codes[row] as usize,
+        }
+    }
+
     fn new(mut codes: Vec<u32>, mut labels: Vec<Label>, nulls: Option<&NullBuffer>) -> Self {
         let rows = if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
             let null = null_code(&mut labels);

@@ -74,7 +74,6 @@ pub mod testing;
 pub mod uncertainty;
 
 mod codes;
-mod combinations;
 mod consistency;
 mod counts;
 mod cross_tab;

@@ -8,11 +8,11 @@ use mlops_core::arrow::array::{AsArray, Float64Array, Int32Array, RecordBatch, S
 use mlops_core::model::{LinearModel, Link};
 use mlops_core::report::Report;
 use mlops_core::stats::Draws;
-use mlops_core::{Analyzer, DataSourceExt, MemorySource, Plan, batch, conformance};
+use mlops_core::{Analyzer, Cancel, DataSourceExt, MemorySource, Plan, batch, conformance};
 use mlops_fairness::attribution::{
-    AttributionParts, AttributionReport, AttributionSummary, Attributions, ExplainedSource, GapOf,
-    InteractionExplainer, Labels, LinearExplainer, PartialDependence, Space, Summary, ValuePlace,
-    pictures,
+    AttributionParts, AttributionReport, AttributionSummary, Attributions, Background,
+    ExplainedSource, GapOf, InteractionExplainer, Labels, LinearExplainer, PartialDependence,
+    Space, Summary, ValuePlace, pictures,
 };
 use proptest::prelude::*;
 
@@ -445,4 +445,31 @@ fn features_that_act_together_are_shown() {
     assert!(pictures::interactions(&found, 1, &labels).is_err());
     let none = explainer.explain(&rows.slice(0, 0)).unwrap();
     assert!(pictures::interactions(&none, 0, &labels).is_err());
+
+    // As columns beside the data, of which no row is kept; path-dependent and against a background,
+    // which has other shares.
+    let against = InteractionExplainer::against(&model, &Background::new(rows.clone()).unwrap());
+    for (explainer, share) in [(explainer, 0.125), (against.unwrap(), 2.0 / 9.0)] {
+        let source = Arc::new(MemorySource::from(rows.clone()));
+        let explained = ExplainedSource::new(source, Arc::new(explainer.clone())).unwrap();
+        conformance::data_source(&explained);
+        let summary = explained.measure(&AttributionSummary::of(&explainer).unwrap()).unwrap();
+        let [pair] = &summary.interactions[..] else { panic!("one pair") };
+        assert_eq!(pair.features, ("a".to_owned(), "b".to_owned()));
+        let strongest = explainer.explain(&rows).unwrap().strongest(0).unwrap();
+        assert_eq!((pair.mean_absolute, (0, 1)), (strongest[0].1, strongest[0].0));
+        assert!((pair.mean_absolute - share).abs() < 1e-15, "{}", pair.mean_absolute);
+        let phi = explainer.explain(&rows).unwrap().attributions().unwrap();
+        let strongest = phi.importance().unwrap()[0].mean_absolute;
+        assert!((summary.features[0].mean_absolute - strongest).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn a_long_batch_is_stopped_within() {
+    let cancel = Cancel::new();
+    let explained = explained(&people(10, 1)).cancel(cancel.clone());
+    assert!(explained.collect().is_ok());
+    cancel.cancel();
+    assert!(explained.collect().unwrap_err().is_cancelled());
 }

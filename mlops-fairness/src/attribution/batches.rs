@@ -45,6 +45,20 @@ impl<'a> PhiColumns<'a> {
         format!("phi_prediction{}", self.suffix(output))
     }
 
+    /// `phi:a*b`, the interaction value of two features, or `phi:a*b[class]`.
+    pub fn pair(self, pair: (&str, &str), output: &str) -> String {
+        format!("phi:{}*{}{}", pair.0, pair.1, self.suffix(output))
+    }
+
+    /// The fields of the interaction values of these pairs.
+    pub(super) fn pair_fields(self, pairs: &[(String, String)]) -> Vec<Field> {
+        let of = |output: &str| -> Vec<Field> {
+            let names = pairs.iter().map(|(a, b)| self.pair((a, b), output));
+            names.map(|name| Field::new(name, DataType::Float64, false)).collect()
+        };
+        self.outputs.iter().flat_map(|output| of(output)).collect()
+    }
+
     /// The fields of a batch of these features, in the order of [`Attributions::to_batch`].
     pub fn fields(self, features: &[String]) -> Vec<Field> {
         let field = |name: String| Field::new(name, DataType::Float64, false);
@@ -58,7 +72,11 @@ impl<'a> PhiColumns<'a> {
     }
 }
 
-fn batch(fields: Vec<Field>, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+pub(super) fn batch(
+    fields: Vec<Field>,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let schema = Arc::new(Schema::new(fields));
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use mlops_core::{Batches, DataSource, Error, Partition, Result, RowGroup, RowId};
+use mlops_core::{Batches, Cancel, DataSource, Error, Partition, Result, RowGroup, RowId};
 
 use super::{Explainer, PhiColumns, Watch};
 
 /// A source with the columns of another and, behind them, what an explainer says of each row: the
-/// columns of [`Attributions::to_batch`](super::Attributions::to_batch), named by [`PhiColumns`].
+/// columns of [`Explainer::explain_columns`], named by [`PhiColumns`].
 ///
 /// Rows are explained as they are read, batch after batch, by whoever reads: everything that
 /// measures data measures attributions so, in one scan and in constant memory. A summary of them is
@@ -40,6 +40,7 @@ pub struct ExplainedSource {
     schema: SchemaRef,
     /// Where in the source the explainer's columns stand.
     reads: Vec<usize>,
+    cancel: Option<Cancel>,
 }
 
 impl ExplainedSource {
@@ -51,7 +52,9 @@ impl ExplainedSource {
     pub fn new(source: Arc<dyn DataSource>, explainer: Arc<dyn Explainer>) -> Result<Self> {
         let own = source.schema();
         let mut fields: Vec<Arc<Field>> = own.fields().iter().cloned().collect();
-        for field in PhiColumns::of(explainer.outputs()).fields(explainer.features()) {
+        let names = PhiColumns::of(explainer.outputs());
+        let of_pairs = names.pair_fields(&explainer.pairs());
+        for field in names.fields(explainer.features()).into_iter().chain(of_pairs) {
             // Of the source, or of attributions: brackets in names may make two of them one.
             if fields.iter().any(|taken| taken.name() == field.name()) {
                 let found = format!("`{}` twice", field.name());
@@ -71,7 +74,15 @@ impl ExplainedSource {
             .collect::<Result<_>>()?;
         let count = own.fields().len();
         let schema = Arc::new(Schema::new(fields).with_metadata(own.metadata().clone()));
-        Ok(Self { source, explainer, own: count, schema, reads })
+        Ok(Self { source, explainer, own: count, schema, reads, cancel: None })
+    }
+
+    /// The same, stopped within a batch, too, once this switch is thrown: a scan looks at its own
+    /// only between batches.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = Some(cancel);
+        self
     }
 
     /// The explainer.
@@ -118,13 +129,15 @@ impl DataSource for ExplainedSource {
             .collect();
         let schema = Arc::new(self.schema.project(&wanted)?);
         let explainer = self.explainer.clone();
+        let cancel = self.cancel.clone();
         let batches = self.source.read(partition, Some(&read), batch_size)?;
         Ok(Batches::new(batches.map(move |batch| {
             let batch = batch?;
             let mut columns = batch.columns().to_vec();
             if explains {
-                let attributions = explainer.explain_with(&batch, Watch::new())?;
-                columns.extend(attributions.to_batch()?.columns().iter().cloned());
+                let watch = cancel.as_ref().map_or(Watch::new(), |c| Watch::new().cancel(c));
+                let explained = explainer.explain_columns(&batch, watch)?;
+                columns.extend(explained.columns().iter().cloned());
             }
             let columns = places.iter().map(|&at| columns[at].clone()).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use mlops_core::model::Link;
-use mlops_core::{Cancel, OnProgress, Progress, Result};
+use mlops_core::states::RowCount;
+use mlops_core::{Cancel, OnProgress, Progress, Result, Scan};
 
 use super::Attributions;
 
@@ -116,7 +117,41 @@ pub trait Explainer: Debug + Send + Sync + 'static {
     /// A column that is missing or of the wrong type, a row that can't be explained, and
     /// [`Error::Cancelled`](mlops_core::Error::Cancelled).
     fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions>;
+
+    /// The pairs of features whose interaction values it gives besides; most give none.
+    fn pairs(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// The same as the columns that stand beside the data: those of [`Attributions::to_batch`], and
+    /// behind them those of [`pairs`](Self::pairs), of each output one after the other, by the names
+    /// of [`PhiColumns`](super::PhiColumns).
+    ///
+    /// # Errors
+    /// As [`explain_with`](Self::explain_with).
+    fn explain_columns(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<RecordBatch> {
+        self.explain_with(batch, watch)?.to_batch()
+    }
 }
+
+/// What every explainer can do.
+pub trait ExplainerExt: Explainer {
+    /// Explains all rows of a source in their order, a batch at a time, in memory that does not grow
+    /// with them; how many there were. Batch size, progress and cancelling are the scan's.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain_with`], those of the source and of `each`, and
+    /// [`Error::Cancelled`](mlops_core::Error::Cancelled).
+    fn explain_scan(
+        &self,
+        scan: Scan<'_>,
+        mut each: impl FnMut(Attributions) -> Result<()>,
+    ) -> Result<u64> {
+        scan.in_order(&RowCount, |rows| each(self.explain_with(rows.batch()?, Watch::new())?))
+    }
+}
+
+impl<T: Explainer + ?Sized> ExplainerExt for T {}
 
 macro_rules! forward {
     ($($pointer:ident),*) => {$(
@@ -136,6 +171,18 @@ macro_rules! forward {
 
             fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
                 (**self).explain_with(batch, watch)
+            }
+
+            fn pairs(&self) -> Vec<(String, String)> {
+                (**self).pairs()
+            }
+
+            fn explain_columns(
+                &self,
+                batch: &RecordBatch,
+                watch: Watch<'_>,
+            ) -> Result<RecordBatch> {
+                (**self).explain_columns(batch, watch)
             }
         }
     )*};

@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | [`TreeExplainer`] | tree ensembles' margins, path-dependent | exact, any depth |
 //! | [`InterventionalExplainer`] | tree ensembles' margins, any background | exact |
-//! | [`RescaledExplainer`] | tree ensembles' predictions, a small background | margins' exact values through the link |
-//! | [`InteractionExplainer`] | tree ensembles' margins, pairs of features | exact |
+//! | [`RescaledExplainer`] | tree ensembles' predictions or log-loss, a small background | margins' exact values through the link |
+//! | [`InteractionExplainer`] | tree ensembles' margins, pairs of features, path-dependent or against any background | exact |
 //! | [`LinearExplainer`] | linear models' margins | exact; with correlated features exact up to 12 |
 //! | [`ExactExplainer`] | any model | exact, 2^M coalitions a row |
 //! | [`PartitionExplainer`] | any model | exact Owen values of groups of features |
@@ -54,7 +54,7 @@ pub use background::Background;
 pub use batches::PhiColumns;
 pub use exact::ExactExplainer;
 pub use explained_source::ExplainedSource;
-pub use explainer::{Explainer, Watch};
+pub use explainer::{Explainer, ExplainerExt, Watch};
 pub use gradients::{Differentiable, GradientExplainer};
 pub use kernel::KernelExplainer;
 pub use labels::Labels;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::joint::{Joint, Key, Values};
 use super::{Explainer, PhiColumns};
 use crate::Group;
-use crate::codes::{is_number, plain};
-use crate::combinations::Combinations;
+use crate::codes::Codes;
+use crate::tally::Places;
 
 /// Measures attributions as they stand in columns beside the data ([`PhiColumns`]): mean |φ| and
 /// mean φ, how φ lies over the values of each feature, and both by cohort. One pass, a mergeable
@@ -109,8 +109,9 @@ impl AttributionSummary {
         })
     }
 
-    /// Of what an explainer gives for its only output. Features that are groups of columns have no
-    /// values.
+    /// Of what an explainer gives for its only output, with the interactions of an
+    /// [`InteractionExplainer`](super::InteractionExplainer). Features that are groups of columns
+    /// have no values.
     ///
     /// # Errors
     /// [`Error::Invalid`] for several outputs: name one with [`of_output`](Self::of_output).
@@ -127,6 +128,11 @@ impl AttributionSummary {
     /// As [`new`](Self::new).
     pub fn of_output(explainer: &impl Explainer, output: &str) -> Result<Self> {
         let mut summary = Self::new(explainer.features(), explainer.outputs(), output)?;
+        let names = PhiColumns::of(explainer.outputs());
+        for (a, b) in explainer.pairs() {
+            let column = names.pair((&a, &b), output);
+            summary = summary.interaction((a, b), column);
+        }
         let columns = explainer.columns();
         for feature in &mut summary.features {
             feature.value.take_if(|value| !columns.contains(value));
@@ -452,34 +458,43 @@ impl AttributionSummary {
         if self.by.is_empty() {
             return Ok(());
         }
-        let columns: Vec<_> =
-            self.by.iter().map(|column| rows.categories(column)).collect::<Result<_>>()?;
-        let numbers: Vec<_> = self
-            .by
-            .iter()
-            .map(|column| rows.column(column).map(|array| is_number(array.data_type())))
-            .collect::<Result<_>>()?;
-        let Some(groups) = Combinations::of(&columns, rows.len(), Self::MAX_COHORTS) else {
-            return limit(Self::MAX_COHORTS + 1);
-        };
-        let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for &row in chosen {
-            members.entry(groups.of_row[row]).or_default().push(row);
+        let codes: Vec<_> =
+            self.by.iter().map(|column| Codes::of(rows, column)).collect::<Result<_>>()?;
+        let codes: Vec<&Codes> = codes.iter().map(AsRef::as_ref).collect();
+        // The key of a cohort is a number in a mixed radix: a digit for each column.
+        let (mut radix, mut parts) = (1_u128, Vec::with_capacity(codes.len()));
+        for column in &codes {
+            let labels = column.labels.len() as u128;
+            parts.push((0..labels).map(|code| code * radix).collect());
+            match radix.checked_mul(labels.max(1)) {
+                Some(next) => radix = next,
+                None => return limit(Self::MAX_COHORTS + 1),
+            }
         }
-        for (at, members) in members {
-            let codes = groups.codes(at as usize);
-            let values = codes.iter().zip(columns.iter().zip(&numbers));
-            let values = values
-                .map(|(&code, (column, &number))| {
-                    let labels = column.labels();
-                    let label = (labels.len() > code as usize).then(|| labels.value(code as usize));
-                    label.map(|label| if number { plain(label) } else { label.to_owned() })
-                })
-                .collect();
-            let cohort = state
-                .cohorts
-                .entry(Group { values })
-                .or_insert_with(|| CohortState::new(self.features.len()));
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        let mut cohorts: Vec<(u128, Vec<usize>)> = Vec::new();
+        Places::of(&codes, &parts, rows.len()).group(&all, |key, members| {
+            let members = members.iter().map(|&row| row as usize);
+            // Both ascend.
+            let members: Vec<_> = members.filter(|row| chosen.binary_search(row).is_ok()).collect();
+            if !members.is_empty() && cohorts.len() <= Self::MAX_COHORTS {
+                cohorts.push((key, members));
+            }
+        });
+        for (mut key, members) in cohorts {
+            let mut values = Vec::with_capacity(codes.len());
+            for column in &codes {
+                let labels = column.labels.len().max(1) as u128;
+                let label = &column.labels[(key % labels) as usize];
+                values.push(label.as_ref().map(ToString::to_string));
+                key /= labels;
+            }
+            let group = Group { values };
+            if !state.cohorts.contains_key(&group) {
+                limit(state.cohorts.len() + 1)?;
+            }
+            let cohort =
+                state.cohorts.entry(group).or_insert_with(|| CohortState::new(self.features.len()));
             let of = |column: &Float64Array| -> Vec<f64> {
                 members.iter().map(|&row| column.value(row)).collect()
             };
@@ -508,7 +523,7 @@ impl AttributionSummary {
                 feature.share.add_slice(&shares);
             }
         }
-        limit(state.cohorts.len())
+        Ok(())
     }
 }
 

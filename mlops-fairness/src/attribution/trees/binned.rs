@@ -7,8 +7,8 @@ use mlops_core::model::Link;
 use mlops_core::model::trees::{BinWidth, Columns, Node, Routes, TreeEnsemble};
 use mlops_core::{Error, Result};
 
-use super::super::Space;
 use super::super::explainer::outputs_of;
+use super::super::{AttributionParts, Space};
 use super::kernel::{Bins, Width};
 
 /// The bins of some rows.
@@ -91,6 +91,30 @@ impl Named {
         };
         let outputs = outputs_of(model.link());
         Self { features, outputs, space, used, place }
+    }
+
+    /// Writes the values of the used features where they belong among all.
+    pub(super) fn spread(&self, used: &[f64], all: &mut [f64]) {
+        for (&feature, &value) in self.used.iter().zip(used) {
+            all[feature as usize] = value;
+        }
+    }
+
+    /// The parts of attributions, in the explained space that follows from the link.
+    pub(super) fn parts(
+        &self,
+        base_values: &[f64],
+        values: Vec<f64>,
+        predictions: &Float64Array,
+    ) -> AttributionParts {
+        AttributionParts {
+            features: self.features.clone(),
+            outputs: self.outputs.clone(),
+            space: self.space,
+            base_values: base_values.to_vec(),
+            values,
+            predictions: predictions.values().to_vec(),
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What explainers of interactions give.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use mlops_core::arrow::array::{Float64Array, RecordBatch};
 use mlops_core::states::Sum;
 use mlops_core::{Error, Result};
 
-use super::super::{AttributionParts, Attributions, Space};
+use super::super::batches::batch;
+use super::super::{AttributionParts, Attributions, PhiColumns, Space};
 
 /// For every row and output, what features added alone and what pairs of them added together.
 ///
@@ -38,11 +41,27 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// The same with every row held against its prediction.
+    /// Of what features added alone and pairs together, with every row held against its prediction.
     ///
     /// # Errors
     /// [`Error::Undefined`] for a row that does not add up.
-    pub(super) fn new(mut all: Self, tolerance: f64) -> Result<Self> {
+    pub(super) fn new(
+        alone: AttributionParts,
+        pairs: Vec<(usize, usize)>,
+        values: Vec<f64>,
+        tolerance: f64,
+    ) -> Result<Self> {
+        let mut all = Self {
+            features: alone.features,
+            outputs: alone.outputs,
+            space: alone.space,
+            base_values: alone.base_values,
+            pairs,
+            main: alone.values,
+            values,
+            predictions: alone.predictions,
+            worst: 0.0,
+        };
         let k = all.outputs.len();
         let mut worst = 0.0;
         for (at, &prediction) in all.predictions.iter().enumerate() {
@@ -138,6 +157,27 @@ impl Interactions {
             predictions: self.predictions.clone(),
         };
         Attributions::new(parts, Attributions::TOLERANCE)
+    }
+
+    /// The columns of [`Attributions::to_batch`], of the Shapley values, and behind them a column
+    /// `phi:a*b` of `φ_ij` for each pair ([`PhiColumns::pair`]); with several outputs all of them for
+    /// each, one after the other.
+    ///
+    /// # Errors
+    /// As [`attributions`](Self::attributions).
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        let (k, n) = (self.outputs.len(), self.pairs.len());
+        let own = self.attributions()?.to_batch()?;
+        let name = |&(i, j): &(usize, usize)| (self.features[i].clone(), self.features[j].clone());
+        let names: Vec<_> = self.pairs.iter().map(name).collect();
+        let mut fields: Vec<_> = own.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        fields.extend(PhiColumns::of(&self.outputs).pair_fields(&names));
+        let mut columns = own.columns().to_vec();
+        for at in 0..k * n {
+            let column = self.values.iter().skip(at).step_by(k * n).copied();
+            columns.push(Arc::new(Float64Array::from_iter_values(column)));
+        }
+        batch(fields, columns, self.len())
     }
 
     /// The pairs with their mean `|φ_ij|` over the rows, of one output, the strongest first and of

@@ -1,13 +1,14 @@
-//! Path-dependent Shapley interaction values.
+//! Shapley interaction values, path-dependent and interventional.
 
 use std::collections::BTreeMap;
 
 use mlops_core::arrow::array::RecordBatch;
 use mlops_core::model::trees::{Columns, Target, TreeEnsemble};
-use mlops_core::{Error, Result};
+use mlops_core::{Error, Result, Scan};
 use rayon::prelude::*;
 
-use super::super::{Attributions, Watch};
+use super::super::{Attributions, Background, Explainer, Watch};
+use super::against::Against;
 use super::binned::{Binned, Named, check_covers, read};
 use super::interaction_values::Interactions;
 use super::lanes::Lanes;
@@ -22,19 +23,25 @@ const TILE: usize = 4 * LANES;
 /// What a thread may keep while it walks a tree, in bytes.
 const MOST_BYTES: usize = 1 << 30;
 
-/// Shapley interaction values of the margin of a tree ensemble, path-dependent: how much of what
-/// two features are worth they are worth together.
+/// Shapley interaction values of the margin of a tree ensemble: how much of what two features are
+/// worth they are worth together. Path-dependent as [`TreeExplainer`](super::TreeExplainer) is, or
+/// interventional against a background as [`InterventionalExplainer`](super::InterventionalExplainer)
+/// is.
 ///
 /// For two features `φ_ij = φ_ji` is half their Shapley interaction index, and `φ_ii` what is left
 /// of the feature's own Shapley value, so that all `φ_ij` and the base add up to the margin, which
 /// is held against the margin that the model computes on its own.
 ///
-/// Exact for any depth, as [`TreeExplainer`](super::TreeExplainer) is. Only pairs that meet on some
-/// path are computed and kept; all others are 0. Time is
-/// `O(n_rows · n_leaves · d · ⌈d/2⌉)` for `d` distinct features on a path: every pair at once, where
-/// the definition by conditioning needs two explanations for each feature. Lundberg, Erion & Lee
-/// 2018, arXiv:1802.03888; shap: `TreeExplainer.shap_interaction_values`, xgboost:
-/// `pred_interactions=True`.
+/// Exact for any depth. Only pairs that meet on some path are computed and kept; all others are 0.
+/// Path-dependent, time is `O(n_rows · n_leaves · d · ⌈d/2⌉)` for `d` distinct features on a path:
+/// every pair at once, where the definition by conditioning needs two explanations for each feature.
+/// Against a background it is `O(n_background + n_rows)`, not their product. Lundberg, Erion & Lee
+/// 2018, arXiv:1802.03888; shap: `TreeExplainer.shap_interaction_values`, which has no background;
+/// xgboost: `pred_interactions=True`.
+///
+/// As an [`Explainer`] it gives the features' Shapley values, which interactions add up to, and as
+/// columns beside the data `φ_ij`, too: so an [`AttributionSummary`](super::super::AttributionSummary)
+/// of any number of rows knows the strongest pairs.
 ///
 /// ```
 /// use mlops_core::arrow::array::Float64Array;
@@ -66,6 +73,18 @@ const MOST_BYTES: usize = 1 << 30;
 #[derive(Clone, Debug)]
 pub struct InteractionExplainer {
     model: TreeEnsemble,
+    of: Of,
+}
+
+#[derive(Clone, Debug)]
+enum Of {
+    Paths(Paths),
+    Background(Against),
+}
+
+/// Trees by their covers.
+#[derive(Clone, Debug)]
+struct Paths {
     named: Named,
     base_values: Vec<f64>,
     /// Of each output the trees, in passes.
@@ -75,13 +94,152 @@ pub struct InteractionExplainer {
 }
 
 impl InteractionExplainer {
-    /// An explainer of this ensemble.
+    /// A path-dependent explainer of this ensemble.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an ensemble whose file had no covers, and for one so deep in so many
     /// features that a thread would need more than 1 GiB; [`Error::Undefined`] if the mean margin
     /// overflows.
     pub fn new(model: &TreeEnsemble) -> Result<Self> {
+        Ok(Self { of: Of::Paths(Paths::new(model)?), model: model.clone() })
+    }
+
+    /// An interventional explainer against these background rows, with their weights if they have
+    /// any.
+    ///
+    /// # Errors
+    /// As [`InterventionalExplainer::new`](super::InterventionalExplainer::new); [`Error::Invalid`]
+    /// for more than 2²⁶ pairs of features in the leaves of all trees.
+    pub fn against(model: &TreeEnsemble, background: &Background) -> Result<Self> {
+        let of = Of::Background(Against::rows(model, background, true)?);
+        Ok(Self { of, model: model.clone() })
+    }
+
+    /// The same against all rows of a source, read once, a batch at a time.
+    ///
+    /// # Errors
+    /// As [`against`](Self::against), those of the source, and [`Error::Cancelled`].
+    pub fn over(model: &TreeEnsemble, scan: Scan<'_>) -> Result<Self> {
+        let of = Of::Background(Against::scan(model, scan, None, true)?);
+        Ok(Self { of, model: model.clone() })
+    }
+
+    /// The same with the rows' weights in this column.
+    ///
+    /// # Errors
+    /// As [`over`](Self::over); [`Error::Value`] for a weight that is missing, negative or not
+    /// finite.
+    pub fn over_weighted(model: &TreeEnsemble, scan: Scan<'_>, weights: &str) -> Result<Self> {
+        let of = Of::Background(Against::scan(model, scan, Some(weights), true)?);
+        Ok(Self { of, model: model.clone() })
+    }
+
+    /// The ensemble that is explained.
+    pub fn model(&self) -> &TreeEnsemble {
+        &self.model
+    }
+
+    fn named(&self) -> &Named {
+        match &self.of {
+            Of::Paths(paths) => &paths.named,
+            Of::Background(against) => &against.named,
+        }
+    }
+
+    /// The mean margin of each output: weighted by covers, or over the background.
+    pub fn base_values(&self) -> &[f64] {
+        match &self.of {
+            Of::Paths(paths) => &paths.base_values,
+            Of::Background(against) => &against.base_values,
+        }
+    }
+
+    /// The pairs that meet, as indices of features.
+    fn met(&self) -> Vec<(usize, usize)> {
+        let pairs = match &self.of {
+            Of::Paths(paths) => &paths.pairs,
+            Of::Background(against) => &against.pairs,
+        };
+        let place = |used: u32| self.named().used[used as usize] as usize;
+        pairs.iter().map(|&(i, j)| (place(i), place(j))).collect()
+    }
+
+    /// Explains the rows of a batch, on all threads of the caller's pool.
+    ///
+    /// # Errors
+    /// As [`TreeExplainer::explain`](super::TreeExplainer::explain).
+    pub fn explain(&self, batch: &RecordBatch) -> Result<Interactions> {
+        self.interactions_with(batch, Watch::new())
+    }
+
+    /// The same, with somebody who watches.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain), and [`Error::Cancelled`].
+    pub fn interactions_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Interactions> {
+        watch.check()?;
+        let (columns, margins) = read(&self.model, batch)?;
+        let (named, met) = (self.named(), self.met());
+        let (n, k) = (columns.len(), named.outputs.len());
+        let (features, pairs) = (named.features.len(), met.len());
+        let mut main = vec![0.0; n * k * features];
+        let mut values = vec![0.0; n * k * pairs];
+        watch.check()?;
+        let steps = watch.steps(n);
+        // A chunk of no values is none; there is at least one row to a tile.
+        let main_tiles = tiles(&mut main, n, k * features);
+        let value_tiles = tiles(&mut values, n, k * pairs);
+        main_tiles.into_par_iter().zip(value_tiles).enumerate().try_for_each(
+            |(at, (main, values))| {
+                let rows = at * TILE..n.min((at + 1) * TILE);
+                let done = rows.len() as u64;
+                let mut each = |row: usize, output: usize, phi: &[f64]| {
+                    let at = row * k + output;
+                    let (own, both) = phi.split_at(named.used.len());
+                    named.spread(own, &mut main[at * features..(at + 1) * features]);
+                    values[at * pairs..(at + 1) * pairs].copy_from_slice(both);
+                };
+                match &self.of {
+                    Of::Paths(paths) => {
+                        paths.explain(&self.model, &columns, rows, watch, &mut each)?;
+                    }
+                    Of::Background(against) => {
+                        against.explain(&self.model, &columns, rows, watch, &mut each)?;
+                    }
+                }
+                steps.done(done)
+            },
+        )?;
+        let parts = named.parts(self.base_values(), main, &margins);
+        Interactions::new(parts, met, values, Attributions::TOLERANCE)
+    }
+}
+
+impl Explainer for InteractionExplainer {
+    fn features(&self) -> &[String] {
+        &self.named().features
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.named().outputs
+    }
+
+    fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
+        self.interactions_with(batch, watch)?.attributions()
+    }
+
+    fn pairs(&self) -> Vec<(String, String)> {
+        let name = |feature: usize| self.named().features[feature].clone();
+        self.met().into_iter().map(|(i, j)| (name(i), name(j))).collect()
+    }
+
+    fn explain_columns(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<RecordBatch> {
+        self.interactions_with(batch, watch)?.to_batch()
+    }
+}
+
+impl Paths {
+    fn new(model: &TreeEnsemble) -> Result<Self> {
         check_covers(model)?;
         let named = Named::of(model);
         let (outputs, features) = (model.outputs(), named.features.len());
@@ -121,86 +279,31 @@ impl InteractionExplainer {
             unfolded.renumber(&order);
         }
         let pairs = pairs.into_keys().collect();
-        Ok(Self { model: model.clone(), named, base_values, outputs: all, pairs })
+        Ok(Self { named, base_values, outputs: all, pairs })
     }
 
-    /// The features, in the order of the columns.
-    pub fn features(&self) -> &[String] {
-        &self.named.features
-    }
-
-    /// The cover-weighted mean margin of each output.
-    pub fn base_values(&self) -> &[f64] {
-        &self.base_values
-    }
-
-    /// Explains the rows of a batch, on all threads of the caller's pool.
-    ///
-    /// # Errors
-    /// As [`TreeExplainer::explain`](super::TreeExplainer::explain).
-    pub fn explain(&self, batch: &RecordBatch) -> Result<Interactions> {
-        self.explain_with(batch, Watch::new())
-    }
-
-    /// The same, with somebody who watches.
-    ///
-    /// # Errors
-    /// As [`explain`](Self::explain), and [`Error::Cancelled`].
-    pub fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Interactions> {
-        let (columns, margins) = read(&self.model, batch)?;
-        let (n, k) = (columns.len(), self.base_values.len());
-        let (features, pairs) = (self.named.features.len(), self.pairs.len());
-        let mut main = vec![0.0; n * k * features];
-        let mut values = vec![0.0; n * k * pairs];
-        watch.check()?;
-        let steps = watch.steps(n);
-        // A chunk of no values is none; there is at least one row to a tile.
-        let main_tiles = tiles(&mut main, n, k * features);
-        let value_tiles = tiles(&mut values, n, k * pairs);
-        main_tiles.into_par_iter().zip(value_tiles).enumerate().try_for_each(
-            |(at, (main, values))| {
-                let rows = at * TILE..n.min((at + 1) * TILE);
-                let done = rows.len() as u64;
-                self.tile(&columns, rows, main, values);
-                steps.done(done)
-            },
-        )?;
-        let place = |used: u32| self.named.used[used as usize] as usize;
-        Interactions::new(
-            Interactions {
-                features: self.named.features.clone(),
-                outputs: self.named.outputs.clone(),
-                space: self.named.space,
-                base_values: self.base_values.clone(),
-                pairs: self.pairs.iter().map(|&(i, j)| (place(i), place(j))).collect(),
-                main,
-                values,
-                predictions: margins.values().to_vec(),
-                worst: 0.0,
-            },
-            Attributions::TOLERANCE,
-        )
-    }
-
-    fn tile(
+    /// Calls back for each of these rows and each output with what used features add alone, and
+    /// behind them what pairs add together.
+    fn explain(
         &self,
+        model: &TreeEnsemble,
         columns: &Columns,
         rows: std::ops::Range<usize>,
-        main: &mut [f64],
-        values: &mut [f64],
-    ) {
-        let (n, k) = (rows.len(), self.base_values.len());
-        let used = self.named.used.len();
-        let (features, pairs) = (self.named.features.len(), self.pairs.len());
-        let binned = Binned::new(self.model.routes(), columns, rows, LANES);
+        watch: Watch<'_>,
+        mut each: impl FnMut(usize, usize, &[f64]),
+    ) -> Result<()> {
+        let (n, used, pairs) = (rows.len(), self.named.used.len(), self.pairs.len());
+        let binned = Binned::new(model.routes(), columns, rows, LANES);
         let mut scratch = Scratch::default();
         let mut phi = vec![Lanes::<f64, LANES>::default(); used];
         let mut both = vec![Lanes::<f64, LANES>::default(); pairs];
+        let mut row = vec![0.0; used + pairs];
         for (output, trees) in self.outputs.iter().enumerate() {
             for first in (0..n).step_by(LANES) {
                 phi.fill(Lanes::default());
                 both.fill(Lanes::default());
                 for tree in trees {
+                    watch.check()?;
                     run(tree, binned.bins(), first, &mut scratch, &mut phi, &mut both);
                 }
                 // What pairs share is not the feature's alone.
@@ -212,18 +315,14 @@ impl InteractionExplainer {
                     }
                 }
                 for lane in 0..LANES.min(n - first) {
-                    let row = (first + lane) * k + output;
-                    for (&feature, phi) in self.named.used.iter().zip(&phi) {
-                        main[row * features + feature as usize] = phi.0[lane];
+                    for (to, from) in row.iter_mut().zip(phi.iter().chain(&both)) {
+                        *to = from.0[lane];
                     }
-                    for (value, both) in
-                        values[row * pairs..(row + 1) * pairs].iter_mut().zip(&both)
-                    {
-                        *value = both.0[lane];
-                    }
+                    each(first + lane, output, &row);
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -238,12 +337,14 @@ fn tiles(all: &mut [f64], rows: usize, width: usize) -> Vec<&mut [f64]> {
 
 #[cfg(test)]
 mod tests {
+    use mlops_core::MemorySource;
     use proptest::prelude::*;
 
-    use super::super::TreeExplainer;
+    use super::super::against::Counting;
     use super::super::testing::{
-        FEATURES, Kinds, ensemble, path_dependent, row, rows, shapley_interactions,
+        FEATURES, Kinds, ensemble, mixed, path_dependent, row, rows, shapley_interactions,
     };
+    use super::super::{InterventionalExplainer, TreeExplainer};
     use super::*;
 
     proptest! {
@@ -279,9 +380,69 @@ mod tests {
                     }
                 }
             }
-            let part = InteractionExplainer::new(&model).unwrap().explain(&batch.slice(7, 3)).unwrap();
             let width = outputs * explained.pairs.len();
+            let part = InteractionExplainer::new(&model).unwrap().explain(&batch.slice(7, 3)).unwrap();
             prop_assert_eq!(&part.values[..], &explained.values[7 * width..10 * width]);
+        }
+
+        #[test]
+        fn the_definition_agrees_against_a_background(
+            seed in any::<u64>(),
+            trees in 1usize..4,
+            depth in 0usize..7,
+            outputs in 1usize..3,
+            weighted in any::<bool>(),
+        ) {
+            let model = ensemble(seed, Kinds { trees, depth, outputs, zero_covers: true });
+            let (batch, others) = (rows(seed, 67), rows(seed ^ 1, 70));
+            let weights: Vec<f64> =
+                (0..70).map(|at| if weighted { f64::from(at % 4) / 2.0 } else { 1.0 }).collect();
+            let background = Background::weighted(others.clone(), weights.clone()).unwrap();
+            let explainer = InteractionExplainer::against(&model, &background).unwrap();
+            let explained = explainer.explain(&batch).unwrap();
+            prop_assert!(explained.pairs.is_sorted());
+            let single = InterventionalExplainer::new(&model, &background).unwrap();
+            let single = single.explain(&batch).unwrap();
+            let sums = explained.attributions().unwrap();
+            for (a, b) in sums.values.iter().zip(&single.values) {
+                prop_assert!((a - b).abs() < 1e-12);
+            }
+            let all: Vec<_> =
+                weights.iter().enumerate().map(|(at, &w)| (row(&model, &others, at), w)).collect();
+            for at in [0, 66] {
+                let x = row(&model, &batch, at);
+                for k in 0..outputs {
+                    let expected =
+                        shapley_interactions(FEATURES, |s| mixed(&model, &x, &all, s, k));
+                    let found = explained.dense(at, k).unwrap();
+                    for (found, expected) in found.iter().zip(expected.iter().flatten()) {
+                        prop_assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+                    }
+                }
+            }
+            let width = outputs * explained.pairs.len();
+            let part = explainer.explain(&batch.slice(7, 3)).unwrap();
+            prop_assert_eq!(&part.values[..], &explained.values[7 * width..10 * width]);
+            // The same of lists alone, and of small tables.
+            for bits in [0, 3] {
+                let mut counting = Counting::with_tables(&model, bits, true).unwrap();
+                counting.add(&others, Some(&weights)).unwrap();
+                let of = Of::Background(counting.finish().unwrap());
+                let lists = InteractionExplainer { model: model.clone(), of };
+                let lists = lists.explain(&batch).unwrap();
+                for (a, b) in lists.values.iter().zip(&explained.values) {
+                    prop_assert!((a - b).abs() < 1e-13, "{a} {b}");
+                }
+                for (a, b) in lists.main.iter().zip(&explained.main) {
+                    prop_assert!((a - b).abs() < 1e-12, "{a} {b}");
+                }
+            }
+            if !weighted {
+                let source = MemorySource::from(others);
+                let scan = Scan::new(&source).batch_size(13);
+                let streamed = InteractionExplainer::over(&model, scan).unwrap();
+                prop_assert_eq!(streamed.explain(&batch).unwrap(), explained);
+            }
         }
     }
 }

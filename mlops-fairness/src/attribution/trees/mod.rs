@@ -1,5 +1,6 @@
 //! Exact attributions of tree ensembles.
 
+mod against;
 mod binned;
 mod interaction_values;
 mod interactions;

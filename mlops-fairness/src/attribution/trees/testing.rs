@@ -147,6 +147,36 @@ pub(super) fn path_dependent(
     }
 }
 
+/// The weighted mean over the background of what the trees add to an output for rows that have a
+/// coalition's features from `x` and the others from the background.
+pub(super) fn mixed(
+    model: &TreeEnsemble,
+    x: &[f64],
+    background: &[(Vec<f64>, f64)],
+    coalition: usize,
+    output: usize,
+) -> f64 {
+    let of = |b: &[f64]| -> f64 {
+        let trees = model.trees().iter().map(|tree| {
+            let leaf = tree.leaf_of(|f| {
+                let f = f as usize;
+                if coalition >> f & 1 == 1 { x[f] } else { b[f] }
+            });
+            let Node::Leaf { value, .. } = tree.nodes[leaf] else { return 0.0 };
+            let value = value as usize;
+            tree.weight
+                * match tree.target {
+                    Target::One(k) if k as usize == output => tree.values[value],
+                    Target::One(_) => 0.0,
+                    Target::All => tree.values[value * model.outputs() + output],
+                }
+        });
+        trees.sum()
+    };
+    let total: f64 = background.iter().map(|(_, w)| w).sum();
+    background.iter().map(|(b, w)| w * of(b)).sum::<f64>() / total
+}
+
 /// Shapley values of a game of `n` players, by their definition.
 pub(super) fn shapley(n: usize, value: impl Fn(usize) -> f64) -> Vec<f64> {
     let values: Vec<f64> = (0..1 << n).map(value).collect();

@@ -2,11 +2,11 @@
 
 use mlops_core::arrow::array::RecordBatch;
 use mlops_core::model::trees::{Columns, Target, TreeEnsemble};
-use mlops_core::{Error, Result, Scan, states::RowCount};
+use mlops_core::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::super::{AttributionParts, Attributions, Explainer, Watch};
+use super::super::{Attributions, Explainer, Watch};
 use super::binned::{Binned, Named, check_covers, read};
 use super::kernel::{Bins, Scratch, run_f32, run_f64, run_one};
 use super::lanes::{Lanes, Real};
@@ -178,31 +178,6 @@ impl TreeExplainer {
         self.explain_with(batch, Watch::new())
     }
 
-    /// Explains all rows of a source in the order of its rows, a batch at a time, in memory that
-    /// does not grow with them. Batch size, progress and cancelling are the scan's.
-    ///
-    /// # Errors
-    /// As [`explain`](Self::explain), those of the source and of `each`, and
-    /// [`Error::Cancelled`].
-    pub fn explain_scan(
-        &self,
-        scan: Scan<'_>,
-        mut each: impl FnMut(Attributions) -> Result<()>,
-    ) -> Result<u64> {
-        scan.in_order(&RowCount, |rows| each(self.explain(rows.batch()?)?))
-    }
-
-    fn parts(&self, values: Vec<f64>, predictions: Vec<f64>) -> AttributionParts {
-        AttributionParts {
-            features: self.named.features.clone(),
-            outputs: self.named.outputs.clone(),
-            space: self.named.space,
-            base_values: self.base_values.clone(),
-            values,
-            predictions,
-        }
-    }
-
     /// φ of all rows, shape `(n_rows, n_outputs, n_features)`.
     fn values(&self, columns: &Columns, watch: Watch<'_>) -> Result<Vec<f64>> {
         let (rows, width) = (columns.len(), self.width());
@@ -363,10 +338,8 @@ impl Explainer for TreeExplainer {
     fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
         let (columns, margins) = read(&self.model, batch)?;
         let values = self.values(&columns, watch)?;
-        Attributions::new(
-            self.parts(values, margins.values().to_vec()),
-            self.precision().tolerance(),
-        )
+        let parts = self.named.parts(&self.base_values, values, &margins);
+        Attributions::new(parts, self.precision().tolerance())
     }
 }
 
@@ -376,9 +349,10 @@ mod tests {
     use mlops_core::arrow::compute::take_record_batch;
     use mlops_core::model::Link;
     use mlops_core::model::trees::{Feature, Node, Question, Side, Split, Tree};
-    use mlops_core::{Cancel, MemorySource, batch};
+    use mlops_core::{Cancel, MemorySource, Scan, batch};
     use proptest::prelude::*;
 
+    use super::super::super::ExplainerExt;
     use super::super::testing::{FEATURES, Kinds, ensemble, path_dependent, row, rows, shapley};
     use super::*;
 

@@ -5,7 +5,7 @@
 //! left. A row's attributions from the unit's leaves depend on nothing but these bits and on how
 //! many background rows have which, so that a table of them can be made once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use multiversion::multiversion;
 
@@ -37,8 +37,10 @@ type Way = Vec<(u16, bool, u32)>;
 #[derive(Clone, Debug)]
 struct Leaf {
     value: f64,
-    /// For each distinct feature of its path the place in the unit's features, and the bits of the
-    /// unit that must be set and those that must not.
+    /// How many distinct features its path asks.
+    distinct: usize,
+    /// For each of them the place in the unit's features, and the bits of the unit that must be set
+    /// and those that must not; nothing for a leaf that is too deep for a table.
     features: Vec<(usize, u16, u16)>,
 }
 
@@ -47,16 +49,33 @@ struct Unit {
     bits: Vec<Bit>,
     /// The features, as places among those that are used.
     features: Vec<u32>,
+    /// The pairs of features that meet in a leaf, as places in `features`, and where they stand
+    /// among all pairs, behind the features; none where only features are asked for.
+    pairs: Vec<(Pair, u32)>,
     leaves: Vec<Leaf>,
     kept: Kept,
 }
 
+/// Two places in ascending order.
+type Pair = (usize, usize);
+
 #[derive(Clone, Debug)]
 enum Kept {
-    /// The weight of the background rows of each pattern; then the attributions of each.
+    /// The weight of the background rows of each pattern.
+    Counts(Vec<f64>),
+    /// Of each pattern what it is worth to features and pairs.
     Table(Vec<f64>),
-    /// The patterns of background rows with their weight, in the order of their first row.
-    List { places: HashMap<Box<[u64]>, u32>, weights: Vec<f64> },
+    /// The weight of the background rows of each pattern that is there.
+    Seen(HashMap<Box<[u64]>, f64>),
+    /// The patterns that are there, ascending, each with its share of the background by the value
+    /// of the leaf.
+    List(Vec<(Box<[u64]>, f64)>),
+}
+
+impl Kept {
+    fn is_table(&self) -> bool {
+        matches!(self, Self::Counts(_) | Self::Table(_))
+    }
 }
 
 /// A tree of one output in units.
@@ -84,7 +103,7 @@ enum Walk {
 impl Units {
     /// Cuts a tree; leaves of more than `table_bits` distinct features keep lists.
     pub(super) fn new(outline: &Outline<'_>, places: Places<'_>, table_bits: usize) -> Self {
-        Self::cut(outline, places, UNIT_BITS, table_bits.max(UNIT_BITS))
+        Self::cut(outline, places, UNIT_BITS.min(table_bits), table_bits)
     }
 
     /// Cuts a tree into units of so many bits, if they have several leaves.
@@ -176,21 +195,54 @@ impl Units {
                     None => asked.push((place, set, clear)),
                 }
             }
-            leaves.push(Leaf { value: outline.value(at).unwrap_or_default(), features: asked });
+            let distinct = asked.len().max(above);
+            let value = outline.value(at).unwrap_or_default();
+            leaves.push(Leaf { value, distinct, features: asked });
         }
         let kept = if bits.len() <= table_bits {
-            Kept::Table(vec![0.0; 1 << bits.len()])
+            Kept::Counts(vec![0.0; 1 << bits.len()])
         } else {
-            Kept::List { places: HashMap::new(), weights: Vec::new() }
+            Kept::Seen(HashMap::new())
         };
-        self.units.push(Unit { bits, features, leaves, kept });
+        self.units.push(Unit { bits, features, pairs: Vec::new(), leaves, kept });
+    }
+
+    /// At most so many pairs of features meet in leaves.
+    pub(super) fn most_pairs(&self) -> usize {
+        let leaves = self.units.iter().flat_map(|unit| &unit.leaves);
+        leaves.map(|leaf| leaf.distinct * leaf.distinct.saturating_sub(1) / 2).sum()
+    }
+
+    /// Asks for pairs of features, too: those that meet in a leaf are added to `all`.
+    pub(super) fn add_pairs(&mut self, all: &mut BTreeSet<(u32, u32)>) {
+        for unit in &mut self.units {
+            let mut pairs = BTreeSet::new();
+            for leaf in &unit.leaves {
+                let places = leaf.places();
+                for (at, &a) in places.iter().enumerate() {
+                    pairs.extend(places[at + 1..].iter().map(|&b| (a.min(b), a.max(b))));
+                }
+            }
+            all.extend(pairs.iter().map(|&pair| unit.used(pair)));
+            unit.pairs = pairs.into_iter().map(|pair| (pair, 0)).collect();
+        }
+    }
+
+    /// Gives pairs their places: behind as many features as are `used`, in the order of `all`.
+    pub(super) fn number_pairs(&mut self, all: &[(u32, u32)], used: usize) {
+        for unit in &mut self.units {
+            for at in 0..unit.pairs.len() {
+                let pair = unit.used(unit.pairs[at].0);
+                let place = all.binary_search(&pair).unwrap_or_default();
+                unit.pairs[at].1 = (used + place) as u32;
+            }
+        }
     }
 
     /// What the finished tables take, in bytes, of this tree.
     pub(super) fn table_bytes(&self) -> usize {
-        let of = |unit: &Unit| match unit.kept {
-            Kept::Table(_) => (8usize << unit.bits.len()) * unit.features.len().max(1),
-            Kept::List { .. } => 0,
+        let of = |unit: &Unit| {
+            if unit.kept.is_table() { (8usize << unit.bits.len()) * unit.width().max(1) } else { 0 }
         };
         self.units.iter().map(of).sum()
     }
@@ -198,8 +250,8 @@ impl Units {
     /// What the lists take, in bytes.
     pub(super) fn list_bytes(&self) -> usize {
         let of = |unit: &Unit| match &unit.kept {
-            Kept::List { weights, .. } => weights.len() * (unit.bits.len().div_ceil(64) * 8 + 40),
-            Kept::Table(_) => 0,
+            Kept::Seen(seen) => seen.len() * (unit.bits.len().div_ceil(64) * 8 + 40),
+            _ => 0,
         };
         self.units.iter().map(of).sum()
     }
@@ -217,22 +269,18 @@ impl Units {
             let here = GROUP.min(rows - first);
             for (unit, patterns) in self.units.iter_mut().zip(&scratch.patterns) {
                 match &mut unit.kept {
-                    Kept::Table(table) => {
+                    Kept::Counts(counts) => {
                         for (lane, &pattern) in patterns[..here].iter().enumerate() {
-                            table[usize::from(pattern)] += weight(first + lane);
+                            counts[usize::from(pattern)] += weight(first + lane);
                         }
                     }
-                    Kept::List { places, weights } => {
+                    Kept::Seen(seen) => {
                         for lane in 0..here {
                             let pattern = words(&unit.bits, &scratch.masks, lane);
-                            let new = weights.len() as u32;
-                            let place = *places.entry(pattern).or_insert(new);
-                            if place == new {
-                                weights.push(0.0);
-                            }
-                            weights[place as usize] += weight(first + lane);
+                            *seen.entry(pattern).or_default() += weight(first + lane);
                         }
                     }
+                    Kept::Table(_) | Kept::List(_) => {}
                 }
             }
         }
@@ -243,39 +291,34 @@ impl Units {
         self.units.iter_mut().fold(0.0, |mean, unit| mean + unit.finish(total))
     }
 
-    /// Adds what the tree gives to the attributions of a group of rows, row after row.
+    /// Adds what the tree gives to a group of rows, row after row, `width` places to each: the used
+    /// features and behind them the pairs.
     pub(super) fn explain(
         &self,
         bins: Bins<'_>,
         first: usize,
         scratch: &mut Scratch,
         phi: &mut [f64],
-        used: usize,
+        width: usize,
     ) {
         self.patterns(bins, first, scratch);
-        for (lane, phi) in phi.chunks_exact_mut(used).enumerate() {
+        for (lane, phi) in phi.chunks_exact_mut(width).enumerate() {
             for (unit, patterns) in self.units.iter().zip(&scratch.patterns) {
-                let n = unit.features.len();
                 if let Kept::Table(table) = &unit.kept {
-                    let from = usize::from(patterns[lane % GROUP]) * n;
-                    for (&feature, value) in unit.features.iter().zip(&table[from..from + n]) {
-                        phi[feature as usize] += value;
-                    }
+                    let from = usize::from(patterns[lane % GROUP]) * unit.width();
+                    unit.add(&table[from..from + unit.width()], phi);
                 }
             }
         }
         // Rows of one pattern get the same.
         for unit in &self.units {
-            let Kept::List { places, weights } = &unit.kept else { continue };
+            let Kept::List(list) = &unit.kept else { continue };
             let mut known: HashMap<Box<[u64]>, Vec<f64>> = HashMap::new();
-            for (lane, phi) in phi.chunks_exact_mut(used).enumerate() {
+            for (lane, phi) in phi.chunks_exact_mut(width).enumerate() {
                 let pattern = words(&unit.bits, &scratch.masks, lane);
-                let worth = known
-                    .entry(pattern)
-                    .or_insert_with_key(|pattern| unit.of_list(pattern, places, weights));
-                for (&feature, value) in unit.features.iter().zip(worth) {
-                    phi[feature as usize] += *value;
-                }
+                let worth =
+                    known.entry(pattern).or_insert_with_key(|pattern| unit.of_list(pattern, list));
+                unit.add(worth, phi);
             }
         }
     }
@@ -285,7 +328,7 @@ impl Units {
         scratch.patterns.resize(self.units.len(), [0; GROUP]);
         answers(&self.tests, bins, first, &mut scratch.masks);
         for (unit, pattern) in self.units.iter().zip(&mut scratch.patterns) {
-            if matches!(unit.kept, Kept::Table(_)) {
+            if unit.kept.is_table() {
                 gather(&unit.bits, &scratch.masks, pattern);
             }
         }
@@ -293,83 +336,166 @@ impl Units {
 }
 
 impl Unit {
-    /// The attributions of every pattern, of each feature; the mean over the background.
+    /// How many numbers a pattern is worth.
+    fn width(&self) -> usize {
+        self.features.len() + self.pairs.len()
+    }
+
+    /// A pair's features among those that are used, in ascending order.
+    fn used(&self, (a, b): Pair) -> (u32, u32) {
+        let (a, b) = (self.features[a], self.features[b]);
+        (a.min(b), a.max(b))
+    }
+
+    /// Adds what a pattern is worth to the places of a row.
+    fn add(&self, worth: &[f64], phi: &mut [f64]) {
+        let (of_features, of_pairs) = worth.split_at(self.features.len());
+        for (&feature, value) in self.features.iter().zip(of_features) {
+            phi[feature as usize] += value;
+        }
+        for (&(_, place), value) in self.pairs.iter().zip(of_pairs) {
+            phi[place as usize] += value;
+        }
+    }
+
+    /// Makes a table of counts, a list of what was seen; the mean over the background.
     fn finish(&mut self, total: f64) -> f64 {
-        let n = self.features.len();
-        match &mut self.kept {
-            Kept::Table(table) => {
-                let counts = std::mem::take(table);
-                table.resize(counts.len() * n, 0.0);
+        match std::mem::replace(&mut self.kept, Kept::List(Vec::new())) {
+            Kept::Counts(counts) => {
+                let mut table = vec![0.0; counts.len() * self.width()];
                 let mut mean = 0.0;
                 for leaf in &self.leaves {
-                    let d = leaf.features.len();
-                    let of = |pattern: usize| -> usize {
-                        let p = pattern as u16;
-                        let satisfied =
-                            |&(_, set, clear): &(usize, u16, u16)| p & set == set && p & clear == 0;
-                        let bits = leaf.features.iter().enumerate();
-                        bits.map(|(j, f)| usize::from(satisfied(f)) << j).sum()
-                    };
-                    let of: Vec<usize> = (0..counts.len()).map(of).collect();
-                    let mut shares = vec![0.0; 1 << d];
-                    for (&of, count) in of.iter().zip(&counts) {
-                        shares[of] += count / total;
-                    }
-                    mean += leaf.value * shares[shares.len() - 1];
-                    let worth = leaf_table(&shares, d, &gauss_legendre(d.div_ceil(2)));
-                    for (&of, table) in of.iter().zip(table.chunks_exact_mut(n.max(1))) {
-                        let worth = &worth[of * d..(of + 1) * d];
-                        for (worth, (place, ..)) in worth.iter().zip(&leaf.features) {
-                            table[*place] += leaf.value * worth;
-                        }
-                    }
+                    mean += self.add_leaf(leaf, &counts, total, &mut table);
                 }
+                self.kept = Kept::Table(table);
                 mean
             }
-            Kept::List { places, weights } => {
+            Kept::Seen(seen) => {
                 let value = self.leaves.first().map_or(0.0, |leaf| leaf.value);
+                let mut list: Vec<_> =
+                    seen.into_iter().map(|(pattern, n)| (pattern, n * value / total)).collect();
+                // Not in the order of a hash map, nor of the rows.
+                list.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
                 let all = all_of(self.bits.len());
-                for weight in weights.iter_mut() {
-                    *weight *= value / total;
-                }
-                places.get(&all).map_or(0.0, |place| weights[*place as usize])
+                let mean = list.binary_search_by(|(pattern, _)| pattern.cmp(&all));
+                let mean = mean.map_or(0.0, |at| list[at].1);
+                self.kept = Kept::List(list);
+                mean
+            }
+            kept => {
+                self.kept = kept;
+                0.0
             }
         }
     }
 
+    /// Adds a leaf to the table; its mean over the background.
+    fn add_leaf(&self, leaf: &Leaf, counts: &[f64], total: f64, table: &mut [f64]) -> f64 {
+        let (n, width, d) = (self.features.len(), self.width().max(1), leaf.features.len());
+        let of = |pattern: usize| -> usize {
+            let p = pattern as u16;
+            let satisfied = |&(_, set, clear): &(usize, u16, u16)| p & set == set && p & clear == 0;
+            leaf.features.iter().enumerate().map(|(j, f)| usize::from(satisfied(f)) << j).sum()
+        };
+        let of: Vec<usize> = (0..counts.len()).map(of).collect();
+        let mut shares = vec![0.0; 1 << d];
+        for (&of, count) in of.iter().zip(counts) {
+            shares[of] += count / total;
+        }
+        let worth = leaf_table(&shares, d, &gauss_legendre(d.div_ceil(2)));
+        for (&of, table) in of.iter().zip(table.chunks_exact_mut(width)) {
+            let worth = &worth[of * d..(of + 1) * d];
+            for (worth, (place, ..)) in worth.iter().zip(&leaf.features) {
+                table[*place] += leaf.value * worth;
+            }
+        }
+        if self.pairs.is_empty() {
+            return leaf.value * shares[shares.len() - 1];
+        }
+        let worth = pair_table(&shares, d, &gauss_legendre(d / 2));
+        let pairs = d * d.saturating_sub(1) / 2;
+        let places = leaf.places();
+        for ((i, j), at) in pairs_of(d).zip(0..) {
+            let (a, b) = (places[i], places[j]);
+            let Ok(pair) = self.pairs.binary_search_by_key(&(a.min(b), a.max(b)), |(p, _)| *p)
+            else {
+                continue;
+            };
+            for (&of, table) in of.iter().zip(table.chunks_exact_mut(width)) {
+                let both = leaf.value * worth[of * pairs + at];
+                // What they share is not their own.
+                table[n + pair] += both;
+                table[a] -= both;
+                table[b] -= both;
+            }
+        }
+        leaf.value * shares[shares.len() - 1]
+    }
+
     /// What a row with this pattern gets from a leaf, by the definition for each background
     /// pattern: where e features are satisfied by the row alone and r by the background alone,
-    /// `(e−1)! r! / (e+r)!` for the first, `−e! (r−1)! / (e+r)!` for the others.
-    fn of_list(&self, row: &[u64], places: &HashMap<Box<[u64]>, u32>, weights: &[f64]) -> Vec<f64> {
+    /// `(e−1)! r! / (e+r)!` for the first, `−e! (r−1)! / (e+r)!` for the others. Pairs get half of
+    /// `(e−2)! r! / (e+r−1)!` where both are of the first kind, `e! (r−2)! / (e+r−1)!` where both
+    /// are of the other, and `−(e−1)! (r−1)! / (e+r−1)!` where they differ.
+    fn of_list(&self, row: &[u64], list: &[(Box<[u64]>, f64)]) -> Vec<f64> {
         let d = self.bits.len();
         let all = all_of(d);
-        // In the order of their first rows, not in that of a hash map.
-        let mut patterns: Vec<(&u32, &[u64])> = places.iter().map(|(p, at)| (at, &**p)).collect();
-        patterns.sort_unstable_by_key(|(at, _)| **at);
-        let mut phi = vec![0.0; d];
-        for (at, background) in patterns {
-            let mut pairs = row.iter().zip(background).zip(&all);
-            if pairs.any(|((x, b), all)| x | b != *all) {
+        let mut worth = vec![0.0; self.width()];
+        for (background, weight) in list {
+            let mut words = row.iter().zip(background).zip(&all);
+            if words.any(|((x, b), all)| x | b != *all) {
                 continue;
             }
             let count = |f: fn(u64, u64) -> u64| -> u32 {
                 row.iter().zip(background).map(|(x, b)| f(*x, *b).count_ones()).sum()
             };
             let (e, r) = (count(|x, b| x & !b), count(|x, b| b & !x));
-            let (of_row, of_background) = (first_of(e, r), first_of(r, e));
-            let weight = weights[*at as usize];
-            for (j, phi) in phi.iter_mut().enumerate() {
+            let (of_row, of_background) = (weight * first_of(e, r), -weight * first_of(r, e));
+            let is_of_row = |j: usize| {
                 let (word, bit) = (j / 64, j % 64);
                 let (x, b) = (row[word] >> bit & 1, background[word] >> bit & 1);
-                if x > b {
-                    *phi += weight * of_row;
-                } else if b > x {
-                    *phi -= weight * of_background;
-                }
+                (x != b).then_some(x > b)
+            };
+            for (j, worth) in worth[..d].iter_mut().enumerate() {
+                *worth += match is_of_row(j) {
+                    Some(true) => of_row,
+                    Some(false) => of_background,
+                    None => 0.0,
+                };
+            }
+            let both_of_row = 0.5 * weight * first_of(e.saturating_sub(1), r);
+            let both_of_background = 0.5 * weight * first_of(r.saturating_sub(1), e);
+            let of_each = -0.5 * weight * if r > 0 { first_of(e, r - 1) } else { 0.0 };
+            for (at, &((i, j), _)) in self.pairs.iter().enumerate() {
+                let both = match (is_of_row(i), is_of_row(j)) {
+                    (Some(true), Some(true)) => both_of_row,
+                    (Some(false), Some(false)) => both_of_background,
+                    (Some(_), Some(_)) => of_each,
+                    _ => continue,
+                };
+                worth[d + at] += both;
+                worth[i] -= both;
+                worth[j] -= both;
             }
         }
-        phi
+        worth
     }
+}
+
+impl Leaf {
+    /// Where its features stand in the unit's.
+    fn places(&self) -> Vec<usize> {
+        if self.features.is_empty() {
+            // Alone in its unit, whose features are its own.
+            return (0..self.distinct).collect();
+        }
+        self.features.iter().map(|(place, ..)| *place).collect()
+    }
+}
+
+/// The pairs of so many, in order.
+fn pairs_of(d: usize) -> impl Iterator<Item = Pair> {
+    (0..d).flat_map(move |i| (i + 1..d).map(move |j| (i, j)))
 }
 
 /// `(e−1)! r! / (e+r)! = 1 / (e · C(e + r, e))`; 0 for no e.
@@ -431,6 +557,46 @@ fn leaf_table(shares: &[f64], d: usize, nodes: &[QuadratureNode]) -> Vec<f64> {
                     if pattern >> j & 1 == 1 { (product[pattern] - having) / t } else { -having };
                 *table += node.weight * worth;
             }
+        }
+    }
+    table
+}
+
+/// What a leaf of value 1 gives to each pair of its d features, half of their interaction index, by
+/// the pattern of the row, shape `(2ᵈ, d·(d − 1)/2)`.
+///
+/// As in [`leaf_table`], but of two features the derivative: 1 where only the row satisfies, −1
+/// where only the background does. The pair itself stays as it is in the shares, where its bits are
+/// those of the background.
+fn pair_table(shares: &[f64], d: usize, nodes: &[QuadratureNode]) -> Vec<f64> {
+    let pairs = d * d.saturating_sub(1) / 2;
+    let mut table = vec![0.0; shares.len() * pairs];
+    for node in nodes {
+        let pass = |product: &mut [f64], feature: usize| {
+            for pair in product.chunks_exact_mut(2 << feature) {
+                let (without, with) = pair.split_at_mut(1 << feature);
+                for (without, with) in without.iter_mut().zip(with) {
+                    (*without, *with) = ((1.0 - node.t) * *with, node.t * *without + *with);
+                }
+            }
+        };
+        let mut at = 0;
+        let mut before = shares.to_vec();
+        for i in 0..d {
+            let mut between = before.clone();
+            for j in i + 1..d {
+                let mut product = between.clone();
+                (j + 1..d).for_each(|k| pass(&mut product, k));
+                let both = 1 << i | 1 << j;
+                for (pattern, table) in table.chunks_exact_mut(pairs).enumerate() {
+                    let same = (pattern >> i ^ pattern >> j) & 1 == 0;
+                    let worth = 0.5 * node.weight * product[pattern ^ both];
+                    table[at] += if same { worth } else { -worth };
+                }
+                pass(&mut between, j);
+                at += 1;
+            }
+            pass(&mut before, i);
         }
     }
     table
