@@ -1,101 +1,23 @@
 //! Models of other libraries are read and predict as theirs, on files and numbers that
 //! `tests/golden/make_trees.py` made.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+#[path = "golden/tree_cases.rs"]
+mod tree_cases;
 
-use mlops_core::arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
-use mlops_core::model::trees::{TreeEnsemble, catboost, lightgbm, onnx, sklearn, xgboost};
+use mlops_core::arrow::array::{Array, Float64Array, RecordBatch};
+use mlops_core::model::trees::{TreeEnsemble, lightgbm, xgboost};
 use mlops_core::model::{LinearModel, Model, Predictions};
 use mlops_core::{Result, conformance};
 use proptest::prelude::*;
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Case {
-    loader: String,
-    file: String,
-    columns: BTreeMap<String, Vec<Option<Cell>>>,
-    #[serde(default)]
-    margin: Vec<f64>,
-    prediction: Vec<f64>,
-    #[serde(default)]
-    iterations: String,
-    #[serde(default)]
-    loader_of: String,
-}
+use tree_cases::{Case, cases, folder};
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Cell {
-    Number(f64),
-    Text(String),
-}
-
-impl Case {
-    fn rows(&self) -> RecordBatch {
-        let columns = self.columns.iter().map(|(name, cells)| {
-            let is_text = cells.iter().flatten().any(|cell| matches!(cell, Cell::Text(_)));
-            let column: ArrayRef = if is_text {
-                let text = |cell: &Option<Cell>| match cell {
-                    Some(Cell::Text(text)) => Some(text.clone()),
-                    _ => None,
-                };
-                Arc::new(cells.iter().map(text).collect::<StringArray>())
-            } else {
-                let number = |cell: &Option<Cell>| match cell {
-                    Some(Cell::Number(x)) => Some(*x),
-                    _ => None,
-                };
-                Arc::new(cells.iter().map(number).collect::<Float64Array>())
-            };
-            (name.clone(), column)
-        });
-        RecordBatch::try_from_iter(columns).expect("columns of one length")
+/// How near numbers must be: XGBoost and ONNX add `f32`.
+fn tolerance(case: &Case) -> f64 {
+    match case.loader.as_str() {
+        "xgboost" | "onnx" => 3e-6,
+        _ => 1e-13,
     }
-
-    fn load(&self, bytes: &[u8]) -> Result<TreeEnsemble> {
-        match (self.loader.as_str(), self.iterations.as_str()) {
-            ("xgboost", "best") => xgboost::load_iterations(bytes, xgboost::Iterations::Best),
-            ("xgboost", _) => xgboost::load(bytes),
-            ("lightgbm", _) => lightgbm::load(bytes),
-            ("catboost", _) => catboost::load(bytes),
-            ("sklearn", _) => sklearn::load(bytes),
-            ("onnx", _) => onnx::load(bytes),
-            (other, _) => panic!("no loader `{other}`"),
-        }
-    }
-
-    /// How near numbers must be: XGBoost and ONNX add `f32`.
-    fn tolerance(&self) -> f64 {
-        match self.loader.as_str() {
-            "xgboost" | "onnx" => 3e-6,
-            _ => 1e-13,
-        }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        std::fs::read(folder().join(&self.file)).expect("the model's file")
-    }
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/trees")
-}
-
-fn cases() -> Vec<(String, Case)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder()).expect("the golden files") {
-        let path = entry.expect("a file").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if let Some(name) = name.strip_suffix(".case.json") {
-            let text = std::fs::read_to_string(&path).expect("a case");
-            all.push((name.to_owned(), serde_json::from_str(&text).expect("a case")));
-        }
-    }
-    all.sort_by(|a: &(String, Case), b| a.0.cmp(&b.0));
-    all
 }
 
 fn flat(predictions: Predictions) -> Float64Array {
@@ -124,12 +46,9 @@ fn predictions_are_those_of_the_library_that_wrote_the_file() {
     let mut done = 0;
     for (name, case) in cases() {
         let (rows, bytes) = (case.rows(), case.bytes());
-        let tolerance = case.tolerance();
-        let result = if case.loader_of == "linear" {
-            linear(&bytes, &rows)
-        } else {
-            trees(&case, &bytes, &rows)
-        };
+        let tolerance = tolerance(&case);
+        let result =
+            if case.is_linear() { linear(&bytes, &rows) } else { trees(&case, &bytes, &rows) };
         let (margin, prediction) = match result {
             Ok(numbers) => numbers,
             Err(e) => {

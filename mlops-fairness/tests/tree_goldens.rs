@@ -1,98 +1,35 @@
 //! Attributions of other libraries' models are theirs, on files and numbers that
 //! `tests/golden/make_trees.py` made.
 
+#[path = "../../mlops-core/tests/golden/tree_cases.rs"]
+mod tree_cases;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mlops_core::Result;
-use mlops_core::arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
-use mlops_core::model::trees::{TreeEnsemble, catboost, lightgbm, sklearn, xgboost};
-use mlops_fairness::attribution::{InteractionExplainer, Precision, TreeExplainer};
+use mlops_core::arrow::array::{ArrayRef, Int32Array, RecordBatch, UInt32Array};
+use mlops_core::arrow::compute::take_record_batch;
+use mlops_core::model::Link;
+use mlops_fairness::attribution::{
+    Attributions, Background, InteractionExplainer, InterventionalExplainer, Precision,
+    RescaledExplainer, TreeExplainer,
+};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Case {
-    loader: String,
-    file: String,
-    columns: BTreeMap<String, Vec<Option<Cell>>>,
-    #[serde(default)]
-    contribs: Vec<f64>,
-    #[serde(default)]
-    interactions: Vec<f64>,
-    #[serde(default)]
-    iterations: String,
-    #[serde(default)]
-    loader_of: String,
-}
+use tree_cases::{Case, Columns, read};
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Cell {
-    Number(f64),
-    Text(String),
-}
-
-impl Case {
-    fn rows(&self) -> RecordBatch {
-        let columns = self.columns.iter().map(|(name, cells)| {
-            let text = |cell: &Option<Cell>| match cell {
-                Some(Cell::Text(text)) => Some(text.clone()),
-                _ => None,
-            };
-            let number = |cell: &Option<Cell>| match cell {
-                Some(Cell::Number(x)) => Some(*x),
-                _ => None,
-            };
-            let column: ArrayRef = if cells.iter().any(|cell| text(cell).is_some()) {
-                Arc::new(cells.iter().map(text).collect::<StringArray>())
-            } else {
-                Arc::new(cells.iter().map(number).collect::<Float64Array>())
-            };
-            (name.clone(), column, true)
-        });
-        RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
-    }
-
-    fn load(&self) -> Result<TreeEnsemble> {
-        let bytes = std::fs::read(folder().join(&self.file)).expect("the model's file");
-        match (self.loader.as_str(), self.iterations.as_str()) {
-            ("xgboost", "best") => xgboost::load_iterations(&bytes, xgboost::Iterations::Best),
-            ("xgboost", _) => xgboost::load(&bytes),
-            ("lightgbm", _) => lightgbm::load(&bytes),
-            ("catboost", _) => catboost::load(&bytes),
-            (_, _) => sklearn::load(&bytes),
-        }
-    }
-
-    /// How near numbers must be, relative to |base| + Σ|φ|: `XGBoost` computes in `f32`.
-    fn tolerance(&self) -> f64 {
-        match self.loader.as_str() {
-            "xgboost" => 5e-6,
-            _ => 1e-10,
-        }
+/// How near numbers must be, relative to |base| + Σ|φ|: `XGBoost` computes in `f32`.
+fn tolerance(case: &Case) -> f64 {
+    match case.loader.as_str() {
+        "xgboost" => 5e-6,
+        _ => 1e-10,
     }
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../mlops-core/tests/golden/trees")
-}
-
+/// The models of which contributions are known.
 fn cases() -> Vec<(String, Case)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder()).expect("the golden files") {
-        let path = entry.expect("a file").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if let Some(name) = name.strip_suffix(".case.json") {
-            let text = std::fs::read_to_string(&path).expect("a case");
-            let case: Case = serde_json::from_str(&text).expect("a case");
-            if !case.contribs.is_empty() && case.loader_of != "linear" {
-                all.push((name.to_owned(), case));
-            }
-        }
-    }
-    all.sort_by(|a: &(String, Case), b| a.0.cmp(&b.0));
-    all
+    let all = tree_cases::cases().into_iter();
+    all.filter(|(_, case)| !case.contribs.is_empty() && !case.is_linear()).collect()
 }
 
 /// The greatest difference of a row, relative to what it adds up.
@@ -113,7 +50,7 @@ fn attributions_are_those_of_the_library_that_wrote_the_file() {
     for (name, case) in cases() {
         let rows = case.rows();
         let of = |precision| {
-            let model = case.load()?;
+            let model = case.load(&case.bytes())?;
             TreeExplainer::with_precision(&model, precision)?.explain(&rows)
         };
         let (ours, single) = match (of(Precision::Double), of(Precision::Single)) {
@@ -136,7 +73,7 @@ fn attributions_are_those_of_the_library_that_wrote_the_file() {
             continue;
         }
         for (kind, ours, tolerance) in
-            [("f64", &ours, case.tolerance()), ("f32", &single, case.tolerance().max(1e-5))]
+            [("f64", &ours, tolerance(&case)), ("f32", &single, tolerance(&case).max(1e-5))]
         {
             let cells = (0..theirs.len()).map(|at| {
                 let mut phi = ours.of(at / k, at % k).unwrap_or_default().to_vec();
@@ -161,7 +98,7 @@ fn attributions_are_those_of_the_library_that_wrote_the_file() {
 fn interactions_are_those_of_xgboost() {
     let (mut worst, mut done) = (0.0f64, 0);
     for (name, case) in cases().into_iter().filter(|(_, case)| !case.interactions.is_empty()) {
-        let model = case.load().expect(&name);
+        let model = case.load(&case.bytes()).expect(&name);
         let k = model.outputs();
         let side = model.features().len() + 1;
         let few = case.interactions.len() / (side * side * k);
@@ -186,4 +123,79 @@ fn interactions_are_those_of_xgboost() {
     }
     println!("{done} models; the greatest difference: {worst:e}");
     assert!(done > 3, "{done} models");
+}
+
+/// What shap says of a model against a background.
+#[derive(Deserialize)]
+struct Against {
+    rows: Vec<u32>,
+    background: Columns,
+    #[serde(default)]
+    labels: Vec<i32>,
+    raw: Vec<f64>,
+    #[serde(default)]
+    probability: Vec<f64>,
+    #[serde(default)]
+    log_loss: Vec<f64>,
+}
+
+fn with_labels(rows: &RecordBatch, labels: &[i32]) -> RecordBatch {
+    let label: ArrayRef = Arc::new(Int32Array::from(labels.to_vec()));
+    let columns = rows.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let columns = columns.into_iter().zip(rows.columns().iter().cloned());
+    let columns = columns.chain([("label".to_owned(), label)]);
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+#[test]
+fn attributions_against_a_background_are_those_of_shap() {
+    let cases: BTreeMap<String, Case> = tree_cases::cases().into_iter().collect();
+    let (mut worst, mut done): (BTreeMap<&str, f64>, _) = (BTreeMap::new(), 0);
+    for (name, against) in read::<Against>(".against.json") {
+        let model = cases[&name].load(&cases[&name].bytes()).expect(&name);
+        // scikit-learn's classes have names, labels here are numbers.
+        let model = match model.link() {
+            Link::Logistic { .. } => {
+                let link = Link::Logistic { negative: "0".into(), positive: "1".into() };
+                model.with_link(link).expect(&name)
+            }
+            _ => model,
+        };
+        let rows = UInt32Array::from(against.rows.clone());
+        let rows = take_record_batch(&cases[&name].rows(), &rows).expect(&name);
+        let others = tree_cases::rows(&against.background);
+        let m = others.num_rows();
+        let background = Background::new(others.clone()).expect(&name);
+        let mut check = |kind: &'static str, ours: Attributions, theirs: &[f64]| {
+            let f = model.features().len();
+            let cells = theirs.chunks(f + 1).enumerate().map(|(row, theirs)| {
+                let mut phi = ours.row(row).unwrap_or_default().to_vec();
+                // What the label adds is in shap's base value.
+                let of_label: f64 = phi.drain(f..).sum();
+                phi.push(ours.base_values[0] + of_label);
+                (phi, theirs)
+            });
+            let off = apart(cells);
+            // shap weighs in `f32`.
+            assert!(off < 1e-7, "{name}, {kind}: {off:e} apart");
+            let known = worst.entry(kind).or_default();
+            *known = known.max(off);
+            done += 1;
+        };
+        let raw = InterventionalExplainer::new(&model, &background);
+        check("raw", raw.and_then(|e| e.explain(&rows)).expect(&name), &against.raw);
+        if against.probability.is_empty() {
+            continue;
+        }
+        let probability = RescaledExplainer::new(&model, &background);
+        let probability = probability.and_then(|e| e.explain(&rows)).expect(&name);
+        check("probability", probability, &against.probability);
+        let (of_others, of_rows) = against.labels.split_at(m);
+        let background = Background::new(with_labels(&others, of_others)).expect(&name);
+        let loss = RescaledExplainer::log_loss(&model, &background, "label");
+        let loss = loss.and_then(|e| e.explain(&with_labels(&rows, of_rows))).expect(&name);
+        check("log_loss", loss, &against.log_loss);
+    }
+    println!("{done} explanations; the greatest differences: {worst:?}");
+    assert_eq!(done, 12);
 }

@@ -3,6 +3,7 @@
     pip install xgboost lightgbm catboost scikit-learn skl2onnx onnxmltools onnxruntime shap pandas
     python tests/golden/make_trees.py            # all that is installed
     python tests/golden/make_trees.py xgboost    # one library: old versions, in an environment each
+    python tests/golden/make_trees.py against    # shap against a background, of the files that are there
 
 writes mlops-core/tests/golden/trees/: for each case the model's file and `<case>.case.json` with
 
@@ -13,10 +14,20 @@ writes mlops-core/tests/golden/trees/: for each case the model's file and `<case
     contribs       (n_rows, n_outputs, n_features + 1), flat, the base value last
     interactions   (some rows, n_outputs, n_features + 1, n_features + 1), flat
 
+and for some of them `<case>.against.json` with what shap says against a background:
+
+    rows           which of the probe
+    background     columns by name
+    labels         of the background's rows, then of the probe's, where there is a log-loss
+    raw, probability, log_loss
+                   (n_rows, n_features + 1), flat, the base value last: of the log-loss that of the
+                   row's label
+
 Data are drawn here. Deterministic; a name ends in the library's major version where that is old.
 """
 
 import json
+import math
 import pathlib
 import re
 import sys
@@ -47,7 +58,11 @@ def data(seed=7, missing=True, zeros=False, features=6):
 
 
 def flat(values):
-    return [None if np.isnan(v) else float(v) for v in np.asarray(values, dtype=float).ravel()]
+    values = np.asarray(values)
+    if values.dtype == np.float32:
+        # As few digits as tell it from other f32.
+        return [None if np.isnan(v) else float(str(v)) for v in values.ravel()]
+    return [None if np.isnan(v) else float(v) for v in values.astype(float).ravel()]
 
 
 def save(name, loader, file, columns, margin, prediction, versions, contribs=None, interactions=None, **more):
@@ -427,9 +442,73 @@ def make_onnx():
         print("onnxmltools", type(e).__name__, str(e)[:200])
 
 
+# ----------------------------------------------------------------------- shap against a background
+
+
+def by_definition(predict, row, background):
+    """Interventional Shapley values, from all coalitions."""
+    n = len(row)
+    values = {}
+    for s in range(2**n):
+        mixed = background.copy()
+        known = [j for j in range(n) if s >> j & 1]
+        mixed[:, known] = row[known]
+        values[s] = predict(mixed).mean()
+    weight = [1 / (n * math.comb(n - 1, k)) for k in range(n)]
+    without = lambda j: (s for s in values if not s >> j & 1)
+    return [sum(weight[s.bit_count()] * (values[s | 1 << j] - values[s]) for s in without(j)) for j in range(n)]
+
+
+def make_against():
+    import shap
+    import xgboost as xgb
+
+    versions = {"shap": shap.__version__, "xgboost": xgb.__version__}
+    x, z = data()
+    full, _ = data(missing=False)
+    binary = (z > 0).astype(int)
+    of_sklearn = {name: (model, x) for name, model, x in sklearn_models()}
+
+    def booster(name):
+        model = xgb.Booster()
+        model.load_model(OUT / f"xgboost_{name}.json")
+        return model, x
+
+    held = slice(100, 125)
+    for name, (model, x), outputs in [
+        ("xgboost_regression", booster("regression"), ["raw"]),
+        ("xgboost_binary", booster("binary"), ["raw", "probability", "log_loss"]),
+        ("xgboost_deep", booster("deep"), ["raw"]),
+        ("sklearn_rf_regressor", of_sklearn["rf_regressor"], ["raw"]),
+        ("sklearn_gb_binary", of_sklearn["gb_binary"], ["raw", "probability", "log_loss"]),
+        ("sklearn_hist_binary", of_sklearn["hist_binary"], ["raw", "probability", "log_loss"]),
+    ]:
+        few = list(range(8))
+        if name.startswith("sklearn"):
+            # shap rounds thresholds to f32, and what lies between goes another way.
+            predict = getattr(model, "decision_function", model.predict)
+            phi = shap.TreeExplainer(model, x[held], model_output="raw").shap_values(x[few], check_additivity=False)
+            few = [i for i in few if np.allclose(phi[i], by_definition(predict, x[i], x[held]), atol=1e-6)]
+            assert len(few) > 5, few
+        case = {"versions": versions, "rows": few, "background": columns_of(x[held])}
+        if "log_loss" in outputs:
+            case["labels"] = [int(y) for y in [*binary[held], *binary[few]]]
+        for output in outputs:
+            explainer = shap.TreeExplainer(model, x[held], feature_perturbation="interventional", model_output=output)
+            # Of some of scikit-learn's classifiers shap does not know what they minimise.
+            explainer.model.objective = explainer.model.objective or "binary_crossentropy"
+            y = binary[few] if output == "log_loss" else None
+            phi = explainer.shap_values(x[few], y=y, check_additivity=False)
+            base = explainer.expected_value
+            base = [base(label) for label in y] if callable(base) else np.broadcast_to(np.ravel(base), len(phi))
+            case[output] = flat(np.column_stack([phi, base]))
+        text = json.dumps(case, sort_keys=True, separators=(",", ":"))
+        (OUT / f"{name}.against.json").write_text(text + "\n")
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    makers = {"xgboost": make_xgboost, "lightgbm": make_lightgbm, "catboost": make_catboost, "sklearn": make_sklearn, "onnx": make_onnx}
+    makers = {"xgboost": make_xgboost, "lightgbm": make_lightgbm, "catboost": make_catboost, "sklearn": make_sklearn, "onnx": make_onnx, "against": make_against}
     for name in sys.argv[1:] or makers:
         makers[name]()
 
