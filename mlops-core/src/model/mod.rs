@@ -20,6 +20,7 @@
 //! ```
 
 mod file;
+mod file_kind;
 mod function;
 mod linear;
 mod link;
@@ -194,15 +195,17 @@ forward!(Arc, Box);
 ///
 /// # Errors
 /// [`Error::Invalid`] for a format or version that is not known, and bytes that are no whole and
-/// valid model.
+/// valid model; of a file of XGBoost, LightGBM, … it names the loader in [`trees`] that reads it.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>> {
     if bytes.starts_with(&trees::TreeEnsemble::MAGIC) {
         return Ok(Box::new(trees::TreeEnsemble::from_bytes(bytes)?));
     }
-    let format = file::format_of(bytes)?;
+    let ours = "one that `to_bytes` wrote";
+    let whose = |e| file_kind::whose(e, ours, file_kind::FileKind::OwnJson, bytes);
+    let format = file::format_of(bytes).map_err(whose)?;
     match format.as_str() {
         LinearModel::FORMAT => Ok(Box::new(LinearModel::from_bytes(bytes)?)),
-        _ => Err(Error::invalid("format of a model file", LinearModel::FORMAT, format)),
+        _ => Err(whose(Error::invalid("format of a model file", LinearModel::FORMAT, format))),
     }
 }
 

@@ -9,6 +9,7 @@ use super::json::Json;
 use super::reader::Reader;
 use super::{Feature, Node, Question, Side, Split, Target, Tree, TreeEnsemble};
 use crate::model::Link;
+use crate::model::file_kind::{FileKind, whose};
 use crate::{Error, Result};
 
 const WHAT: &str = "CatBoost model";
@@ -20,6 +21,10 @@ const WHAT: &str = "CatBoost model";
 /// splits of categories, trees that are not symmetric, a loss that is not known, and with the tree
 /// for trees whose parts don't fit; see [`TreeEnsemble::new`].
 pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
+    read(bytes).map_err(|e| whose(e, "one of CatBoost, as JSON", FileKind::CatBoost, bytes))
+}
+
+fn read(bytes: &[u8]) -> Result<TreeEnsemble> {
     let mut file = File::default();
     let mut r = Json::new(WHAT, bytes);
     r.object(|name, r| match name {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, Float64Array, RecordBatch};
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
 
 use super::{Feature, FeatureKind, Labels, Routes};
 use crate::{Error, Result, Rows, is_text};
@@ -103,10 +104,34 @@ fn checked_categories(name: &str, column: &Float64Array) -> Result<Float64Array>
     }
 }
 
+/// That a column may hold these labels. Numbers where all labels are words would be a category that
+/// is missing, row after row: the numbers that another library gave the categories, say.
+fn check_labels(name: &str, data_type: &DataType, labels: &[String]) -> Result<()> {
+    let plain = match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
+    };
+    let fits = |label: &String| match plain {
+        DataType::Boolean => label == "true" || label == "false",
+        _ => label.parse::<f64>().is_ok(),
+    };
+    if !(plain.is_numeric() || *plain == DataType::Boolean)
+        || labels.is_empty()
+        || labels.iter().any(fits)
+    {
+        return Ok(());
+    }
+    let first: Vec<_> = labels.iter().take(3).map(|label| format!("`{label}`")).collect();
+    let more = if labels.len() > 3 { ", …" } else { "" };
+    let expected = format!("text, the categories' labels {}{more}", first.join(", "));
+    Err(Error::column_type(name, expected, data_type))
+}
+
 fn of_labels(rows: &Rows<'_>, name: &str, labels: &Labels) -> Result<Float64Array> {
     let array = rows.column(name)?;
     match labels {
         Labels::Text(labels) => {
+            check_labels(name, array.data_type(), labels)?;
             let places: HashMap<&str, f64> =
                 labels.iter().enumerate().map(|(at, l)| (l.as_str(), at as f64)).collect();
             let categories = rows.categories(name)?;

@@ -50,8 +50,9 @@ pub enum FeatureKind {
     /// Numbers, booleans, dates: whatever [`Rows::numbers`](crate::Rows::numbers) reads.
     Number,
     /// Categories. With labels, the column holds these, as text or as numbers, and a label that is
-    /// not among them is missing; without, it holds the numbers of the categories, whole numbers
-    /// that the training library gave them, and anything else is an error.
+    /// not among them is missing; a column of numbers where all labels are words is an error.
+    /// Without, it holds the numbers of the categories, whole numbers that the training library gave
+    /// them, and anything else is an error.
     Category(Option<Labels>),
 }
 
@@ -130,6 +131,8 @@ pub struct TreeEnsemble {
     has_covers: bool,
     depth: usize,
     schema: SchemaRef,
+    /// What a loader did not take: no part of the model.
+    left_out: usize,
     /// Made when first asked for.
     routes: OnceLock<Arc<Routes>>,
     prepared: OnceLock<Arc<Prepared>>,
@@ -190,6 +193,7 @@ impl TreeEnsemble {
             has_covers,
             depth,
             schema,
+            left_out: 0,
             routes: OnceLock::new(),
             prepared: OnceLock::new(),
         })
@@ -272,6 +276,18 @@ impl TreeEnsemble {
     /// The trees, in the order in which they are added.
     pub fn trees(&self) -> &[Tree] {
         &self.trees
+    }
+
+    /// How many trees of the file were not taken, because they were grown after the best iteration
+    /// or not asked for; see [`xgboost::load`](super::xgboost::load). No part of the model: it is not
+    /// compared, and not written by [`to_bytes`](Self::to_bytes).
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    pub(super) fn with_left_out(mut self, trees: usize) -> Self {
+        self.left_out = trees;
+        self
     }
 
     /// The base margin of each output.
@@ -381,12 +397,13 @@ impl TreeEnsemble {
             }
         }
         let other = Self::new(self.features.clone(), trees, self.base.clone(), self.link.clone())?;
-        other.with_slope(self.slope)
+        other.with_left_out(self.left_out).with_slope(self.slope)
     }
 
-    /// Whether the predictions of these rows are those that are expected, row after row (all
-    /// classes of a row together), within `tolerance · max(1, |expected|)`: the proof that a file
-    /// was understood, with a probe from the library that wrote it.
+    /// Whether the predictions of these rows are those that are expected, row after row, within
+    /// `tolerance · max(1, |expected|)`: the proof that a file was understood, with a probe from the
+    /// library that wrote it. Of several classes all of a row stand together, as `predict_proba`
+    /// flattened; of two the scores of the second alone will do, `predict_proba(X)[:, 1]`.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the first row that differs; [`Error::Length`] for another number of
@@ -394,6 +411,11 @@ impl TreeEnsemble {
     pub fn check(&self, batch: &RecordBatch, expected: &[f64], tolerance: f64) -> Result<()> {
         let found = match self.predict(batch)? {
             Predictions::Values(values) => values,
+            Predictions::Scores { classes, scores }
+                if classes.len() == 2 && expected.len() == batch.num_rows() =>
+            {
+                scores.iter().skip(1).step_by(2).collect()
+            }
             Predictions::Scores { scores, .. } => scores,
         };
         compare("prediction", &found, batch.num_rows(), expected, tolerance)
@@ -468,6 +490,7 @@ impl fmt::Debug for TreeEnsemble {
         f.debug_struct("TreeEnsemble")
             .field("features", &self.features.len())
             .field("trees", &self.trees.len())
+            .field("left_out", &self.left_out)
             .field("leaves", &self.leaves())
             .field("depth", &self.depth)
             .field("base", &self.base)
@@ -480,7 +503,11 @@ impl fmt::Display for TreeEnsemble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trees, leaves) = (self.trees.len(), self.leaves());
         write!(f, "{trees} trees, {leaves} leaves, depth {}, ", self.depth)?;
-        write!(f, "{} features, {} outputs", self.features.len(), self.outputs())
+        write!(f, "{} features, {} outputs", self.features.len(), self.outputs())?;
+        match self.left_out {
+            0 => Ok(()),
+            n => write!(f, "; {n} trees of the file after the last iteration that counts left out"),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use super::json::Json;
 use super::reader::Reader;
 use super::{CategorySet, Feature, Labels, Question, Side, Target, Tree, TreeEnsemble};
 use crate::model::Link;
+use crate::model::file_kind::{FileKind, whose};
 use crate::{Error, Result};
 
 const WHAT: &str = "LightGBM model";
@@ -46,7 +47,8 @@ const WHAT: &str = "LightGBM model";
 /// see [`TreeEnsemble::new`].
 pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
-    if first == Some(&b'{') { dump::load(bytes) } else { load_text(bytes) }
+    let found = if first == Some(&b'{') { dump::load(bytes) } else { load_text(bytes) };
+    found.map_err(|e| whose(e, "one of LightGBM, text or JSON", FileKind::LightGbm, bytes))
 }
 
 /// What stands before the trees.

@@ -16,6 +16,7 @@ use graph::{Attribute, DOUBLE, Graph, Operator};
 use super::grow::{Asks, Found, grow};
 use super::{Feature, Question, Side, Target, Tree, TreeEnsemble};
 use crate::model::Link;
+use crate::model::file_kind::{FileKind, whose};
 use crate::{Error, Result};
 
 const WHAT: &str = "ONNX model";
@@ -27,6 +28,10 @@ const WHAT: &str = "ONNX model";
 /// graph without such an operator or with others that compute, comparisons for equality, minima
 /// and maxima, and with the tree and the node for trees that are none: see [`TreeEnsemble::new`].
 pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
+    read(bytes).map_err(|e| whose(e, "one of ONNX", FileKind::Onnx, bytes))
+}
+
+fn read(bytes: &[u8]) -> Result<TreeEnsemble> {
     let graph = Graph::read(bytes)?;
     let mut found = None;
     for (at, node) in graph.nodes.iter().enumerate() {

@@ -61,6 +61,7 @@ use super::json::Json;
 use super::reader::Reader;
 use super::{Feature, Question, Side, Target, Tree, TreeEnsemble};
 use crate::model::Link;
+use crate::model::file_kind::{FileKind, whose};
 use crate::{Error, Result};
 
 const WHAT: &str = "sklearn-trees file";
@@ -72,6 +73,10 @@ const WHAT: &str = "sklearn-trees file";
 /// another format or version, members that don't fit, and with the tree and the node for trees
 /// that are none: see [`TreeEnsemble::new`].
 pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
+    read(bytes).map_err(|e| whose(e, "what `export_trees` wrote", FileKind::SklearnTrees, bytes))
+}
+
+fn read(bytes: &[u8]) -> Result<TreeEnsemble> {
     let mut r = Json::new(WHAT, bytes);
     let (mut format, mut version) = (String::new(), 0);
     let (mut features, mut classes, mut link) = (Vec::new(), None, String::new());

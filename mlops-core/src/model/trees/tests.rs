@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Link, Model};
+use crate::model::{Link, Model, Predictions};
 use crate::stats::Draws;
 use crate::{batch, conformance};
 
@@ -371,6 +371,19 @@ fn columns_are_what_the_features_say() {
     let labelled = codes.clone().with_labels("c", labels).unwrap();
     assert_eq!(margins(&labelled, &text), [2.0, 1.0, 2.0, 2.0].map(Some));
     conformance::model(&labelled, &text);
+    // Another library's numbers of the categories are no labels.
+    let numbers = batch! { "c" => Int64Array::from(vec![0, 1]) }.unwrap();
+    let error = labelled.margin(&numbers).unwrap_err();
+    assert!(matches!(error, crate::Error::ColumnType { .. }), "{error}");
+    assert!(error.to_string().contains("text, the categories' labels `x`, `y`"), "{error}");
+    let truths = batch! { "c" => BooleanArray::from(vec![true]) }.unwrap();
+    assert!(labelled.margin(&truths).is_err());
+    let digits = Labels::Text(vec!["x".into(), "3".into()]);
+    let digits = codes.clone().with_labels("c", digits).unwrap();
+    assert_eq!(
+        margins(&digits, &batch! { "c" => Int64Array::from(vec![3, 1]) }.unwrap()),
+        [1.0, 2.0].map(Some)
+    );
     let numbers = codes.clone().with_labels("c", Labels::Numbers(vec![30.0, 10.0])).unwrap();
     let rows = batch! { "c" => Int64Array::from(vec![10, 30, 99]) }.unwrap();
     assert_eq!(margins(&numbers, &rows), [1.0, 2.0, 2.0].map(Some));
@@ -411,6 +424,34 @@ fn probes_say_where() {
     let error = model.check(&rows, &expected, 1e-6).unwrap_err().to_string();
     assert!(error.starts_with("prediction of row 7, output 0: expected"), "{error}");
     assert!(model.check(&rows, &expected[1..], 1e-6).is_err());
+    // Of two classes the scores of the second are enough.
+    let link = Link::Logistic { negative: "no".into(), positive: "yes".into() };
+    let binary = model.with_link(link).unwrap();
+    let Predictions::Scores { scores, .. } = binary.predict(&rows).unwrap() else { panic!() };
+    let both = scores.values().to_vec();
+    let mut positive: Vec<f64> = both.iter().skip(1).step_by(2).copied().collect();
+    binary.check(&rows, &both, 0.0).unwrap();
+    binary.check(&rows, &positive, 0.0).unwrap();
+    assert!(binary.check(&rows, &positive[1..], 0.0).is_err());
+    positive[3] += 0.5;
+    let error = binary.check(&rows, &positive, 1e-6).unwrap_err().to_string();
+    assert!(error.starts_with("prediction of row 3, output 0: expected"), "{error}");
+}
+
+#[test]
+fn trees_after_the_best_iteration_are_left_out_and_told_of() {
+    let file = include_bytes!("../../../tests/golden/trees/xgboost_early_stopped.json");
+    let model = xgboost::load(file).unwrap();
+    let best = xgboost::load_iterations(file, xgboost::Iterations::Best).unwrap();
+    let all = xgboost::load_iterations(file, xgboost::Iterations::All).unwrap();
+    assert_eq!(model, best);
+    assert!(model.left_out() > 0 && all.left_out() == 0);
+    assert_eq!(model.trees().len() + model.left_out(), all.trees().len());
+    let told = format!("; {} trees of the file after the last iteration", model.left_out());
+    assert!(model.to_string().contains(&told) && !all.to_string().contains("left out"));
+    assert!(format!("{model:?}").contains("left_out"));
+    // No part of the model.
+    assert_eq!(TreeEnsemble::from_bytes(&model.to_bytes()).unwrap(), model);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::json::Json;
 use super::reader::Reader;
 use super::ubjson::Ubjson;
 use super::{CategorySet, Feature, Labels, Question, Side, Target, Tree, TreeEnsemble};
+use crate::model::file_kind::{FileKind, whose};
 use crate::model::{LinearModel, Link};
 use crate::{Error, Result};
 
@@ -29,22 +30,26 @@ const WHAT: &str = "XGBoost model";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Iterations {
-    /// All: what `Booster.predict` does.
-    #[default]
-    All,
     /// Up to the best one where training was stopped early, else all: what `XGBClassifier.predict`
     /// and the other estimators do.
+    #[default]
     Best,
+    /// All: what `Booster.predict` does unless it is told otherwise.
+    All,
     /// So many from the first: `iteration_range=(0, n)`.
     First(usize),
 }
 
-/// An ensemble from a file's bytes, with all its iterations.
+/// An ensemble from a file's bytes. **Of a model that was stopped early the trees after the best
+/// iteration are left out**, as `XGBClassifier.predict_proba` and the other estimators leave them
+/// out, and as LightGBM never writes them: who stops early wants the model of the best iteration.
+/// `Booster.predict` takes all trees of the same file; [`load_iterations`] with
+/// [`Iterations::All`] does, too. [`TreeEnsemble::left_out`] counts them, and its `Display` tells.
 ///
 /// # Errors
 /// As [`load_iterations`].
 pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
-    load_iterations(bytes, Iterations::All)
+    load_iterations(bytes, Iterations::Best)
 }
 
 /// An ensemble from a file's bytes, with these iterations.
@@ -54,7 +59,9 @@ pub fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
 /// `gblinear`, an objective that is not known, more iterations than there are, and with the tree
 /// and the node for trees that are none: see [`TreeEnsemble::new`].
 pub fn load_iterations(bytes: &[u8], iterations: Iterations) -> Result<TreeEnsemble> {
-    ensemble(read(bytes)?, iterations)
+    read(bytes)
+        .and_then(|file| ensemble(file, iterations))
+        .map_err(|e| whose(e, "one of XGBoost, .json or .ubj", FileKind::Xgboost, bytes))
 }
 
 /// The linear model of a `gblinear` file. A feature that is missing adds nothing to the margin.
@@ -62,7 +69,8 @@ pub fn load_iterations(bytes: &[u8], iterations: Iterations) -> Result<TreeEnsem
 /// # Errors
 /// As [`load_iterations`], and for a file of trees.
 pub fn load_linear(bytes: &[u8]) -> Result<LinearModel> {
-    let file = read(bytes)?;
+    let file = read(bytes)
+        .map_err(|e| whose(e, "one of XGBoost, .json or .ubj", FileKind::Xgboost, bytes))?;
     let Some(weights) = &file.weights else {
         return Err(Error::invalid(WHAT, "a gblinear booster", format!("`{}`", file.booster)));
     };
@@ -106,12 +114,6 @@ struct File {
 }
 
 fn read(bytes: &[u8]) -> Result<File> {
-    if bytes.starts_with(b"binf") || bytes.starts_with(b"bs64") {
-        let expected = "JSON or UBJSON";
-        let found =
-            "XGBoost's old binary format: save it as .json or .ubj with a version below 3.1";
-        return Err(Error::invalid(WHAT, expected, found));
-    }
     let mut file = File::default();
     // Both begin with a brace; behind it UBJSON has the type of a length.
     if bytes.first() == Some(&b'{') && bytes.get(1).is_some_and(|b| b"iUIlL$#N".contains(b)) {
@@ -377,6 +379,7 @@ fn ensemble(mut file: File, iterations: Iterations) -> Result<TreeEnsemble> {
         }
     }
     let keep = file.trees_of(iterations, base.len())?;
+    let left_out = file.trees.len() - keep;
     file.trees.truncate(keep);
     let mut features = Vec::new();
     // A file may be without types; its splits are not.
@@ -389,7 +392,8 @@ fn ensemble(mut file: File, iterations: Iterations) -> Result<TreeEnsemble> {
             Feature::number(name)
         });
     }
-    TreeEnsemble::new(features, file.trees, base, link).map_err(|e| e.within(WHAT))
+    let found = TreeEnsemble::new(features, file.trees, base, link).map_err(|e| e.within(WHAT))?;
+    Ok(found.with_left_out(left_out))
 }
 
 impl File {
