@@ -95,8 +95,12 @@ impl Summary {
     /// The cohort of this name: its values, with a comma between those of several columns.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where there is none.
+    /// [`Error::Invalid`] where there is none; of a summary without cohorts it says how to get some.
     pub fn cohort(&self, group: &str) -> Result<&CohortSummary> {
+        if self.by.is_empty() {
+            let expected = "a summary by cohort: `AttributionSummary::by([\"column\"])`";
+            return Err(Error::invalid(format!("cohort `{group}`"), expected, "no cohorts"));
+        }
         self.cohorts.iter().find(|c| c.group.to_string() == group).ok_or_else(|| {
             let known: Vec<_> = self.cohorts.iter().map(|c| c.group.to_string()).collect();
             Error::invalid("cohort", format!("one of: {}", known.join("; ")), group)
@@ -135,9 +139,13 @@ impl Summary {
         against: &str,
         confidence: f64,
     ) -> Result<AttributionGap> {
+        if self.threshold.is_none() {
+            let expected = "a summary with `AttributionSummary::threshold(..)`";
+            return Err(Error::invalid("selection gap", expected, "no threshold"));
+        }
         let (a, b) = (self.cohort(group)?, self.cohort(against)?);
         let (Some(sa), Some(sb)) = (a.selected, b.selected) else {
-            return Err(Error::invalid("selection gap", "a summary with a threshold", "none"));
+            return Err(Error::invalid("selection gap", "rows that are selected or not", "none"));
         };
         let rate = |selected: u64, n: u64| {
             let p = selected as f64 / n as f64;

@@ -190,6 +190,9 @@ macro_rules! forward {
 
 forward!(Arc, Box);
 
+/// The name of what is neither a class nor a target.
+pub(super) const ONLY: &str = "prediction";
+
 /// The names of what a model of this link has margins for.
 pub(super) fn outputs_of(link: &Link) -> Vec<String> {
     match link {
@@ -199,7 +202,7 @@ pub(super) fn outputs_of(link: &Link) -> Vec<String> {
         Link::Softmax { classes } | Link::OneVsRest { classes } | Link::Scores { classes } => {
             classes.clone()
         }
-        _ => vec!["prediction".to_owned()],
+        _ => vec![ONLY.to_owned()],
     }
 }
 

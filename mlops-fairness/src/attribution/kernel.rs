@@ -88,7 +88,7 @@ impl Plays for KernelExplainer {
         factor(&mut gram, n).ok_or_else(|| {
             Error::undefined(
                 "Kernel SHAP",
-                format!("{} coalitions don't tell {m} features apart: ask for more", weights.len()),
+                format!("{budget} coalitions don't tell {m} features apart; {} always do", 2 * m),
             )
         })?;
         let mut phi = Vec::with_capacity(k * m);

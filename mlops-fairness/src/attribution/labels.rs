@@ -8,6 +8,7 @@ use mlops_core::report::Cell;
 use mlops_core::{is_numeric, to_numbers};
 
 use super::Space;
+use super::explainer::ONLY;
 
 /// Names and units for pictures.
 ///
@@ -74,6 +75,15 @@ impl Labels {
             (Some(explained), _) => explained.clone(),
             (None, Some(space)) => space.to_string(),
             (None, None) => "prediction".to_owned(),
+        }
+    }
+
+    /// What a page about this output tells of.
+    pub(super) fn title(&self, output: &str) -> String {
+        match &self.explained {
+            Some(explained) => format!("What moves predictions: {explained}"),
+            None if output == ONLY => "What moves predictions".to_owned(),
+            None => format!("What moves the prediction of `{output}`"),
         }
     }
 

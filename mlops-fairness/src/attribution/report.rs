@@ -6,7 +6,7 @@ use mlops_core::report::{Cell, Report, Section, Table};
 
 use super::labels::short;
 use super::pictures::{bar, beeswarm, cohort_bars, curve, dependence, gap, interactions};
-use super::row_pictures::{decision, force, heat_map, waterfall};
+use super::row_pictures::{decision, force, heat_map, same_rows, waterfall};
 use super::{
     AttributionGap, Attributions, DependenceCurve, Interactions, Labels, PermutationImportances,
     Summary,
@@ -86,7 +86,8 @@ impl AttributionReport {
         self
     }
 
-    /// The same, with rows to be shown one by one and side by side, and their data.
+    /// The same, with rows to be shown one by one and side by side, and their data: the batch that was
+    /// explained.
     #[must_use]
     pub fn rows(mut self, attributions: Attributions, data: RecordBatch) -> Self {
         self.rows = Some((attributions, data));
@@ -125,11 +126,15 @@ impl AttributionReport {
     ///
     /// # Errors
     /// [`Error::Invalid`](mlops_core::Error::Invalid) for rows with several outputs;
+    /// [`Error::Length`](mlops_core::Error::Length) for rows and data of different lengths;
     /// [`Error::Undefined`](mlops_core::Error::Undefined) for interactions of no rows.
     pub fn to_report(&self) -> Result<Report> {
         let (summary, labels) = (&self.summary, &self.labels);
+        if let Some((attributions, data)) = &self.rows {
+            same_rows(attributions, data)?;
+        }
         let mut report = Report::new(&self.title)
-            .subtitle(format!("What moves predictions: {}", labels.what(None)))
+            .subtitle(labels.title(&summary.output))
             .meta("Rows", summary.rows)
             .meta("Features", summary.features.len() as u64)
             .meta("Output", summary.output.as_str());

@@ -57,6 +57,19 @@ fn only_output(attributions: &Attributions) -> Result<()> {
     Err(Error::invalid("outputs of a picture", "one (`Attributions::output`)", found))
 }
 
+/// That data may be the rows that were explained: values of others would be shown as theirs.
+pub(super) fn same_rows(attributions: &Attributions, data: &RecordBatch) -> Result<()> {
+    if data.num_rows() == attributions.len() {
+        return Ok(());
+    }
+    Err(Error::Length {
+        left: "the attributions".into(),
+        left_len: attributions.len(),
+        right: "the data".into(),
+        right_len: data.num_rows(),
+    })
+}
+
 impl Moves {
     fn of(
         attributions: &Attributions,
@@ -66,6 +79,7 @@ impl Moves {
         shown: usize,
     ) -> Result<Self> {
         only_output(attributions)?;
+        data.map_or(Ok(()), |data| same_rows(attributions, data))?;
         let (Some(phi), Some(prediction)) =
             (attributions.row(row), attributions.prediction(row, 0))
         else {
@@ -113,10 +127,12 @@ impl Moves {
 }
 
 /// From the base value to the prediction of a row, feature by feature. `data` has the values of the
-/// features. shap: `plots.waterfall`.
+/// features in the rows that were explained, all of them and in their order. shap:
+/// `plots.waterfall`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a row that is not there, or attributions of several outputs.
+/// [`Error::Invalid`] for a row that is not there, or attributions of several outputs;
+/// [`Error::Length`] for data of another number of rows.
 pub fn waterfall(
     attributions: &Attributions,
     row: usize,
@@ -349,8 +365,8 @@ pub fn heat_map(attributions: &Attributions, labels: &Labels) -> Result<Figure> 
 /// one is given: what of the scatter is an interaction shows. shap: `plots.scatter`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a feature that was not explained, data of another length, or several
-/// outputs; a column that is not there or holds no numbers.
+/// [`Error::Invalid`] for a feature that was not explained, or several outputs;
+/// [`Error::Length`] for data of another number of rows; a column that is not there or holds no numbers.
 pub fn scatter(
     attributions: &Attributions,
     feature: &str,
@@ -362,14 +378,7 @@ pub fn scatter(
     let j = attributions.features.iter().position(|f| f == feature).ok_or_else(|| {
         Error::invalid("feature", format!("one of: {}", attributions.features.join(", ")), feature)
     })?;
-    if data.num_rows() != attributions.len() {
-        return Err(Error::Length {
-            left: "the attributions".into(),
-            left_len: attributions.len(),
-            right: "the data".into(),
-            right_len: data.num_rows(),
-        });
-    }
+    same_rows(attributions, data)?;
     let rows = Rows::new(data);
     let x = rows.numbers(feature)?;
     let shade = match colour {

@@ -10,6 +10,7 @@ use mlops_core::states::{Moments, Sum};
 use mlops_core::{Analyzer, Description, Error, Result, Rows, State, is_numeric};
 use serde::{Deserialize, Serialize};
 
+use super::explainer::ONLY;
 use super::joint::{Joint, Key, Values};
 use super::{Explainer, PhiColumns};
 use crate::Group;
@@ -734,7 +735,10 @@ impl Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "attributions of {} over {} rows", self.output, self.rows)?;
+        match self.output.as_str() {
+            ONLY => write!(f, "attributions of predictions over {} rows", self.rows)?,
+            output => write!(f, "attributions of output `{output}` over {} rows", self.rows)?,
+        }
         if self.skipped > 0 {
             write!(f, " ({} left out)", self.skipped)?;
         }
