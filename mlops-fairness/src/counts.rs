@@ -156,6 +156,12 @@ impl Counts {
         sum([self.complete(), self.unlabelled_positive, self.unlabelled_negative])
     }
 
+    /// Whether rows have predictions, and none a label.
+    pub(crate) fn lack_labels(&self) -> bool {
+        self.predicted() > 0
+            && sum([self.complete(), self.unpredicted_positive, self.unpredicted_negative]) == 0
+    }
+
     /// The rows that have a label and a prediction: those of the confusion rates.
     pub fn complete(&self) -> u64 {
         sum([self.true_positive, self.false_positive, self.true_negative, self.false_negative])

@@ -21,7 +21,8 @@ use crate::{Group, GroupCell, MetricFrame};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
-    /// The columns whose values make the groups.
+    /// The columns whose values make the groups. Without any there is only everyone, and nothing to
+    /// compare: an error, or undefined, where groups are compared.
     pub sensitive_features: Vec<String>,
     /// The columns within whose cells the groups are compared: `department`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -55,7 +56,20 @@ impl Groups {
         self.control_features.iter().chain(&self.sensitive_features)
     }
 
+    /// That what is cut into bins makes groups.
+    fn check(&self) -> Result<()> {
+        match self.bins.keys().find(|feature| !self.columns().any(|column| column == *feature)) {
+            None => Ok(()),
+            Some(feature) => {
+                let columns: Vec<_> = self.columns().map(String::as_str).collect();
+                let expected = format!("a feature that makes groups: {}", columns.join(", "));
+                Err(Error::invalid("bins of a feature", expected, format!("`{feature}`")))
+            }
+        }
+    }
+
     pub(crate) fn codes(&self, rows: &Rows<'_>) -> Result<Vec<Arc<Codes>>> {
+        self.check()?;
         self.columns()
             .map(|column| match self.bins.get(column) {
                 None => Codes::of(rows, column),

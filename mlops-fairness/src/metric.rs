@@ -199,6 +199,7 @@ impl Metric {
             // Rounding of the two sums must not leave [0, 1].
             value: defined.then(|| (part.value() / whole.value()).min(1.0)),
             weights: part.weight.zip(whole.weight),
+            unlabelled: whole.rows == 0 && self.needs_labels() && counts.lack_labels(),
         }
     }
 
@@ -243,6 +244,9 @@ pub struct Rate {
     /// Where rows are weighted: how much those weigh that count, and those that could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<(Weight, Weight)>,
+    /// Whether it wants labels, and no row has one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlabelled: bool,
 }
 
 impl Rate {
@@ -251,6 +255,11 @@ impl Rate {
     /// # Errors
     /// [`Undefined`] where nothing could count.
     pub fn defined(&self) -> Value {
+        if self.unlabelled {
+            return Err(Undefined::new(
+                "no labels: `GroupCounts::with_labels` names their column, if they are not all null",
+            ));
+        }
         self.value.ok_or_else(|| {
             let weightless = self.denominator > 0;
             let reason =
@@ -275,9 +284,14 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.defined() {
-            Ok(value) => write!(f, "{value:.4} ({}/{})", self.numerator, self.denominator),
-            Err(undefined) => write!(f, "{undefined}"),
+        match (self.defined(), self.weights) {
+            (Ok(value), None) => write!(f, "{value:.4} ({}/{})", self.numerator, self.denominator),
+            // The rows have another share than their weights.
+            (Ok(value), Some((part, whole))) => {
+                let rows = self.denominator;
+                write!(f, "{value:.4} (weights {:.1}/{:.1}, {rows} rows)", part.sum, whole.sum)
+            }
+            (Err(undefined), _) => write!(f, "{undefined}"),
         }
     }
 }

@@ -286,6 +286,9 @@ impl<C: GroupCell> MetricFrame<C> {
     fn defined(&self, metric: &impl GroupMetric<C>, least: usize) -> Result<Vec<f64>, Undefined> {
         if self.groups.len() < least {
             let there = self.groups.first().map_or("there is no group".into(), |(group, _)| {
+                if self.features.is_empty() {
+                    return "there are no sensitive features".into();
+                }
                 format!("there is only one group, {group}")
             });
             return Err(Undefined::new(there));
@@ -388,7 +391,9 @@ impl fmt::Display for MetricFrame {
             write!(f, " {:>19}", metric.name())?;
         }
         let everyone = Group::default();
-        for (group, counts) in self.groups().chain([(&everyone, &self.total)]) {
+        // Without features the only group is everyone.
+        let groups = self.groups().filter(|_| !self.features.is_empty());
+        for (group, counts) in groups.chain([(&everyone, &self.total)]) {
             write!(f, "\n{:<28} {:>9}", group.to_string(), counts.rows())?;
             for metric in SHOWN {
                 match metric.of(counts).value {

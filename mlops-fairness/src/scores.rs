@@ -12,7 +12,9 @@ use crate::counts::total;
 use crate::group_scores::{Entry, Scores, Table, times};
 use crate::{Counts, Group, GroupCell, GroupMetric, MetricFrame, Undefined, Value};
 
-/// Bins of equal width for scores; what lies outside falls into the first or the last.
+/// Bins of equal width for scores; what lies outside falls into the first or the last. Where too many
+/// scores share a bin, what rests on their order is undefined: credit scores from 300 to 850 want
+/// bins from 300 to 850.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bins {
@@ -34,6 +36,24 @@ impl Default for Bins {
 impl Bins {
     /// The most bins.
     pub const MAX: u32 = 1 << 16;
+
+    /// So many bins from one number to a larger one.
+    ///
+    /// ```
+    /// use mlops_fairness::Bins;
+    /// let credit = Bins::new(1000, 300.0, 850.0)?;
+    /// assert!(Bins::new(1000, 850.0, 300.0).is_err());
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for none or more than [`MAX`](Self::MAX), and for ends that are not finite
+    /// or not ascending.
+    pub fn new(n: u32, low: f64, high: f64) -> Result<Self> {
+        let bins = Self { n, low, high };
+        bins.check()?;
+        Ok(bins)
+    }
 
     pub(crate) fn check(&self) -> Result<()> {
         let width = self.high - self.low;
@@ -154,6 +174,9 @@ pub struct ScoreCounts {
     /// Rows without a label.
     unlabelled: u64,
 }
+
+/// How far apart the bounds of an area under a ROC curve may be for its middle to stand for it.
+const WIDEST: f64 = 0.01;
 
 /// A number that lies between two others.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -366,6 +389,36 @@ impl ScoreCounts {
         Ok((total(terms.collect::<Vec<_>>()) / positives).min(1.0))
     }
 
+    /// That bins hold few enough scores each for what rests on the scores' order: that the area under
+    /// the ROC curve is known within [`WIDEST`].
+    pub(crate) fn must_be_fine(&self) -> std::result::Result<(), Undefined> {
+        if self.exact {
+            return Ok(());
+        }
+        let area = self.roc_auc()?;
+        if area.high - area.low <= WIDEST {
+            return Ok(());
+        }
+        let Bins { n, low, high } = self.bins;
+        let outside = self.sides[0].outside.saturating_add(self.sides[1].outside);
+        let outside = if self.is_unit() && outside > 0 {
+            format!("; {outside} of {} scores lie outside of it", self.complete())
+        } else {
+            String::new()
+        };
+        Err(Undefined::new(format!(
+            "more than {n} different scores were counted in bins of [{low}, {high}], too many of them \
+             in one bin: an AUC may be {:.4} to {:.4}{outside}; give bins that fit, as \
+             `with_score_bins(Bins::new({n}, low, high)?)`",
+            area.low, area.high
+        )))
+    }
+
+    /// Whether bins are of probabilities.
+    fn is_unit(&self) -> bool {
+        self.bins.low == 0.0 && self.bins.high == 1.0
+    }
+
     fn must_be_exact(&self) -> std::result::Result<(), Undefined> {
         if self.exact {
             return Ok(());
@@ -451,8 +504,7 @@ impl ScoreCounts {
         bins: u32,
     ) -> std::result::Result<Vec<CalibrationBin>, Undefined> {
         let all = self.probabilities()?;
-        let unit = self.bins.low == 0.0 && self.bins.high == 1.0;
-        let fits = bins > 0 && unit && self.bins.n.is_multiple_of(bins);
+        let fits = bins > 0 && self.is_unit() && self.bins.n.is_multiple_of(bins);
         let weighted = self.points.iter().any(|point| point.weights.is_some());
         if bins == 0 || (!self.exact && (!fits || weighted)) {
             let reason = format!(
@@ -528,8 +580,9 @@ impl ScoreCounts {
     /// (0, 0) to (1, 1).
     ///
     /// # Errors
-    /// [`Undefined`] where only one label occurs.
+    /// [`Undefined`] where only one label occurs, and where too many scores share a bin.
     pub fn roc_curve(&self) -> std::result::Result<Vec<(f64, f64)>, Undefined> {
+        self.must_be_fine()?;
         let [negatives, positives] = self.classes()?;
         let (mut n, mut p) = (0.0, 0.0);
         let mut curve = vec![(0.0, 0.0)];
@@ -550,9 +603,12 @@ impl ScoreCounts {
     /// at a threshold.
     ///
     /// # Errors
-    /// [`Undefined`] where scores were counted by bin and the threshold is no edge of one.
+    /// [`Undefined`] where scores were counted by bin and the threshold is no edge of one, or the
+    /// first edge and scores may lie below it.
     pub fn at(&self, threshold: f64) -> std::result::Result<Counts, Undefined> {
-        if !self.exact && self.bins.edge(self.bins.of(threshold)) != threshold {
+        let bin = self.bins.of(threshold);
+        let all_inside = self.is_unit() && self.sides.iter().all(|side| side.outside == 0);
+        if !self.exact && (self.bins.edge(bin) != threshold || (bin == 0 && !all_inside)) {
             self.must_be_exact()?;
         }
         let unscored = self.sides[0].unscored.saturating_add(self.sides[1].unscored);
@@ -604,7 +660,8 @@ impl GroupCell for ScoreCounts {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ScoreMetric {
-    /// [`ScoreCounts::roc_auc`]; of a bounded one the value in the middle.
+    /// [`ScoreCounts::roc_auc`]; of a bounded one the value in the middle, undefined where the bounds
+    /// are further apart than 0.01.
     RocAuc,
     /// [`ScoreCounts::average_precision`], the area under the precision-recall curve.
     AveragePrecision,
@@ -651,7 +708,7 @@ impl ScoreMetric {
     /// [`Undefined`], as the method of its name.
     pub fn value(self, counts: &ScoreCounts) -> Value {
         match self {
-            Self::RocAuc => counts.roc_auc().map(|auc| auc.value),
+            Self::RocAuc => counts.must_be_fine().and_then(|()| Ok(counts.roc_auc()?.value)),
             Self::AveragePrecision => counts.average_precision(),
             Self::LogLoss => counts.log_loss(),
             Self::Brier => counts.brier(),
@@ -685,7 +742,7 @@ impl fmt::Display for ScoreMetric {
 /// Gardner, Brooks and Baker 2019, doi:10.1145/3303772.3303791.
 ///
 /// # Errors
-/// [`Undefined`] where only one label occurs in either.
+/// As [`ScoreCounts::roc_curve`] of either.
 pub fn abroca(a: &ScoreCounts, b: &ScoreCounts) -> Value {
     let (a, b) = (steps(&a.roc_curve()?), steps(&b.roc_curve()?));
     let (mut i, mut j, mut x) = (0, 0, 0.0);

@@ -112,6 +112,8 @@ mod tests {
     use crate::model::trees::{catboost, lightgbm, onnx, sklearn, xgboost};
     use crate::model::{LinearModel, load};
 
+    type Loader = fn(&[u8]) -> Result<()>;
+
     #[test]
     fn another_s_file_is_named() {
         let linear = LinearModel::regression(["x"], [1.0], 0.0).unwrap().to_bytes().unwrap();
@@ -128,7 +130,7 @@ mod tests {
             (b"PK\x03\x04abc", "zip"),
             (&linear, "`model::load`"),
         ];
-        let loaders: [(&str, fn(&[u8]) -> Result<()>); 6] = [
+        let loaders: [(&str, Loader); 6] = [
             ("`model::load`", |b| load(b).map(drop)),
             ("`model::trees::xgboost::load`", |b| xgboost::load(b).map(drop)),
             ("`model::trees::lightgbm::load`", |b| lightgbm::load(b).map(drop)),

@@ -88,7 +88,10 @@ impl Plays for KernelExplainer {
         factor(&mut gram, n).ok_or_else(|| {
             Error::undefined(
                 "Kernel SHAP",
-                format!("{budget} coalitions don't tell {m} features apart; {} always do", 2 * m),
+                format!(
+                    "{budget} coalitions don't tell {m} features apart: ask for more, {} always do",
+                    2 * m
+                ),
             )
         })?;
         let mut phi = Vec::with_capacity(k * m);

@@ -198,9 +198,10 @@ impl ThresholdOptimizer {
     /// Chooses the thresholds of these groups, whose scores were counted already.
     ///
     /// # Errors
-    /// [`Error::Undefined`] where a group has no positive or no negative labels, and names it;
-    /// [`Error::Invalid`] without groups, for a grid or a tolerance out of range, an objective that
-    /// the equalized odds do not have, and for equalized odds that are not to be drawn.
+    /// [`Error::Undefined`] where a group has no positive or no negative labels, or where too many of
+    /// its scores share a bin ([`Bins`](crate::Bins)), and names it; [`Error::Invalid`] without
+    /// groups, for a grid or a tolerance out of range, an objective that the equalized odds do not
+    /// have, and for equalized odds that are not to be drawn.
     pub fn choose(
         &self,
         frame: &MetricFrame<ScoreCounts>,
@@ -218,7 +219,9 @@ impl ThresholdOptimizer {
         };
         let mut curves = Vec::with_capacity(frame.groups().len());
         for (group, scores) in frame.groups() {
-            curves.push(points(scores, self.parity, y).ok_or_else(|| degenerate(group))?);
+            let curve = points(scores, self.parity, y).ok_or_else(|| degenerate(group))?;
+            scores.must_be_fine().map_err(|e| e.of(format!("thresholds of {group}")))?;
+            curves.push(curve);
         }
         let (negatives, positives): (Vec<f64>, Vec<f64>) = frame
             .groups()

@@ -146,6 +146,9 @@ impl Pair {
                 "the scores of one group were counted by bin, those of the other one by one",
             ));
         }
+        for scores in [one, other] {
+            scores.must_be_fine().map_err(|e| e.of(AREA))?;
+        }
         let mut all: Vec<f64> =
             one.points().iter().chain(other.points()).map(|p| p.score).collect();
         all.sort_unstable_by(f64::total_cmp);
