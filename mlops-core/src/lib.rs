@@ -44,10 +44,12 @@
 //! | [`pipeline`] | stages, their graph and its run |
 //! | [`report`] | documents for the terminal, Markdown, JSON and one HTML file |
 //! | [`alert`] | what is not a pass, sent to a log, a file or a webhook (feature `webhook`) |
+//! | [`calendar`] | days since 1970 and their dates |
 //! | [`bytes`] | reading and writing the canonical bytes of states |
 
 pub mod alert;
 pub mod bytes;
+pub mod calendar;
 pub mod conformance;
 pub mod metrics;
 pub mod model;

@@ -1,5 +1,7 @@
 //! Dates and times of the proleptic Gregorian calendar, as CSV files write them.
 
+use mlops_core::calendar::{day_of_date, days_in_month};
+
 /// Days since 1970-01-01 of `YYYY-MM-DD`, exactly so.
 pub(crate) fn date(text: &str) -> Option<i32> {
     let bytes = text.as_bytes();
@@ -9,14 +11,11 @@ pub(crate) fn date(text: &str) -> Option<i32> {
     let year = digits(&bytes[..4])?;
     let month = digits(&bytes[5..7])?;
     let day = digits(&bytes[8..])?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let most = match month {
-        2 => 28 + i32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        _ => return None,
-    };
-    (1..=most).contains(&day).then(|| days(year, month, day))
+    let in_month = 1..=days_in_month(year.into(), u32::try_from(month).ok()?);
+    if !(1..=12).contains(&month) || !in_month.contains(&u32::try_from(day).ok()?) {
+        return None;
+    }
+    i32::try_from(day_of_date(year.into(), month as u32, day as u32)).ok()
 }
 
 /// Microseconds since 1970-01-01T00:00:00, and whether the text says its distance from UTC:
@@ -79,15 +78,6 @@ pub(crate) fn timestamp(text: &str) -> Option<(i64, bool)> {
 
 fn digits(bytes: &[u8]) -> Option<i32> {
     bytes.iter().try_fold(0_i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')))
-}
-
-/// Days since 1970-01-01, by counting years from March in eras of 400.
-fn days(year: i32, month: i32, day: i32) -> i32 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use arrow::array::Array;
+use mlops_core::calendar::date_of_day;
 use mlops_core::{Error, Result, Rows, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{Calendar, DAY, MONDAY, civil, first_day, instant, moment};
+use super::calendar::{Calendar, DAY, MONDAY, first_day, instant, moment};
 use super::event_time::{FARTHEST, event_times};
 
 /// How long a window is, or how far the next one begins behind it.
@@ -254,8 +255,8 @@ impl Windowing {
                 (i128::from(at) - i128::from(self.origin)).div_euclid(i128::from(self.pane)) as i64
             }
             Unit::Month => {
-                let (year, month, _) = civil(at.div_euclid(DAY));
-                (year * 12 + month - 1).div_euclid(self.pane)
+                let (year, month, _) = date_of_day(at.div_euclid(DAY));
+                (year * 12 + i64::from(month) - 1).div_euclid(self.pane)
             }
         }
     }

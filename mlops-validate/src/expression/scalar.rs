@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use mlops_core::calendar::date_of_day;
+
 use super::ast::{Comparison, Function, Operator, Target};
 use super::kind::{Clock, Kind, Sort, Zone};
-use super::time::{self, DAY_NANOS, NANOS};
+use super::time::{DAY_NANOS, NANOS};
 
 /// A value; which of the variants it is follows from the [`Kind`], but for `Null`.
 #[derive(Clone, Debug, PartialEq)]
@@ -352,9 +354,9 @@ pub(super) fn date_part<'a>(part: Function, clock: Clock, value: &Datum<'_>) -> 
     let days = nanos.div_euclid(DAY_NANOS) as i64;
     let seconds = (nanos.rem_euclid(DAY_NANOS) / NANOS) as i64;
     Datum::Int(match part {
-        Function::Year => time::civil(days).0,
-        Function::Month => time::civil(days).1,
-        Function::Day => time::civil(days).2,
+        Function::Year => date_of_day(days).0,
+        Function::Month => date_of_day(days).1.into(),
+        Function::Day => date_of_day(days).2.into(),
         Function::Hour => seconds / 3600,
         Function::Minute => seconds / 60 % 60,
         _ => seconds % 60,
@@ -437,7 +439,7 @@ fn to_text(value: &Datum<'_>, kind: Kind) -> String {
                 _ => 0,
             };
             let nanos = i128::from(*v) * clock.unit + i128::from(ahead) * NANOS;
-            let (year, month, day) = time::civil(nanos.div_euclid(DAY_NANOS) as i64);
+            let (year, month, day) = date_of_day(nanos.div_euclid(DAY_NANOS) as i64);
             let date = format!("{year:04}-{month:02}-{day:02}");
             let within = nanos.rem_euclid(DAY_NANOS);
             let seconds = within / NANOS;

@@ -1,5 +1,6 @@
 //! Texts are dates and times of a format, as `strptime` reads them.
 
+use mlops_core::calendar::days_in_month;
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -225,24 +226,13 @@ impl Read {
         let day = self.day.unwrap_or(1);
         let month = self.month.unwrap_or(1);
         // Without a year it is 1900, which has no 29 February.
-        let exists = day <= days_of(self.year.unwrap_or(1900), month);
+        let exists = day <= days_in_month(self.year.unwrap_or(1900).into(), month);
         let exists = match self.day_of_year {
             // It rolls over into the next year, but not beyond the last one.
             Some(at) => self.year != Some(9999) || at <= 365,
             None => exists,
         };
         exists && self.second < 60
-    }
-}
-
-/// How many days a month has.
-pub(super) fn days_of(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Texts can be read as a date or a time by a lenient reader.
 
 use mlops_core::Result;
+use mlops_core::calendar::days_in_month;
 use serde::{Deserialize, Serialize};
 
-use super::date_format::{DAYS, MONTHS, days_of};
+use super::date_format::{DAYS, MONTHS};
 use crate::Expectation;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
@@ -107,7 +108,7 @@ impl Found {
                     };
                     if let (Some(day), Some(month)) = (value(b'd'), self.month.or(value(b'm'))) {
                         // Without a year 29 February is well.
-                        fits &= day <= days_of(value(b'y').unwrap_or(2000), month);
+                        fits &= day <= days_in_month(value(b'y').unwrap_or(2000).into(), month);
                     }
                     fits
                 })

@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use mlops_core::Result;
+use mlops_core::calendar::days_in_month;
 use serde::{Deserialize, Serialize};
 
-use super::date_format::days_of;
 use crate::Expectation;
 use crate::check::{Kind, Subject};
 use crate::compile::{Compiled, Compiler};
@@ -247,7 +247,7 @@ fn is_date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let mut next = |digits| parts.next().and_then(|part| fixed(part, digits));
     let (Some(year), Some(month), Some(day)) = (next(4), next(2), next(2)) else { return false };
-    (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day)
+    (1..=12).contains(&month) && (1..=days_in_month(year.into(), month)).contains(&day)
 }
 
 fn is_time(text: &str, with_offset: bool) -> bool {
