@@ -283,6 +283,26 @@ fn a_reference_of_one_class_is_refused_with_its_labels() {
 }
 
 #[test]
+fn scores_that_are_no_probabilities_make_no_estimator() {
+    let reference = |points: usize| {
+        let rows = (0..1000).map(|i| if i < points { 7.0 } else { (i % 10) as f64 / 10.0 });
+        MemorySource::from(
+            batch! {
+                "score" => Float64Array::from_iter_values(rows),
+                "y" => BooleanArray::from_iter((0..1000).map(|i| Some(i % 3 == 0))),
+            }
+            .expect("rows"),
+        )
+    };
+    let options = CbpeOptions::new("y", "score", "true");
+    assert_eq!(Cbpe::fit(&reference(50), &options).expect("a fit").reference().left_out, 50);
+    let error = Cbpe::fit(&reference(51), &options).expect_err("too many").to_string();
+    let expected = "the scores `score` of the reference: expected probabilities, from 0 to 1, found \
+                    others in 51 of 1000 rows, such as 7";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn few_rows_and_rows_left_out_are_no_answer() {
     let reference = rows(&drawn(1, 0, 2000, Draws::uniform, |s| s));
     let options = CbpeOptions::new("y", "score", "true");

@@ -259,6 +259,20 @@ fn every_column_gets_a_status_and_no_error() {
             Verdict::Fail,
         ),
         (
+            "few integers, with a null and so as floats",
+            Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i % 4))),
+            floats(3000, |i| (i != 7).then(|| (i % 4) as f64)),
+            Status::Compared,
+            Verdict::Pass,
+        ),
+        (
+            "few integers, and now fractions",
+            Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i % 4))),
+            floats(3000, |i| Some(i as f64 / 2.0)),
+            Status::Compared,
+            Verdict::Fail,
+        ),
+        (
             "whole numbers",
             some(),
             Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i * 7919 % 1009))),

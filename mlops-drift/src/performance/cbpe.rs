@@ -360,18 +360,22 @@ impl Cbpe {
     ///
     /// # Errors
     /// Those of the source and the options; [`Error::Undefined`] without a row that counts;
-    /// [`Error::Invalid`], with the labels that are there, where the positive label never or always
-    /// occurs.
+    /// [`Error::Invalid`], with one of them, if more than one score in 20 is no probability; with
+    /// the labels that are there, where the positive label never or always occurs.
     pub fn fit(reference: &dyn DataSource, options: &CbpeOptions) -> Result<Self> {
         options.check()?;
         let mut rows: Vec<Labelled> = Vec::new();
         let mut left_out = 0;
+        let mut invalid = (0_u64, None);
         let mut columns = options.columns();
         columns.push(options.y_true.clone());
         each_batch(reference, &columns, |batch| {
             let truth = is_positive(batch, &options.y_true, &options.positive)?;
             let read = options.read(batch)?;
             for (row, truth) in read.into_iter().zip(truth) {
+                if let Read::Invalid(score) = row {
+                    invalid = (invalid.0 + 1, invalid.1.or(Some(score)));
+                }
                 match (row, truth) {
                     (Read::Row(score, predicted), Some(truth)) => {
                         rows.push((score, truth, predicted));
@@ -381,6 +385,16 @@ impl Cbpe {
             }
             Ok(())
         })?;
+        if let (n @ 1.., Some(score)) = invalid
+            && n * 20 > rows.len() as u64 + left_out
+        {
+            let all = rows.len() as u64 + left_out;
+            return Err(Error::invalid(
+                format!("the scores `{}` of the reference", options.score),
+                "probabilities, from 0 to 1",
+                format!("others in {n} of {all} rows, such as {score}"),
+            ));
+        }
         if rows.is_empty() {
             return Err(Error::undefined("an estimator", "no row of the reference counts"));
         }
@@ -700,7 +714,8 @@ enum Read {
     /// Its score, and whether it is predicted positive.
     Row(f64, bool),
     Null,
-    Invalid,
+    /// Its score is no probability.
+    Invalid(f64),
 }
 
 impl CbpeOptions {
@@ -728,7 +743,7 @@ impl CbpeOptions {
                 None => Some(score >= self.threshold),
             };
             match predicted {
-                _ if !(0.0..=1.0).contains(&score) => Read::Invalid,
+                _ if !(0.0..=1.0).contains(&score) => Read::Invalid(score),
                 Some(predicted) => Read::Row(score, predicted),
                 None => Read::Null,
             }
@@ -755,7 +770,7 @@ impl Analyzer for Cbpe {
             match row {
                 Read::Row(score, predicted) => counted.push((score, predicted)),
                 Read::Null => mlops_core::bytes::add_count(&mut state.nulls, 1),
-                Read::Invalid => mlops_core::bytes::add_count(&mut state.invalid, 1),
+                Read::Invalid(_) => mlops_core::bytes::add_count(&mut state.invalid, 1),
             }
         }
         state.add(counted);

@@ -1,6 +1,8 @@
 //! An estimate of a metric, its band, and limits.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use mlops_core::stats::{Interval, normal_quantile};
 use mlops_core::{Error, Finding, Result, Verdict};
@@ -168,12 +170,21 @@ impl PerformanceLimit {
             let what = format!("rows left out for the limit of `{}`", self.metric);
             return Err(Error::invalid(what, "a share in [0, 1]", self.max_left_out));
         }
-        // Not so of NaN.
-        if low <= high {
-            return Ok(());
-        }
         let what = format!("limit of `{}`", self.metric);
-        Err(Error::invalid(what, "numbers, the least not above the largest", self.expected()))
+        // Not so of NaN.
+        if !matches!(low.partial_cmp(&high), Some(Ordering::Less | Ordering::Equal)) {
+            let expected = "numbers, the least not above the largest";
+            return Err(Error::invalid(what, expected, self.expected()));
+        }
+        let range = range_of(&self.metric);
+        let asked = [self.at_least, self.at_most];
+        match asked.into_iter().flatten().find(|limit| !range.contains(limit)) {
+            Some(limit) => {
+                let expected = format!("a value from {} to {}", range.start(), range.end());
+                Err(Error::invalid(what, expected, limit))
+            }
+            None => Ok(()),
+        }
     }
 
     fn expected(&self) -> String {
@@ -183,6 +194,16 @@ impl PerformanceLimit {
             (None, Some(high)) => format!("at most {high}"),
             (None, None) => "anything".to_owned(),
         }
+    }
+}
+
+/// What a metric can be, as far as that is known here: 95 is no accuracy.
+fn range_of(metric: &str) -> RangeInclusive<f64> {
+    match metric {
+        "accuracy" | "balanced_accuracy" | "precision" | "recall" | "specificity" | "f1"
+        | "roc_auc" | "pr_auc" | "average_precision" | "brier" => 0.0..=1.0,
+        "mcc" => -1.0..=1.0,
+        _ => f64::NEG_INFINITY..=f64::INFINITY,
     }
 }
 
@@ -254,6 +275,7 @@ mod tests {
             PerformanceLimit::at_most("accuracy", f64::NAN),
             PerformanceLimit { at_most: Some(0.1), ..PerformanceLimit::at_least("accuracy", 0.2) },
             PerformanceLimit::at_least("accuracy", 0.2).max_left_out(f64::NAN),
+            PerformanceLimit::at_least("accuracy", 95.0),
         ];
         for limit in nonsense {
             let found = findings("estimated", many, &[limit], std::slice::from_ref(&estimate));

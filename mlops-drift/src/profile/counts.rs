@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::Array;
+use arrow::array::{Array, Float64Array};
 use mlops_core::bytes::{add_count, bad, put_len, put_str, put_u8, take_len, take_u8};
 use mlops_core::states::{Histogram, HistogramState, NumericSummary, Summary};
 use mlops_core::{Analyzer, Categories, Description, Digest, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::cells::Cells;
+use crate::profile::family::Family;
 
 /// As many rows as the bytes of summaries and counts can be read back with.
 pub(crate) const MOST_ROWS: u64 = 1 << 56;
@@ -361,7 +362,12 @@ impl Analyzer for CountAtCells {
                 Ok(())
             }
             (None, Cells::Labels(labels), CountState::Labels(state)) => {
-                count_labels(labels, rows.categories(&self.column)?, state);
+                match Family::of(rows.column(&self.column)?.data_type()) {
+                    Some(Family::Float) => {
+                        count_numbers(labels, rows.numbers(&self.column)?, state);
+                    }
+                    _ => count_labels(labels, rows.categories(&self.column)?, state),
+                }
                 Ok(())
             }
             _ => Err(foreign()),
@@ -457,6 +463,26 @@ fn count_labels(labels: &[String], categories: &Categories, counts: &mut ColumnC
     }
 }
 
+/// Counts floats by the label of their whole number: 3.0 is `3`, and 3.5 is no label of integers.
+fn count_numbers(labels: &[String], numbers: &Float64Array, counts: &mut ColumnCounts) {
+    let whole = |label: &String| label.parse::<i64>().ok().map(|x| x as f64);
+    let mut cells: Vec<_> =
+        labels.iter().enumerate().filter_map(|(i, label)| Some((whole(label)?, i))).collect();
+    cells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    for number in numbers {
+        match number {
+            None => counts.nulls += 1,
+            Some(x) if x.is_nan() => counts.nan += 1,
+            Some(f64::INFINITY) => counts.positive_infinite += 1,
+            Some(f64::NEG_INFINITY) => counts.negative_infinite += 1,
+            Some(x) => {
+                let found = cells.binary_search_by(|cell| cell.0.total_cmp(&(x + 0.0)));
+                counts.cells[found.map_or(labels.len(), |at| cells[at].1)] += 1;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{Float64Array, Int32Array, NullArray, StringArray};
@@ -524,6 +550,7 @@ mod tests {
             ("nothing", edges.clone()),
             ("c", labels(&["", "a", "b"])),
             ("k", labels(&["1", "2"])),
+            ("x", labels(&["-1", "0", "1"])),
             ("nothing", labels(&[])),
         ] {
             conformance::analyzer(&CountAtCells::new(column, cells).expect("cells"), &rows);
@@ -538,6 +565,11 @@ mod tests {
         let summary = counts.summary().expect("a summary of numbers");
         assert_eq!((summary.min, summary.max, summary.n()), (Some(-1e300), Some(1e300), 7));
         assert_eq!((summary.zeros, summary.negatives), (2, 1));
+        let count = CountAtCells::new("x", labels(&["-1", "0", "1"])).expect("cells");
+        let mut state = count.start();
+        count.update(&mut state, &Rows::new(&rows)).expect("counts");
+        let counts = count.finish(state).expect("counts");
+        assert_eq!((counts.cells(), counts.missing()), (&[0, 2, 2, 3][..], 4));
         assert!(CountAtCells::new("x", Cells::Edges([1.0, 1.0].into())).is_err());
         assert!(CountAtCells::new("x", Cells::Edges([f64::NAN].into())).is_err());
         assert!(CountAtCells::new("x", labels(&["b", "a"])).is_err());

@@ -80,9 +80,9 @@ impl Family {
         self == other
             || other == Self::Null
             || self == Self::Null
-            // 3 and 3.0 are one number, but not one text.
-            || (!categorical
-                && matches!((self, other), (Self::Integer, Self::Float) | (Self::Float, Self::Integer)))
+            // 3.0 is the label 3: a column of integers with nulls often comes as floats.
+            || matches!((self, other), (Self::Integer, Self::Float))
+            || (!categorical && matches!((self, other), (Self::Float, Self::Integer)))
     }
 
     pub(crate) fn code(self) -> u8 {

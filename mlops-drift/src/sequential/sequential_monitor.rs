@@ -110,7 +110,8 @@ impl std::fmt::Display for SequentialRule {
             f,
             "A column fails once the anytime-valid p-value of its e-process, after correction over \
              all columns ({:?}), is at most {}, and the total variation distance since the likely \
-             start is at least {}. It stays failed. Otherwise it is inconclusive: the absence of \
+             start is at least {}. It stays failed. A column \
+             that is not there, or of another type, fails as long as that is so. Otherwise it is inconclusive: the absence of \
              evidence is not a pass.",
             self.correction, self.alpha, self.floor
         )
@@ -276,12 +277,14 @@ impl SequentialMonitor {
                 Current::Unmeasured(reason) => Some(reason),
             };
         }
+        let looks = self.looks;
         let before = std::mem::replace(&mut self.columns, next);
-        self.looks += 1;
+        // Without rows there is nothing to see.
+        self.looks += u64::from(rows > 0);
         let report = match self.report() {
             Ok(report) => report,
             Err(error) => {
-                (self.columns, self.looks) = (before, self.looks - 1);
+                (self.columns, self.looks) = (before, looks);
                 return Err(error);
             }
         };

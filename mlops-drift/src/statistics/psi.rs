@@ -40,7 +40,12 @@ pub fn psi(reference: &[u64], current: &[u64], zero_cells: ZeroCells) -> Result<
     let mut sum = 0.0;
     for cell in shares.cells().filter(|cell| cell.difference != 0.0) {
         if cell.reference == 0.0 || cell.current == 0.0 {
-            return Err(Error::undefined("psi", "a cell is empty on one side only"));
+            let at = (0..reference.len()).find(|&i| (reference[i] == 0) != (current[i] == 0));
+            let reason = format!(
+                "cell {} is empty on one side only; any other rule for empty cells gives a value",
+                at.unwrap_or(0)
+            );
+            return Err(Error::undefined("psi", reason));
         }
         sum += cell.difference * cell.log_ratio();
     }

@@ -28,6 +28,9 @@ pub struct WindowDrift {
     pub revision: u32,
     /// Whether the stream had gone past its end.
     pub complete: bool,
+    /// Rows of the stream that, by then, had come too late for every window of theirs, and are in
+    /// none: of data that are not in the order of time these are many.
+    pub dropped: u64,
     /// What was found.
     pub report: DriftReport,
 }
@@ -101,6 +104,19 @@ impl DriftOverTime {
     }
 }
 
+impl fmt::Display for WindowDrift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verdict, rows) = (self.report.verdict, self.report.current_rows);
+        let detail = clean(&self.detail());
+        write!(f, "{:<10}  {verdict:<12}  {rows:>8} rows  {detail}", self.window.name)?;
+        if self.dropped > 0 {
+            let gap = if detail.is_empty() { "" } else { "; " };
+            write!(f, "{gap}{} rows of the stream came too late until then", self.dropped)?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for DriftOverTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.windows.len();
@@ -109,13 +125,7 @@ impl fmt::Display for DriftOverTime {
             write!(f, " ({} rows without a time)", self.without_time)?;
         }
         for w in &self.windows {
-            let (verdict, rows) = (w.report.verdict, w.report.current_rows);
-            write!(
-                f,
-                "\n  {:<10}  {verdict:<12}  {rows:>8} rows  {}",
-                w.window.name,
-                clean(&w.detail())
-            )?;
+            write!(f, "\n  {w}")?;
         }
         Ok(())
     }
@@ -150,7 +160,7 @@ pub fn over_time(
     let windows = found
         .windows
         .into_iter()
-        .map(|closed| judged(&judge, by_window.analyzer(), &closed))
+        .map(|closed| judged(&judge, by_window.analyzer(), &closed, 0))
         .collect::<Result<_>>()?;
     Ok(DriftOverTime { windows, without_time: found.without_time })
 }
@@ -180,10 +190,12 @@ fn judged(
     judge: &Judge<DriftReport>,
     plan: &Plan,
     closed: &ClosedWindow<PlanState>,
+    dropped: u64,
 ) -> Result<WindowDrift> {
     let report = judge.judge(&plan.finish(closed.state.clone())?)?;
     let ClosedWindow { window, revision, complete, .. } = closed;
-    Ok(WindowDrift { window: window.clone(), revision: *revision, complete: *complete, report })
+    let (window, revision, complete) = (window.clone(), *revision, *complete);
+    Ok(WindowDrift { window, revision, complete, dropped, report })
 }
 
 /// A stream of batches against a reference, window by window: [`Windows`] of a [`DriftMonitor`].
@@ -281,9 +293,10 @@ impl DriftWindows {
 
     fn judge_all(&mut self, mut closed: Vec<ClosedWindow<PlanState>>) -> Result<Vec<WindowDrift>> {
         let plan = self.windows.analyzer();
+        let dropped = self.windows.counts().dropped;
         let mut found = Vec::with_capacity(closed.len());
         for window in &closed {
-            match judged(&self.judge, plan, window) {
+            match judged(&self.judge, plan, window, dropped) {
                 Ok(judged) => found.push(judged),
                 Err(error) => {
                     closed.remove(found.len());
@@ -407,6 +420,21 @@ mod tests {
         assert_eq!(open.verdict, Verdict::Inconclusive);
         assert!(last.contains("1970-01-02") && last.contains("x: "), "{text}");
         assert!(last.ends_with(clean(&open.reason).as_ref() as &str), "{text}");
+    }
+
+    #[test]
+    fn windows_say_how_many_rows_of_the_stream_came_too_late() {
+        let rows = days(&[100, 100, 100]);
+        let monitor = monitor(rows.slice(0, 100));
+        let daily = Windowing::by_time("day", Calendar::Day).expect("days");
+        let mut stream = DriftWindows::new(&monitor, &rows.schema(), daily).expect("a stream");
+        let mut found = stream.push(&rows.slice(150, 100)).expect("the second day");
+        found.extend(stream.push(&rows.slice(0, 120)).expect("the first day, again the second"));
+        found.extend(stream.finish().expect("the third day"));
+        let dropped: Vec<u64> = found.iter().map(|w| w.dropped).collect();
+        assert_eq!(dropped, [0, 120]);
+        let text = found[1].to_string();
+        assert!(text.ends_with("120 rows of the stream came too late until then"), "{text}");
     }
 
     #[test]
