@@ -70,6 +70,12 @@ mod pages {
     struct FromPython;
     #[doc = include_str!("../docs/model-gates.md")]
     struct ModelGates;
+    #[doc = include_str!("../docs/drift.md")]
+    struct Drift;
+    #[doc = include_str!("../docs/streaming-detectors.md")]
+    struct StreamingDetectors;
+    #[doc = include_str!("../docs/performance-without-labels.md")]
+    struct PerformanceWithoutLabels;
     #[doc = include_str!("../docs/attribution.md")]
     struct Attribution;
 }

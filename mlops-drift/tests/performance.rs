@@ -289,7 +289,7 @@ fn scores_that_are_no_probabilities_make_no_estimator() {
         MemorySource::from(
             batch! {
                 "score" => Float64Array::from_iter_values(rows),
-                "y" => BooleanArray::from_iter((0..1000).map(|i| Some(i % 3 == 0))),
+                "y" => (0..1000).map(|i| Some(i % 3 == 0)).collect::<BooleanArray>(),
             }
             .expect("rows"),
         )

@@ -261,7 +261,7 @@ fn every_column_gets_a_status_and_no_error() {
         (
             "few integers, with a null and so as floats",
             Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i % 4))),
-            floats(3000, |i| (i != 7).then(|| (i % 4) as f64)),
+            floats(3000, |i| (i != 7).then_some((i % 4) as f64)),
             Status::Compared,
             Verdict::Pass,
         ),

@@ -222,9 +222,12 @@ impl fmt::Display for DriftReport {
             of(Verdict::Pass),
         )?;
         let width = self.columns.iter().map(|c| c.column.chars().count()).max().unwrap_or(0).max(6);
+        let name =
+            |c: &ColumnDrift| c.effect().map_or_else(|| "-".into(), |s| s.statistic.to_string());
+        let wide = self.columns.iter().map(|c| name(c).len()).max().unwrap_or(0).max(15);
         writeln!(
             f,
-            "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  why",
+            "  {:<width$}  {:<12}  {:<wide$}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  why",
             "column",
             "verdict",
             "effect",
@@ -239,10 +242,10 @@ impl fmt::Display for DriftReport {
             let psi = c.statistic(Statistic::Psi);
             writeln!(
                 f,
-                "  {:<width$}  {:<12}  {:<15}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  {}",
+                "  {:<width$}  {:<12}  {:<wide$}  {:>7}  {:<18}  {:>7}  {:>7}  {:<12}  {}",
                 c.column,
                 c.verdict,
-                effect.map_or_else(|| "-".to_owned(), |s| s.statistic.to_string()),
+                name(c),
                 effect.map_or_else(|| "-".to_owned(), |s| format!("{:.4}", s.value)),
                 effect.and_then(|s| s.interval).map_or_else(|| "-".to_owned(), |i| i.to_string()),
                 show_p(c.adjusted_p_value()),

@@ -44,8 +44,3 @@ pub use estimate::{Estimate, PerformanceLimit};
 pub use isotonic::Isotonic;
 pub use realised::{JoinColumns, JoinCounts, LabelJoin, NamedRows, assess_metrics, join_labels};
 pub use score_counts::ScoreCounts;
-
-// The page, held to what it says.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/performance-without-labels.md")]
-mod page {}

@@ -16,6 +16,7 @@ use crate::profile::cells::{Cells, Kind};
 use crate::profile::counts::{ColumnCounts, CountAtCells, MOST_ROWS};
 use crate::profile::family::Family;
 use crate::profile::fit;
+use crate::windows::calendar::date;
 
 /// The first bytes of a stored profile.
 const MAGIC: [u8; 4] = *b"MLDP";
@@ -416,7 +417,15 @@ impl fmt::Display for ReferenceProfile {
                 && let (Some(min), Some(max), Some(mean)) =
                     (summary.min, summary.max, summary.mean())
             {
-                write!(f, ", from {min} to {max}, mean {mean}")?;
+                if column.family == Family::Days {
+                    let [min, max, mean] = [min, max, mean].map(|day| date(day as i64));
+                    write!(f, ", from {min} to {max}, mean {mean}")?;
+                } else {
+                    // Six digits of it.
+                    let size = if mean == 0.0 { 1.0 } else { mean.abs() };
+                    let whole = size.log10().floor().clamp(-12.0, 5.0);
+                    write!(f, ", from {min} to {max}, mean {mean:.*}", (5.0 - whole) as usize)?;
+                }
             }
             if column.counts.missing() > 0 {
                 write!(f, ", {} null or not finite", column.counts.missing())?;
