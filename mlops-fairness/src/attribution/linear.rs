@@ -66,9 +66,19 @@ impl LinearExplainer {
         let measured = Scan::new(background).run(&plan)?;
         let mut means = Vec::with_capacity(summaries.len());
         for (name, handle) in model.features().iter().zip(&summaries) {
-            means.push(measured.get(handle)?.mean().ok_or_else(|| {
-                Error::undefined(format!("mean of `{name}`"), "the background has no value")
-            })?);
+            let summary = measured.get(handle)?;
+            let undefined =
+                || Error::undefined(format!("mean of `{name}`"), "the background has no value");
+            means.push(if model.missing_as_zero() {
+                // Zeros count, too.
+                let rows = summary.n() + summary.nulls + summary.nans;
+                if rows == 0 {
+                    return Err(undefined());
+                }
+                summary.sum() / rows as f64
+            } else {
+                summary.mean().ok_or_else(undefined)?
+            });
         }
         Self::with_means(model.clone(), means)
     }
@@ -168,7 +178,12 @@ impl Explainer for LinearExplainer {
         let mut columns = Vec::with_capacity(n);
         for name in names {
             let x = rows.numbers(name)?;
-            check_finite(name, x)?;
+            let without_gaps = || {
+                let value = |x: Option<f64>| x.filter(|x| !x.is_nan()).unwrap_or(0.0);
+                Float64Array::from_iter_values(x.iter().map(value))
+            };
+            let x = if self.model.missing_as_zero() { without_gaps() } else { x.clone() };
+            check_finite(name, &x)?;
             columns.push(x);
         }
         let steps = watch.steps(len);

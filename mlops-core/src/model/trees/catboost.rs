@@ -5,6 +5,8 @@
 //! CatBoost turns into statistics of the training data, and trees that are not symmetric are
 //! refused with that reason.
 
+use std::collections::HashMap;
+
 use super::json::Json;
 use super::reader::Reader;
 use super::{Feature, Node, Question, Side, Split, Target, Tree, TreeEnsemble};
@@ -106,7 +108,14 @@ impl Oblivious {
     }
 
     /// The full tree: the last split at the root, so that a leaf's number counts from the left.
-    fn full(&self, at: usize, floats: &[Float], outputs: usize, scale: f64) -> Result<Tree> {
+    fn full(
+        &self,
+        at: usize,
+        floats: &[Float],
+        places: &HashMap<i64, usize>,
+        outputs: usize,
+        scale: f64,
+    ) -> Result<Tree> {
         let wrong = |expected: String, found: String| {
             Err(Error::invalid(format!("tree {at} of a {WHAT}"), expected, found))
         };
@@ -122,7 +131,7 @@ impl Oblivious {
         // Level by level from the root: the question, and where goes what is missing.
         let mut levels = Vec::with_capacity(depth);
         for &(feature, border) in self.splits.iter().rev() {
-            let Some(place) = floats.iter().position(|f| f.index == feature) else {
+            let Some(&place) = places.get(&feature) else {
                 return wrong("a feature of the file".into(), feature.to_string());
             };
             // Above the border to the right.
@@ -313,8 +322,10 @@ impl File {
             _ => self.bias.clone(),
         };
         let link = self.link(outputs)?;
+        let places: HashMap<i64, usize> =
+            self.floats.iter().enumerate().rev().map(|(place, f)| (f.index, place)).collect();
         let trees = self.trees.iter().enumerate();
-        let trees = trees.map(|(at, tree)| tree.full(at, &self.floats, outputs, scale));
+        let trees = trees.map(|(at, tree)| tree.full(at, &self.floats, &places, outputs, scale));
         let trees = trees.collect::<Result<Vec<_>>>()?;
         let features = self.floats.iter().map(|f| {
             Feature::number(if f.name.is_empty() { f.flat.to_string() } else { f.name.clone() })

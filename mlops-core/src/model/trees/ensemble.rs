@@ -382,8 +382,10 @@ impl TreeEnsemble {
         let mut trees = self.trees.clone();
         for (at, tree) in trees.iter_mut().enumerate() {
             let mut counts = vec![0u64; tree.nodes.len()];
-            for leaf in leaves.iter().skip(at).step_by(self.trees.len().max(1)).flatten() {
-                counts[leaf as usize] += 1;
+            for cell in (at..leaves.len()).step_by(self.trees.len().max(1)) {
+                if leaves.is_valid(cell) {
+                    counts[leaves.value(cell) as usize] += 1;
+                }
             }
             // Children stand behind their parents.
             for i in (0..counts.len()).rev() {

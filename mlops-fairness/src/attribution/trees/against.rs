@@ -2,6 +2,7 @@
 //! pattern of bits is worth.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Debug};
 use std::ops::Range;
 
 use mlops_core::arrow::array::{Array, RecordBatch};
@@ -10,7 +11,7 @@ use mlops_core::{Error, Result, Scan, states::RowCount};
 use rayon::prelude::*;
 
 use super::super::{Background, Watch};
-use super::binned::{Binned, Named, read};
+use super::binned::{Binned, Named, check_ways, read};
 use super::program::{Outline, Places};
 use super::units::{GROUP, Scratch, TABLE_BITS, Units};
 
@@ -22,7 +23,7 @@ const MAX_PAIRS: usize = 1 << 26;
 const BACKGROUND_TILE: usize = 1 << 14;
 
 /// An ensemble against a background.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Against {
     pub(super) named: Named,
     pub(super) base_values: Vec<f64>,
@@ -31,6 +32,16 @@ pub(super) struct Against {
     pub(super) pairs: Vec<(u32, u32)>,
     /// Of each output its trees.
     outputs: Vec<Vec<Units>>,
+}
+
+impl Debug for Against {
+    /// Without the tables, which are of no size to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Against")
+            .field("base_values", &self.base_values)
+            .field("pairs", &self.pairs.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Against {
@@ -116,6 +127,7 @@ pub(super) struct Counting<'a> {
 
 impl<'a> Counting<'a> {
     fn new(model: &'a TreeEnsemble, pairs: bool) -> Result<Self> {
+        check_ways(model)?;
         // Tables of fewer bits until they fit.
         for bits in (0..=TABLE_BITS).rev() {
             let all = Self::with_tables(model, bits, pairs)?;

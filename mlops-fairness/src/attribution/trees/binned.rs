@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use mlops_core::arrow::array::{Array, Float64Array, RecordBatch};
 use mlops_core::model::Link;
-use mlops_core::model::trees::{BinWidth, Columns, Node, Routes, TreeEnsemble};
+use mlops_core::model::trees::{BinWidth, Columns, Node, Routes, Target, Tree, TreeEnsemble};
 use mlops_core::{Error, Result};
 
 use super::super::explainer::outputs_of;
 use super::super::{AttributionParts, Space};
 use super::kernel::{Bins, Width};
+use super::program::Outline;
 
 /// The bins of some rows.
 #[derive(Debug)]
@@ -141,8 +142,61 @@ pub(super) fn read(model: &TreeEnsemble, batch: &RecordBatch) -> Result<(Columns
     Ok((columns, margins))
 }
 
-/// That path-dependent values can be computed.
+/// The most bytes of constants of all trees.
+const MAX_CONSTANTS: usize = 1 << 33;
+/// The most steps of the ways to all leaves.
+const MAX_WAYS: usize = 1 << 27;
+
+/// That the ways to all leaves, which some explainers write down, are not more than memory holds.
+pub(super) fn check_ways(model: &TreeEnsemble) -> Result<()> {
+    let mut depths = Vec::new();
+    let mut steps = 0_usize;
+    for tree in model.trees() {
+        depths.clear();
+        depths.resize(tree.nodes.len(), 0_usize);
+        let mut of_tree = 0_usize;
+        // Children stand behind their parents.
+        for (at, node) in tree.nodes.iter().enumerate() {
+            match node {
+                Node::Leaf { .. } => of_tree = of_tree.saturating_add(depths[at]),
+                Node::Split(split) => {
+                    for child in [split.left, split.right] {
+                        depths[child as usize] = depths[at] + 1;
+                    }
+                }
+            }
+        }
+        let outputs = if tree.target == Target::All { model.outputs() } else { 1 };
+        steps = steps.saturating_add(of_tree.saturating_mul(outputs));
+    }
+    if steps > MAX_WAYS {
+        let expected = format!("at most {MAX_WAYS} steps on the ways to all leaves");
+        return Err(Error::invalid("tree ensemble", expected, steps));
+    }
+    Ok(())
+}
+
+/// That path-dependent values can be computed: there are covers, and constants in bounded memory.
 pub(super) fn check_covers(model: &TreeEnsemble) -> Result<()> {
+    // So many quadrature nodes at most; what a deep tree of many features has is looked up only
+    // where it may matter.
+    let features = model.features().len();
+    let most = features.min(model.depth());
+    let bytes = |tree: &Tree, distinct: usize| {
+        let outputs = if tree.target == Target::All { model.outputs() } else { 1 };
+        (tree.nodes.len() / 2 * outputs).saturating_mul(distinct.div_ceil(2) * 24)
+    };
+    let all = |distinct: &dyn Fn(&Tree) -> usize| {
+        let of = model.trees().iter().map(|tree| bytes(tree, distinct(tree)));
+        of.fold(0, usize::saturating_add)
+    };
+    if all(&|_| most) > MAX_CONSTANTS {
+        let bytes = all(&|tree| Outline::new(tree, 0, model.outputs(), features).distinct);
+        if bytes > MAX_CONSTANTS {
+            let expected = format!("trees whose constants take at most {MAX_CONSTANTS} bytes");
+            return Err(Error::invalid("tree ensemble", expected, bytes));
+        }
+    }
     if model.has_covers() {
         return Ok(());
     }

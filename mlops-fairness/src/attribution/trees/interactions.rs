@@ -1,6 +1,7 @@
 //! Shapley interaction values, path-dependent and interventional.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
 
 use mlops_core::arrow::array::RecordBatch;
 use mlops_core::model::trees::{Columns, Target, TreeEnsemble};
@@ -9,15 +10,13 @@ use rayon::prelude::*;
 
 use super::super::{Attributions, Background, Explainer, Watch};
 use super::against::Against;
-use super::binned::{Binned, Named, check_covers, read};
+use super::binned::{Binned, Named, check_covers, check_ways, read};
 use super::interaction_values::Interactions;
 use super::lanes::Lanes;
 use super::legendre::gauss_legendre;
 use super::program::{Outline, Places};
-use super::unfolded::{LANES, Scratch, Unfolded, run};
+use super::unfolded::{LANES, Scratch, Unfolded};
 
-/// Quadrature nodes that are worked on at once.
-const NODES: usize = 4;
 /// Rows that a thread explains at once.
 const TILE: usize = 4 * LANES;
 /// What a thread may keep while it walks a tree, in bytes.
@@ -83,7 +82,7 @@ enum Of {
 }
 
 /// Trees by their covers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Paths {
     named: Named,
     base_values: Vec<f64>,
@@ -238,9 +237,20 @@ impl Explainer for InteractionExplainer {
     }
 }
 
+impl Debug for Paths {
+    /// Without the steps, which are of no size to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paths")
+            .field("base_values", &self.base_values)
+            .field("pairs", &self.pairs.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Paths {
     fn new(model: &TreeEnsemble) -> Result<Self> {
         check_covers(model)?;
+        check_ways(model)?;
         let named = Named::of(model);
         let (outputs, features) = (model.outputs(), named.features.len());
         let mut pairs = BTreeMap::new();
@@ -255,16 +265,14 @@ impl Paths {
                 let outline = Outline::new(tree, output, outputs, features);
                 base_values[output] += outline.mean;
                 let places = Places { routes: model.routes(), tree: at, used: &named.place };
-                let nodes = gauss_legendre(outline.distinct.div_ceil(2));
-                for nodes in nodes.chunks(NODES) {
-                    let unfolded = Unfolded::new(&outline, nodes, places, &mut pairs);
-                    if unfolded.bytes() > MOST_BYTES {
-                        let expected = format!("interactions in at most {MOST_BYTES} bytes");
-                        let found = format!("{} of them", unfolded.bytes());
-                        return Err(Error::invalid(format!("tree {at}"), expected, found));
-                    }
-                    all[output].push(unfolded);
+                let bytes = Unfolded::bytes(&outline);
+                if bytes > MOST_BYTES {
+                    let expected = format!("interactions in at most {MOST_BYTES} bytes");
+                    let found = format!("{bytes} of them");
+                    return Err(Error::invalid(format!("tree {at}"), expected, found));
                 }
+                let nodes = gauss_legendre(outline.distinct.div_ceil(2));
+                all[output].push(Unfolded::new(&outline, &nodes, places, &mut pairs));
             }
         }
         if base_values.iter().any(|b| !b.is_finite()) {
@@ -304,7 +312,7 @@ impl Paths {
                 both.fill(Lanes::default());
                 for tree in trees {
                     watch.check()?;
-                    run(tree, binned.bins(), first, &mut scratch, &mut phi, &mut both);
+                    tree.explain(binned.bins(), first, &mut scratch, &mut phi, &mut both);
                 }
                 // What pairs share is not the feature's alone.
                 for (&(i, j), both) in self.pairs.iter().zip(&both) {

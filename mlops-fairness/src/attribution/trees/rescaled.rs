@@ -1,5 +1,7 @@
 //! Attributions of what a link makes of the margin, and of the log-loss.
 
+use std::fmt::{self, Debug};
+
 use mlops_core::arrow::array::{Array, RecordBatch};
 use mlops_core::model::trees::{Columns, TreeEnsemble};
 use mlops_core::model::{Link, sigmoid};
@@ -7,7 +9,7 @@ use mlops_core::{Error, Model, Predictions, Result, Rows};
 use rayon::prelude::*;
 
 use super::super::{Attributions, Background, Explainer, Space, Watch};
-use super::binned::{Binned, Named, read};
+use super::binned::{Binned, Named, check_ways, read};
 use super::program::{Outline, Places};
 use super::units::{GROUP, Leaves, Scratch};
 use crate::codes::{Codes, Positive, outcomes};
@@ -32,7 +34,7 @@ use crate::codes::{Codes, Positive, outcomes};
 /// [`InterventionalExplainer`](super::InterventionalExplainer) takes the whole training set in the
 /// time of one. shap: `TreeExplainer(model, background, model_output="probability")` and
 /// `model_output="log_loss"`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RescaledExplainer {
     model: TreeEnsemble,
     named: Named,
@@ -44,6 +46,18 @@ pub struct RescaledExplainer {
     weights: Vec<f64>,
     /// The margin of each background row, times the model's slope.
     margins: Vec<f64>,
+}
+
+impl Debug for RescaledExplainer {
+    /// Without the leaves and the background, which are of no size to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RescaledExplainer")
+            .field("model", &self.model)
+            .field("through", &self.through)
+            .field("base_value", &self.base_value)
+            .field("n_background", &self.weights.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is made of margins.
@@ -167,6 +181,7 @@ impl RescaledExplainer {
         named: Named,
         label: Option<Label>,
     ) -> Result<Self> {
+        check_ways(model)?;
         let mut trees = Vec::with_capacity(model.trees().len());
         for (at, tree) in model.trees().iter().enumerate() {
             let outline = Outline::new(tree, 0, 1, model.features().len());

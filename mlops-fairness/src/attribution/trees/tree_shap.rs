@@ -1,5 +1,7 @@
 //! Path-dependent Shapley values.
 
+use std::fmt::{self, Debug};
+
 use mlops_core::arrow::array::RecordBatch;
 use mlops_core::model::trees::{Columns, Target, TreeEnsemble};
 use mlops_core::{Error, Result};
@@ -100,12 +102,23 @@ impl Precision {
 /// assert_eq!(explained.predictions, [9.0, 1.0]);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TreeExplainer {
     model: TreeEnsemble,
     named: Named,
     base_values: Vec<f64>,
     compiled: Compiled,
+}
+
+impl Debug for TreeExplainer {
+    /// Without the programs, which are of no size to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeExplainer")
+            .field("model", &self.model)
+            .field("precision", &self.precision())
+            .field("base_values", &self.base_values)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The programs: of each output, block after block.

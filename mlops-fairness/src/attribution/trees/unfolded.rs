@@ -15,21 +15,29 @@ use super::program::{Earlier, Outline, Places, Test};
 
 /// Rows that are explained at once.
 pub(super) const LANES: usize = 16;
+/// Quadrature nodes that are worked on at once.
+const NODES: usize = 4;
 
-/// A tree of one output with some of its quadrature nodes.
+/// A tree of one output.
 #[derive(Clone, Debug)]
 pub(super) struct Unfolded {
-    nodes: usize,
+    /// Its quadrature nodes, a few at a time.
+    passes: Vec<Pass>,
     steps: Vec<Step>,
     splits: Vec<Split>,
-    /// Of each split and node: what the left child gets where the row goes left, where it goes
-    /// right, and the slope.
-    constants: Vec<[f64; 3]>,
-    weights: Vec<f64>,
     /// Of each split the other features of its path: their places in the level, and the pairs.
     others: Vec<(u16, u32)>,
     levels: usize,
     distinct: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Pass {
+    nodes: usize,
+    /// Of each split and node: what the left child gets where the row goes left, where it goes
+    /// right, and the slope.
+    constants: Vec<[f64; 3]>,
+    weights: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,15 +88,19 @@ impl Unfolded {
         pairs: &mut BTreeMap<(u32, u32), u32>,
     ) -> Self {
         let mut out = Self {
-            nodes: nodes.len(),
+            passes: Vec::new(),
             steps: Vec::new(),
             splits: Vec::new(),
-            constants: Vec::new(),
-            weights: nodes.iter().map(|node| node.weight).collect(),
             others: Vec::new(),
             levels: 1,
             distinct: outline.distinct,
         };
+        let pass = |nodes: &[QuadratureNode]| Pass {
+            nodes: nodes.len(),
+            constants: Vec::new(),
+            weights: nodes.iter().map(|node| node.weight).collect(),
+        };
+        out.passes.extend(nodes.chunks(NODES).map(pass));
         // The features of the path, in the order of their first split.
         let mut path: Vec<u32> = Vec::new();
         let mut walk = vec![Walk::Enter(0)];
@@ -118,9 +130,11 @@ impl Unfolded {
                     if note.repeat.is_none() {
                         path.push(feature);
                     }
-                    for node in nodes {
-                        let (towards, away) = Outline::passed(note, note.share, node.t);
-                        out.constants.push([towards, away, note.slope(node.t)]);
+                    for (pass, nodes) in out.passes.iter_mut().zip(nodes.chunks(NODES)) {
+                        pass.constants.extend(nodes.iter().map(|node| {
+                            let (towards, away) = Outline::passed(note, note.share, node.t);
+                            [towards, away, note.slope(node.t)]
+                        }));
                     }
                     let number = out.splits.len() as u32;
                     out.splits.push(Split {
@@ -161,49 +175,65 @@ impl Unfolded {
         }
     }
 
-    /// Where a level begins.
-    fn level(&self, depth: usize) -> usize {
-        // Level k has at most min(k, distinct) features besides C.
-        let rising = depth.min(self.distinct + 1);
-        let flat = depth - rising;
-        self.nodes * (rising * (rising + 1) / 2 + flat * (self.distinct + 1))
+    /// Where a level begins, in a pass of so many nodes.
+    fn level(&self, depth: usize, nodes: usize) -> usize {
+        level(depth, nodes, self.distinct)
     }
 
-    /// What a thread keeps for it.
-    pub(super) fn bytes(&self) -> usize {
-        (self.level(self.levels) + 2 * self.levels * self.nodes) * LANES * size_of::<f64>()
+    /// What a thread would keep for a tree, in bytes.
+    pub(super) fn bytes(outline: &Outline<'_>) -> usize {
+        let sizes = outline.splits_below();
+        let splits = (0..sizes.len()).filter(|at| outline.split(*at).is_some());
+        let depth = splits.map(|at| usize::from(outline.note(at).depth) + 1).max().unwrap_or(0);
+        let nodes = outline.distinct.div_ceil(2).min(NODES);
+        let levels = level(depth + 1, nodes, outline.distinct);
+        (levels + 2 * (depth + 1) * nodes) * LANES * size_of::<f64>()
+    }
+
+    /// Adds what the tree gives to the attributions and interactions of a group of rows.
+    pub(super) fn explain(
+        &self,
+        bins: Bins<'_>,
+        row: usize,
+        scratch: &mut Scratch,
+        phi: &mut [Lanes<f64, LANES>],
+        both: &mut [Lanes<f64, LANES>],
+    ) {
+        for pass in &self.passes {
+            run(self, pass, bins, row, scratch, phi, both);
+        }
     }
 }
 
-/// Adds what a tree gives to the attributions and interactions of a group of rows.
 #[multiversion(targets(
     "x86_64+avx512f+avx512dq+avx512vl+avx512bw+avx2+fma",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-pub(super) fn run(
+fn run(
     tree: &Unfolded,
+    pass: &Pass,
     bins: Bins<'_>,
     row: usize,
     scratch: &mut Scratch,
     phi: &mut [Lanes<f64, LANES>],
     both: &mut [Lanes<f64, LANES>],
 ) {
-    let n = tree.nodes;
+    let n = pass.nodes;
     let Scratch { products, done, left_done, left, hot } = scratch;
     let enough = |all: &mut Vec<Lanes<f64, LANES>>, len: usize| {
         if all.len() < len {
             all.resize(len, Lanes::default());
         }
     };
-    enough(products, tree.level(tree.levels));
+    enough(products, tree.level(tree.levels, n));
     enough(done, tree.levels * n);
     enough(left_done, tree.levels * n);
     if left.len() < tree.levels {
         left.resize(tree.levels, Mask::ALL);
         hot.resize(tree.levels, Mask::ALL);
     }
-    for (c, &weight) in products.iter_mut().zip(&tree.weights) {
+    for (c, &weight) in products.iter_mut().zip(&pass.weights) {
         *c = Lanes([weight; LANES]);
     }
     for step in &tree.steps {
@@ -228,19 +258,19 @@ pub(super) fn run(
                         mask
                     }
                 };
-                pass_on(tree, number, products, &left[depth], &hot[depth], true);
+                pass_on(tree, pass, number, products, &left[depth], &hot[depth], true);
             }
             Step::Right(number) => {
                 let depth = usize::from(tree.splits[number as usize].depth);
                 let child = (depth + 1) * n..(depth + 2) * n;
                 left_done[depth * n..(depth + 1) * n].copy_from_slice(&done[child]);
-                pass_on(tree, number, products, &left[depth], &hot[depth], false);
+                pass_on(tree, pass, number, products, &left[depth], &hot[depth], false);
             }
             Step::Up(number) => {
                 let split = &tree.splits[number as usize];
                 let depth = usize::from(split.depth);
                 let (m, h) = (&left[depth], &hot[depth]);
-                let constants = &tree.constants[number as usize * n..(number as usize + 1) * n];
+                let constants = &pass.constants[number as usize * n..(number as usize + 1) * n];
                 // What the split is worth at each node, in place of the left child's S.
                 for (q, [towards, away, slope]) in constants.iter().enumerate() {
                     let right = done[(depth + 1) * n + q].0;
@@ -259,7 +289,7 @@ pub(super) fn run(
                     out.0[i] = pick(h.0[i], towards, 0.0);
                 }
                 let worth = &left_done[depth * n..(depth + 1) * n];
-                let level = &products[tree.level(depth)..];
+                let level = &products[tree.level(depth, n)..];
                 add(&level[..n], worth, &out, 1.0, &mut phi[split.feature as usize]);
                 for &(place, pair) in &tree.others[split.others.clone()] {
                     let first = usize::from(place) * n;
@@ -269,6 +299,14 @@ pub(super) fn run(
             }
         }
     }
+}
+
+/// Where a level begins, of a tree of so many distinct features on a path.
+fn level(depth: usize, nodes: usize, distinct: usize) -> usize {
+    // Level k has at most min(k, distinct) features besides C.
+    let rising = depth.min(distinct + 1);
+    let flat = depth - rising;
+    nodes * (rising * (rising + 1) / 2 + flat * (distinct + 1))
 }
 
 /// Adds `factor · Σ_q product · worth · out`.
@@ -295,19 +333,20 @@ fn add(
 #[inline(always)]
 fn pass_on(
     tree: &Unfolded,
+    pass: &Pass,
     number: u32,
     products: &mut [Lanes<f64, LANES>],
     left: &Mask<LANES>,
     hot: &Mask<LANES>,
     to_left: bool,
 ) {
-    let n = tree.nodes;
+    let n = pass.nodes;
     let split = &tree.splits[number as usize];
     let depth = usize::from(split.depth);
     let own = usize::from(split.place);
-    let constants = &tree.constants[number as usize * n..(number as usize + 1) * n];
-    let (here, child) =
-        products[tree.level(depth)..].split_at_mut(tree.level(depth + 1) - tree.level(depth));
+    let constants = &pass.constants[number as usize * n..(number as usize + 1) * n];
+    let (here, child) = products[tree.level(depth, n)..]
+        .split_at_mut(tree.level(depth + 1, n) - tree.level(depth, n));
     for (q, [towards, away, slope]) in constants.iter().enumerate() {
         let (mut share, mut slopes) = ([0.0; LANES], [0.0; LANES]);
         for i in 0..LANES {

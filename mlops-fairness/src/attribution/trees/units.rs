@@ -27,8 +27,52 @@ struct Edge {
     left: bool,
 }
 
-/// A bit: whether all these answers are so.
-type Bit = Vec<Edge>;
+/// Bits, each of which says whether all of some answers are so.
+#[derive(Clone, Debug, Default)]
+struct Bits {
+    /// Bit after bit; a leaf may have thousands, so they stand together.
+    edges: Vec<Edge>,
+    ends: Vec<u32>,
+}
+
+impl Bits {
+    /// A bit for each of so many features of a path, given with their number from 1.
+    fn of_path(path: &[(Edge, u32)], seats: &[u32], features: usize) -> Self {
+        let mut ends = vec![0; features];
+        let seat = |feature: u32| seats[feature as usize] as usize - 1;
+        for (_, feature) in path {
+            ends[seat(*feature)] += 1;
+        }
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        let mut edges = vec![Edge { split: 0, left: false }; path.len()];
+        for (edge, feature) in path {
+            let at = &mut ends[seat(*feature)];
+            edges[*at as usize] = *edge;
+            // Each start moves on to its end.
+            *at += 1;
+        }
+        Self { edges, ends }
+    }
+
+    fn push(&mut self, edge: Edge) {
+        self.edges.push(edge);
+        self.ends.push(self.edges.len() as u32);
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[Edge]> {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(move |&end| &self.edges[std::mem::replace(&mut start, end) as usize..end as usize])
+    }
+}
 
 /// The splits of a unit on the way to a node of it: their bits, whether left, their features.
 type Way = Vec<(u16, bool, u32)>;
@@ -46,7 +90,7 @@ struct Leaf {
 
 #[derive(Clone, Debug)]
 struct Unit {
-    bits: Vec<Bit>,
+    bits: Bits,
     /// The features, as places among those that are used.
     features: Vec<u32>,
     /// The pairs of features that meet in a leaf, as places in `features`, and where they stand
@@ -110,6 +154,8 @@ impl Units {
     fn cut(outline: &Outline<'_>, places: Places<'_>, unit_bits: usize, table_bits: usize) -> Self {
         let mut out = Self { tests: Vec::new(), units: Vec::new() };
         let sizes = outline.splits_below();
+        // Of each feature of a path its number there, from 1; else 0.
+        let mut seats = vec![0; places.used.len()];
         // The way from the root, with the feature that each edge asks.
         let mut path: Vec<(Edge, u32)> = Vec::new();
         let mut walk = vec![Walk::Enter(0)];
@@ -118,9 +164,15 @@ impl Units {
                 Walk::Enter(at) => {
                     let mut distinct: Vec<u32> = Vec::new();
                     for (_, feature) in &path {
-                        if !distinct.contains(feature) {
+                        let seat = &mut seats[*feature as usize];
+                        if *seat == 0 {
                             distinct.push(*feature);
+                            *seat = distinct.len() as u32;
                         }
+                    }
+                    let bits = Bits::of_path(&path, &seats, distinct.len());
+                    for feature in &distinct {
+                        seats[*feature as usize] = 0;
                     }
                     let small = distinct.len() + sizes[at] as usize <= unit_bits;
                     match outline.split(at) {
@@ -133,7 +185,7 @@ impl Units {
                             walk.push(Walk::Turn);
                             walk.push(Walk::Enter(split.left as usize));
                         }
-                        _ => out.add(outline, places, at, &path, distinct, table_bits),
+                        _ => out.add(outline, places, at, bits, distinct, table_bits),
                     }
                 }
                 Walk::Turn => {
@@ -153,14 +205,10 @@ impl Units {
         outline: &Outline<'_>,
         places: Places<'_>,
         at: usize,
-        path: &[(Edge, u32)],
+        mut bits: Bits,
         distinct: Vec<u32>,
         table_bits: usize,
     ) {
-        let bit_of = |feature: u32| -> Bit {
-            path.iter().filter(|(_, f)| *f == feature).map(|(edge, _)| *edge).collect()
-        };
-        let mut bits: Vec<Bit> = distinct.iter().map(|f| bit_of(*f)).collect();
         let above = distinct.len();
         let mut features = distinct;
         let mut leaves = Vec::new();
@@ -172,7 +220,7 @@ impl Units {
                 let number = self.tests.len() as u32;
                 self.tests.push(places.test(at));
                 let bit = bits.len() as u16;
-                bits.push(vec![Edge { split: number, left: true }]);
+                bits.push(Edge { split: number, left: true });
                 for (child, left) in [(split.right, false), (split.left, true)] {
                     let mut way = way.clone();
                     way.push((bit, left, feature));
@@ -519,7 +567,7 @@ fn all_of(bits: usize) -> Box<[u64]> {
 }
 
 /// The pattern of a row in as many words as it needs.
-fn words(bits: &[Bit], masks: &[[u8; GROUP]], lane: usize) -> Box<[u64]> {
+fn words(bits: &Bits, masks: &[[u8; GROUP]], lane: usize) -> Box<[u64]> {
     let mut words = vec![0u64; bits.len().div_ceil(64)];
     for (j, bit) in bits.iter().enumerate() {
         let is_set = bit.iter().all(|edge| (masks[edge.split as usize][lane] != 0) == edge.left);
@@ -618,7 +666,7 @@ fn answers(tests: &[Test], bins: Bins<'_>, first: usize, masks: &mut [[u8; GROUP
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-fn gather(bits: &[Bit], masks: &[[u8; GROUP]], pattern: &mut [u16; GROUP]) {
+fn gather(bits: &Bits, masks: &[[u8; GROUP]], pattern: &mut [u16; GROUP]) {
     let mut all = [0u16; GROUP];
     for (j, bit) in bits.iter().enumerate() {
         let mut is_set = [u8::MAX; GROUP];

@@ -1,6 +1,8 @@
 //! The JSON of `Booster.dump_model`: trees as nested objects, as deep as the tree, so that they are
 //! read with a stack of their own.
 
+use std::collections::HashMap;
+
 use super::super::grow::{Asks, Found, grow};
 use super::super::json::Json;
 use super::super::reader::Reader;
@@ -40,8 +42,10 @@ pub(super) fn load(bytes: &[u8]) -> Result<TreeEnsemble> {
         return Err(Error::invalid(WHAT, "a member `tree_info`", "none"));
     }
     header.is_category = vec![false; header.names.len()];
+    let places: HashMap<&str, usize> =
+        header.names.iter().enumerate().map(|(j, name)| (name.as_str(), j)).collect();
     for (name, is_category) in infos {
-        if let Some(j) = header.names.iter().position(|n| *n == name) {
+        if let Some(&j) = places.get(name.as_str()) {
             header.is_category[j] = is_category;
         }
     }
