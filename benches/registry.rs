@@ -147,6 +147,15 @@ fn search(folder: &Path, runs: usize) -> Result<()> {
                 .limit(100),
         ),
         ("search_1000", all.clone().filter("metrics.m3 > 0.5")?),
+        ("search_order", all.clone().order_by("metrics.m1")?),
+        (
+            "search_many",
+            all.clone()
+                .filter("metrics.m3 > 0.5 and metrics.m4 < 0.5 and metrics.m5 >= 0.25")?
+                .order_by("metrics.m6")?
+                .limit(100),
+        ),
+        ("search_text", all.clone().filter("params.model like 't%'")?.limit(100)),
     ];
     for (name, query) in cases {
         let mut least = f64::INFINITY;

@@ -19,6 +19,9 @@ over. The work:
     search           of 2,000 runs (100,000 with --full) of 20 metrics, the 100 best by one metric
                      that pass a test of another and of a parameter; best of 5
     search_1000      of them, a thousand that pass one test, the latest first
+    search_order     the first thousand of all by one metric
+    search_many      the first 100 by one metric that pass tests of three others
+    search_text      the latest 100 of those whose parameter is like a pattern
 
 MLflow commits with SQLite's defaults, we with synchronous=EXTRA. MLflow's threads collide on
 SQLite's lock and wait for each other; that is what its users have.
@@ -114,6 +117,9 @@ def peer(folder):
     for name, asked, order, limit in (
         ("search", "metrics.m3 > 0.9 and params.model = 'tree'", ["metrics.m1 DESC"], 100),
         ("search_1000", "metrics.m3 > 0.5", None, 1000),
+        ("search_order", "", ["metrics.m1"], 1000),
+        ("search_many", "metrics.m3 > 0.5 and metrics.m4 < 0.5 and metrics.m5 >= 0.25", ["metrics.m6"], 100),
+        ("search_text", "params.model LIKE 't%'", None, 100),
     ):
         least = float("inf")
         for _ in range(5):

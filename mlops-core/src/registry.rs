@@ -18,7 +18,7 @@ mod why;
 
 pub use request::Request;
 pub use roles::Roles;
-pub use rules::{check_name, check_paths, history_flaws, manifest_digest};
+pub use rules::{check_name, check_paths, history_flaws, manifest_digest, same_person};
 pub use show::Listing;
 pub use signature::Signature;
 pub use stage::{Lineup, Stage};
@@ -162,6 +162,9 @@ impl Version {
     /// Every gate's latest report must be a pass on this version's digest, and there must be at
     /// least one; the required gates must be among them, none older than the policy allows; and
     /// enough people other than the author, in the role that the policy names, must have approved.
+    ///
+    /// Times are the callers': the report that was recorded last must be a pass, too, so that
+    /// neither one with a time to come nor an old one that is recorded again hides a failure.
     pub fn obstacles(
         &self,
         policy: &PromotionPolicy,
@@ -184,6 +187,11 @@ impl Version {
             } else if !report.is_open() {
                 reasons.push(format!("gate `{gate}` says {}", report.assessment.verdict));
             }
+            let last = self.gates.iter().rfind(|report| report.gate == gate);
+            if let Some(last) = last.filter(|last| report.is_open() && !last.is_open()) {
+                let verdict = last.assessment.verdict;
+                reasons.push(format!("gate `{gate}` says {verdict} in what was recorded last"));
+            }
             // One from the future would outlast every later report.
             if report.at > now {
                 reasons.push(format!("gate `{gate}` was run at {}, after {now}", report.at));
@@ -193,10 +201,7 @@ impl Version {
                 reasons.push(format!("gate `{gate}` was run at {}, which is too old", report.at));
             }
         }
-        let mut people: Vec<_> =
-            self.approvals.iter().map(|a| a.by.as_str()).filter(|by| *by != self.author).collect();
-        people.sort_unstable();
-        people.dedup();
+        let mut people = self.approvers();
         let role = policy.approver_role.as_deref();
         people.retain(|person| role.is_none_or(|role| roles.has(person, role)));
         if people.len() < policy.approvals {
@@ -409,7 +414,8 @@ pub trait Registry: Debug + Send + Sync + 'static {
     /// the report speaks of other bytes.
     fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()>;
 
-    /// Adds an approval to the version; of one person's approvals the first is kept.
+    /// Adds an approval to the version; of one person's approvals, however the name is
+    /// [spelled](same_person), the first is kept.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Blocked`](crate::Error::Blocked) for

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version,
+    same_person,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};
@@ -197,7 +198,7 @@ impl Registry for MemoryRegistry {
         let mut state = self.state();
         let version = state.version(model, number)?;
         version.check_approval(&approval)?;
-        if version.approvals.iter().any(|a| a.by == approval.by) {
+        if version.approvals.iter().any(|a| same_person(&a.by, &approval.by)) {
             return Ok(());
         }
         let entry = state.entry(draft::approved(version, &approval))?;

@@ -42,9 +42,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// again, up to twelve times with a growing pause. Where the connection breaks while a commit is under way, nobody
 /// can say whether it was kept: the call is an `Err`. Give the request a key, and repeat it.
 ///
-/// Connections are plain TCP or a Unix socket. For TLS, give a function that opens them
-/// ([`connect_with`](Self::connect_with)). The client blocks: from an asynchronous program, use
-/// it on a thread where blocking is allowed.
+/// Connections by an address are plain TCP or a Unix socket; an address that asks for TLS
+/// (`sslmode=require`, `verify-ca`, `verify-full`) is refused, never served without. For TLS, give
+/// a function that opens connections ([`connect_with`](Self::connect_with)) by a TLS of the host's
+/// choice; the client is that of the crate `postgres` 0.19. It blocks: from an asynchronous
+/// program, use it on a thread where blocking is allowed.
 pub struct PostgresRegistry {
     server: Server,
     idle: Mutex<Vec<Session>>,
@@ -84,6 +86,15 @@ impl PostgresRegistry {
 
     /// The registry in this schema, over connections that this function opens: how TLS, a
     /// password from elsewhere, or a proxy comes in. The name stands for the database in errors.
+    ///
+    /// ```ignore
+    /// // With rustls, by the crate tokio-postgres-rustls:
+    /// let tls = tokio_postgres_rustls::MakeRustlsConnect::new(rustls_config);
+    /// let url = "postgresql://ana@db.example/models?sslmode=require";
+    /// let registry = PostgresRegistry::connect_with("db.example", "mlops", move || {
+    ///     postgres::Client::connect(url, tls.clone())
+    /// })?;
+    /// ```
     ///
     /// # Errors
     /// As [`connect_in`](Self::connect_in).

@@ -42,6 +42,12 @@ pub(crate) trait Database {
     /// commits if it succeeds. It may be run again where the database asks for that.
     fn write<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T>;
 
+    /// [`write`](Self::write) where nothing of what is overwritten or deleted stays in the
+    /// database's pages, as far as it can see to that.
+    fn write_over<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
+        self.write(work)
+    }
+
     /// Gets rid of copies that the database keeps of what was overwritten; whether it could.
     fn forget(&self) -> Result<bool>;
 }
@@ -130,6 +136,14 @@ pub(crate) use args;
 /// The columns of a row, as a driver has them.
 pub(crate) trait Columns {
     fn cell(&self, column: usize) -> Result<Cell<'_>>;
+
+    /// The column, if it is an integer, without a detour.
+    fn int(&self, column: usize) -> Option<i64> {
+        match self.cell(column) {
+            Ok(Cell::Int(value)) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// A row that a query gives.
@@ -146,6 +160,11 @@ impl<'r> Row<'r> {
     /// The value of this column, counted from 0.
     pub(crate) fn get<T: FromCell>(&self, column: usize) -> Result<T> {
         self.with(column, T::from_cell)
+    }
+
+    /// The integer in this column; where there are many rows.
+    pub(crate) fn int(&self, column: usize) -> Result<i64> {
+        self.columns.int(column).map_or_else(|| self.get(column), Ok)
     }
 
     /// What this makes of the column, which need not be copied.

@@ -195,15 +195,19 @@ impl Database for SqliteRegistry {
         result
     }
 
-    fn write<T>(&self, mut work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
+    fn write<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
         self.same_process()?;
         let mut db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|e| self.store.error(e))?;
-        let value = work(&Open { store: &self.store, db: &transaction })?;
-        transaction.commit().map_err(|e| self.store.error(e))?;
-        Ok(value)
+        self.store.transact(&mut db, work)
+    }
+
+    fn write_over<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
+        self.same_process()?;
+        let mut db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.overwrite(&db, Overwrite::Pages)?;
+        let result = self.store.transact(&mut db, work);
+        // A connection that stayed this way would only be slower.
+        self.store.overwrite(&db, Overwrite::Rows).and(result)
     }
 
     fn forget(&self) -> Result<bool> {
@@ -214,6 +218,34 @@ impl Database for SqliteRegistry {
         // Old pages are in the log until it is folded in and cut.
         let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         busy.map(|busy| busy == 0).map_err(|e| self.store.error(e))
+    }
+}
+
+/// What SQLite overwrites of what is deleted.
+#[derive(Clone, Copy)]
+enum Overwrite {
+    /// Rows in pages that are written anyway.
+    Rows,
+    /// Pages that are free now, too.
+    Pages,
+}
+
+impl Store {
+    fn overwrite(&self, db: &Connection, what: Overwrite) -> Result<()> {
+        self.pragma(db, "secure_delete", if matches!(what, Overwrite::Rows) { "FAST" } else { "ON" })
+    }
+
+    fn transact<T>(
+        &self,
+        db: &mut Connection,
+        mut work: impl FnMut(&dyn Sql) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| self.error(e))?;
+        let value = work(&Open { store: self, db: &transaction })?;
+        transaction.commit().map_err(|e| self.error(e))?;
+        Ok(value)
     }
 }
 
@@ -307,6 +339,13 @@ struct Fields<'r> {
 }
 
 impl Columns for Fields<'_> {
+    fn int(&self, column: usize) -> Option<i64> {
+        match self.row.get_ref(column) {
+            Ok(ValueRef::Integer(value)) => Some(value),
+            _ => None,
+        }
+    }
+
     fn cell(&self, column: usize) -> Result<Cell<'_>> {
         let other = |e| Error::other(self.place, e);
         Ok(match self.row.get_ref(column).map_err(other)? {

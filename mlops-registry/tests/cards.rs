@@ -1,8 +1,8 @@
 //! The bill of materials of a model card against CycloneDX's own schema, the front matter against
-//! a YAML reader.
+//! a YAML reader and Hugging Face's own.
 //!
-//! `MLOPS_CYCLONEDX` is the path of a Python that has `cyclonedx-python-lib[json-validation]` and
-//! `pyyaml`.
+//! `MLOPS_CYCLONEDX` is the path of a Python that has `cyclonedx-python-lib[json-validation]`,
+//! `huggingface_hub` and `pyyaml`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 use std::fs;
@@ -28,7 +28,18 @@ front = yaml.safe_load(open(sys.argv[-1], encoding="utf-8").read().split("---\n"
 metrics = front["model-index"][0]["results"][0]["metrics"]
 assert {m["type"]: m["value"] for m in metrics}["roc_auc"] == 0.8125, metrics
 assert {m["type"]: m["value"] for m in metrics}["tiny"] == 1e-300, metrics
-assert front["license"] == "apache-2.0: \"or\" \\ else\n# no", front
+license = "apache-2.0: \"or\" \\ else\n# no"
+assert front["license"] == license, front
+from huggingface_hub import ModelCard
+card = ModelCard.load(sys.argv[-1])
+assert (card.data.license, card.data.pipeline_tag) == (license, "tabular-classification"), card.data
+assert (card.data.model_name, card.data.tags) == ("loans", ["mlops"]), card.data
+results = {r.metric_type: r for r in card.data.eval_results}
+assert results["roc_auc"].metric_value == 0.8125, results
+assert results["nan"].metric_value != results["nan"].metric_value, results
+assert {r.task_type for r in card.data.eval_results} == {"tabular-classification"}, results
+assert {r.dataset_name for r in card.data.eval_results} == {"applications, 2025"}, results
+assert card.text.startswith("\n# loans v1") or card.text.startswith("# loans v1"), card.text[:80]
 "#;
 
 fn cards() -> [ModelCard; 2] {

@@ -16,9 +16,9 @@ use mlops_core::{
 };
 use mlops_registry::MemoryRegistry;
 use mlops_registry::mlflow::{
-    Dataset, DatasetInput, LoggedModelStatus, Metric, MlflowClient, MlflowError, MlflowRegistry,
-    Mlruns, MlrunsWriter, ModelFile, NewLoggedModel, NewModelVersion, NewRun, Run, RunBatch,
-    Search, Signature, export_mlruns, import_mlruns, sync_runs,
+    Dataset, DatasetInput, LoggedModelStatus, Metric, MlflowClient, MlflowDatabase, MlflowError,
+    MlflowRegistry, Mlruns, MlrunsWriter, ModelFile, NewLoggedModel, NewModelVersion, NewRun, Run, RunBatch,
+    Search, Signature, export_mlruns, import_runs, sync_runs,
 };
 use mlops_registry::tracking::{
     self, Batch, ExperimentChange, NewRun as TrackedRun, Query, RunStatus, Tracker, TrackerExt,
@@ -45,6 +45,7 @@ fn servers_from_2_22_to_the_newest() {
         registry(&server);
         models_that_python_loads(&server);
         synced(&server);
+        imported(&server);
 
         assert!(!server.processes().is_empty(), "the server's processes are found");
         assert_eq!(server.stop(), [0; 0], "no process is left");
@@ -722,6 +723,75 @@ fn synced(server: &Server) {
     assert_eq!((done.runs, done.unchanged, done.deleted_there), (0, 2, 1));
     cancel.cancel();
     assert!(sync_runs(&store, &client, &cancel).unwrap_err().is_cancelled());
+    assert!(import_runs(&client, &store, &cancel).unwrap_err().is_cancelled());
+    // What was sent from here does not come back as other runs.
+    let done = import_runs(&client, &store, &Cancel::new()).unwrap();
+    assert_eq!(done.own, 3);
+    let here = store.find_experiment("Größe: 'stored'").unwrap().unwrap().id;
+    assert_eq!(store.search_all(&Query::new().experiment(here)).unwrap().len(), 3);
+}
+
+/// Everything that a store has of runs, as text.
+#[expect(clippy::format_push_string, reason = "a test may allocate")]
+fn runs_of(store: &MemoryRegistry) -> Vec<String> {
+    let names: std::collections::BTreeMap<_, _> = store
+        .experiments(View::All)
+        .unwrap()
+        .into_iter()
+        .map(|e| (e.id, format!("{} {:?} {:?}", e.name, e.created_at, e.tags)))
+        .collect();
+    let mut all = Vec::new();
+    for run in store.search_all(&Query::new().view(View::All)).unwrap() {
+        let mut text = format!("{} {:?}", names[&run.experiment], run.parent);
+        for key in run.metrics.keys() {
+            let points = store.metric_history(&run.id, key).unwrap();
+            let bits: Vec<_> = points.iter().map(|p| (p.step, p.at, p.value.to_bits())).collect();
+            text += &format!(" {key}: {bits:?}");
+        }
+        text += &format!(" {} {} {:?}", run.name, run.status, run.user);
+        text += &format!(" {:?} {:?} {:?}", run.started_at, run.ended_at, run.deleted_at);
+        text += &format!(" {:?} {:?} {:?}", run.params, run.tags, run.datasets);
+        all.push((run.id, text));
+    }
+    all.sort();
+    all.into_iter().map(|(_, text)| text).collect()
+}
+
+/// What a live server has, and what its file has, is what a store gets.
+fn imported(server: &Server) {
+    let (client, cancel) = (server.client(), Cancel::new());
+    let (live, file) = (MemoryRegistry::new(), MemoryRegistry::new());
+    let before = server.python(&["runs", &server.url]);
+    let done = import_runs(&client, &live, &cancel).unwrap();
+    println!("imported {done}");
+    assert!(done.runs > 15 && done.points > 5000 && done.experiments > 4, "{done:?}");
+    assert_eq!(import_runs(&client, &live, &cancel).unwrap().points, 0, "nothing comes twice");
+    let database = MlflowDatabase::open(server.directory.path().join("mlflow.db")).unwrap();
+    assert_eq!(import_runs(&database, &file, &cancel).unwrap(), done);
+    // Python's client says the same.
+    assert_eq!(before.as_object().unwrap().len() as u64, done.runs);
+    for (id, seen) in before.as_object().unwrap() {
+        let run = live.run(id).unwrap();
+        let experiment = live.experiment(run.experiment).unwrap();
+        assert_eq!((&seen["name"], &seen["experiment"]), (&json!(run.name), &json!(experiment.name)));
+        assert_eq!((&seen["params"], &seen["tags"]), (&json!(run.params), &json!(run.tags)));
+        assert_eq!(seen["status"], run.status.name());
+        assert_eq!(seen["stage"] == "deleted", run.deleted_at.is_some());
+        assert_eq!(seen["start"], run.started_at.millis());
+        assert_eq!(seen["metrics"].as_object().unwrap().len(), run.metrics.len());
+        for (key, points) in seen["metrics"].as_object().unwrap() {
+            let there: Vec<_> = points.as_array().unwrap().iter().map(|p| (&p[0], &p[1])).collect();
+            let history = live.metric_history(id, key).unwrap();
+            let here: Vec<_> =
+                history.iter().map(|p| (json!(p.step), json!(p.at.millis()))).collect();
+            assert_eq!(there, here.iter().map(|(s, t)| (s, t)).collect::<Vec<_>>(), "{key}");
+        }
+    }
+    let (live, file) = (runs_of(&live), runs_of(&file));
+    for (live, file) in live.iter().zip(&file) {
+        assert_eq!(live, file);
+    }
+    assert_eq!(server.python(&["runs", &server.url]), before, "nothing was changed there");
 }
 
 #[test]
@@ -740,13 +810,15 @@ fn a_store_is_exported_and_read_back() {
     // Into another store: every point, to the bit, and once.
     let other = MemoryRegistry::new();
     let mlruns = Mlruns::open(&path).unwrap();
-    let done = import_mlruns(&mlruns, &other).unwrap();
-    assert_eq!((done.experiments, done.runs, done.points), (2, 5, 3 * 1330 + 2));
-    assert_eq!(import_mlruns(&mlruns, &other).unwrap().points, 0);
+    let cancel = Cancel::new();
+    let done = import_runs(&mlruns, &other, &cancel).unwrap();
+    assert_eq!((done.experiments, done.runs, done.points, done.own), (2, 5, 3 * 1330 + 2, 0));
+    assert_eq!(import_runs(&mlruns, &other, &cancel).unwrap().points, 0);
     let runs = store.search_all(&Query::new()).unwrap();
     for run in &runs {
         let read = other.run(&run.id).unwrap();
         assert_eq!((&read.params, read.status), (&run.params, run.status));
+        assert_eq!((&read.name, &read.parent), (&run.name, &run.parent));
         assert_eq!((read.started_at, read.ended_at), (run.started_at, run.ended_at));
         for key in run.metrics.keys() {
             let bits = |store: &MemoryRegistry| -> Vec<_> {

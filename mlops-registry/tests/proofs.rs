@@ -24,9 +24,9 @@ mod sqlite {
     use std::path::Path;
 
     use mlops_core::bytes::{put_i64, put_str};
-    use mlops_core::{Digest, PromotionPolicy, Registry};
+    use mlops_core::{Digest, PromotionPolicy, Registry, Timestamp};
     use mlops_registry::audit::{Draft, Entry, Head, Log, Salt};
-    use mlops_registry::tracking::{NewRun, Tracker, TrackerExt};
+    use mlops_registry::tracking::{Batch, NewRun, Tracker, TrackerExt};
     use mlops_registry::{Journal, SqliteRegistry};
 
     use super::children::{AT, promotion};
@@ -74,6 +74,16 @@ mod sqlite {
                 let policy = PromotionPolicy { approvals: n, ..Default::default() };
                 registry.set_policy("loans", "other", policy, BEN, AT).unwrap();
             }
+            // And of runs that are collected before anybody asks.
+            let gone = registry.open_experiment("gone", AT).unwrap().id;
+            for n in 0..300 {
+                let batch = Batch::new().tag("note", format!("{n:0200}"));
+                let new = NewRun { batch, ..NewRun::new(gone).with_user(BEN) };
+                registry.create_run(new, AT).unwrap();
+            }
+            registry.delete_experiment(gone, AT).unwrap();
+            let later = Timestamp::from_millis(AT.millis() + 1);
+            assert_eq!(registry.collect_garbage(later).unwrap().runs, 300);
             assert!(holds(directory.path(), BEN) && holds(directory.path(), COMMENT));
             let erased = registry.erase(BEN, "dpo", AT).unwrap();
             assert_eq!((erased.runs, erased.records), (300, 308), "{erased}");

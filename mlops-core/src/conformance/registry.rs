@@ -242,13 +242,21 @@ fn gates_and_approvals(registry: &dyn Registry) {
 
     let error = registry.approve(MODEL, 1, approval("ana")).expect_err("its own author");
     assert!(matches!(error, Error::Blocked { .. }), "its own author: {error}");
+    for spelling in ["Ana", "ＡＮＡ", "a\u{200b}na"] {
+        let error = registry.approve(MODEL, 1, approval(spelling)).expect_err("its own author");
+        assert!(matches!(error, Error::Blocked { .. }), "its own author, {spelling}: {error}");
+    }
     let error = registry.approve(MODEL, 99, approval("ben")).expect_err("no such version");
     assert!(matches!(error, Error::NotFound { .. }), "no such version: {error}");
-    registry.approve(MODEL, 1, approval("")).expect_err("nobody");
+    for bad in ["", "\u{200b}", "ben\u{202e}", " ben", "b\0n", &"b".repeat(1 << 20)] {
+        registry.approve(MODEL, 1, approval(bad)).expect_err("nobody");
+    }
     registry.approve(MODEL, 1, approval("ben")).expect("approve");
-    registry
-        .approve(MODEL, 1, Approval { comment: "again".into(), ..approval("ben") })
-        .expect("approving twice is no error");
+    for spelling in ["ben", "Ben", "BEN"] {
+        registry
+            .approve(MODEL, 1, Approval { comment: "again".into(), ..approval(spelling) })
+            .expect("approving twice is no error");
+    }
     let read = registry.version(MODEL, 1).expect("version");
     assert_eq!(read.gates, [gate], "the gates, as they were recorded");
     assert_eq!(read.approvals, [approval("ben")], "of one person's approvals the first");
@@ -278,6 +286,9 @@ fn promotion(registry: &dyn Registry) {
     let fairness = report(&version, "fairness", Verdict::Pass, time(4));
     registry.record_gate(MODEL, 1, fairness).expect("record_gate");
     blocked(promote_to(MODEL, 1, 0), time(2), "gates from the future");
+    record(Verdict::Fail, 1);
+    blocked(promote_to(MODEL, 1, 0), time(9), "a failure that came last, with an older time");
+    record(Verdict::Pass, 3);
     assert_eq!(registry.alias(MODEL, ALIAS).expect("alias"), None, "a block changes nothing");
     assert_eq!(registry.history(MODEL, ALIAS).expect("history"), [], "nor its history");
     let error = registry.promote(promote_to(MODEL, 99, 0), time(9)).expect_err("no such version");

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
     Roles, Rollback, Signature, Version,
@@ -125,10 +127,13 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Result<()> {
 
 /// Whether this can name a person, a metric, a parameter, a tag or a gate.
 fn check_label(what: &str, label: &str) -> Result<()> {
+    // Those that turn the direction make a reader see another name.
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let good = !label.is_empty()
         && label.len() <= LABEL_BYTES
         && label.trim() == label
-        && !label.contains(char::is_control);
+        && !label.contains(|c: char| c.is_control() || turns(c))
+        && !folded(label).is_empty();
     if good {
         return Ok(());
     }
@@ -137,6 +142,40 @@ fn check_label(what: &str, label: &str) -> Result<()> {
         format!("1 to {LABEL_BYTES} bytes, no control characters, no space at either end"),
         shown(label),
     ))
+}
+
+/// Whether two names are spellings of one person's: equal but for upper and lower case, the
+/// number and kind of spaces, characters that nobody sees, and how Unicode composes a letter
+/// (NFKC).
+///
+/// An author who approves under another spelling is the author still, and two spellings are one
+/// approval. Letters of other scripts that look alike are other letters: which names there are
+/// is the host's to say.
+///
+/// ```
+/// use mlops_core::same_person;
+/// for other in ["ANA  Zoé", "ana zoe\u{301}", "ana\u{a0}zo\u{200b}é", "ａｎａ zoé"] {
+///     assert!(same_person("Ana Zoé", other));
+/// }
+/// assert!(!same_person("Ana Zoé", "Ana Zoe") && !same_person("ana", "аna"));
+/// ```
+pub fn same_person(a: &str, b: &str) -> bool {
+    a == b || folded(a) == folded(b)
+}
+
+/// What all spellings of a name have in common.
+fn folded(name: &str) -> String {
+    let seen = |c: &char| {
+        !matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    // Case and composition may each undo the other.
+    let once = |text: &str| -> String {
+        text.nfkc().filter(seen).flat_map(char::to_lowercase).nfkc().collect()
+    };
+    let folded = once(&once(name));
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn check_text(what: &str, text: &str) -> Result<()> {
@@ -373,14 +412,15 @@ impl Version {
         Ok(())
     }
 
-    /// Whether this approval may be recorded on this version: a name, and not the author's.
+    /// Whether this approval may be recorded on this version: a name, and not the author's, however
+    /// it is [spelled](same_person).
     ///
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Blocked`] for the author.
     pub fn check_approval(&self, approval: &Approval) -> Result<()> {
         check_label("name of who approves", &approval.by)?;
         check_text("comment", &approval.comment)?;
-        if approval.by == self.author {
+        if same_person(&approval.by, &self.author) {
             return Err(Error::Blocked {
                 what: format!("approval of {} v{}", self.model, self.number),
                 reasons: vec![format!("{} is its author", self.author)],
@@ -389,9 +429,20 @@ impl Version {
         Ok(())
     }
 
+    /// The names of the people other than the author who have approved, each once, in the order
+    /// in which they did.
+    pub fn approvers(&self) -> Vec<&str> {
+        let mut people: Vec<&str> = Vec::new();
+        for Approval { by, .. } in &self.approvals {
+            if !people.iter().chain([&self.author.as_str()]).any(|p| same_person(p, by)) {
+                people.push(by);
+            }
+        }
+        people
+    }
+
     fn change(&self, alias: &str, last: Option<&AliasChange>, kind: ChangeKind) -> AliasChange {
-        let mut approvals: Vec<_> = self.approvals.iter().map(|a| a.by.clone()).collect();
-        approvals.retain(|by| *by != self.author);
+        let approvals = self.approvers().into_iter().map(str::to_owned).collect();
         let mut open = self.latest_gates();
         open.retain(|_, report| report.is_open());
         AliasChange {

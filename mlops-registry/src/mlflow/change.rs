@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, Signature, Timestamp, Version, manifest_digest,
+    Result, Signature, Timestamp, Version, manifest_digest, same_person,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -184,7 +184,7 @@ impl State {
             Change::Approve { number, approval } => {
                 let version = self.version_mut(model, number)?;
                 version.check_approval(&approval)?;
-                if version.approvals.iter().all(|a| a.by != approval.by) {
+                if version.approvals.iter().all(|a| !same_person(&a.by, &approval.by)) {
                     version.approvals.push(approval);
                 }
             }

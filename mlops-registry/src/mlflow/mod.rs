@@ -8,8 +8,10 @@
 //! - [`ModelFile`] writes and reads `MLmodel`, so that Python loads an ONNX model that Rust
 //!   registered.
 //! - [`sync_runs`] sends the runs of an embedded store to a server, as often as one likes.
-//! - [`export_mlruns`] writes the `mlruns/` that `mlflow migrate-filestore` imports, and
-//!   [`import_mlruns`] reads one ([`MlrunsWriter`] and [`Mlruns`] do so piece by piece).
+//! - [`export_mlruns`] writes the `mlruns/` that `mlflow migrate-filestore` imports
+//!   ([`MlrunsWriter`] does so piece by piece).
+//! - [`import_runs`] reads experiments and runs from a server, from its SQLite file, or from
+//!   `mlruns/`, and changes nothing there.
 //!
 //! # A real server is not to be trusted
 //!
@@ -37,6 +39,8 @@ mod artifacts;
 mod batch;
 mod change;
 mod client;
+#[cfg(feature = "sqlite")]
+mod database;
 mod error;
 mod export;
 mod http;
@@ -49,6 +53,7 @@ mod options;
 mod registered;
 mod registry;
 mod runs;
+mod source;
 mod sync;
 mod transfer;
 mod url;
@@ -56,6 +61,8 @@ mod yaml;
 
 pub use artifacts::{ArtifactFile, ArtifactReader};
 pub use client::{MlflowClient, ServerInfo};
+#[cfg(feature = "sqlite")]
+pub use database::MlflowDatabase;
 pub use error::{MlflowError, MlflowResult};
 pub use export::MlrunsWriter;
 pub use import::Mlruns;
@@ -71,5 +78,6 @@ pub use runs::{
     Dataset, DatasetInput, Experiment, Metric, NewRun, Run, RunBatch, RunData, RunInfo, RunInputs,
     Search,
 };
+pub use source::{Imported, MlflowSource, import_runs};
 pub use sync::{Synced, sync_runs};
-pub use transfer::{Imported, export_mlruns, import_mlruns};
+pub use transfer::export_mlruns;

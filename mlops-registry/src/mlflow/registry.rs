@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, check_name,
+    same_person,
 };
 
 use super::artifacts;
@@ -430,7 +431,7 @@ impl Registry for MlflowRegistry {
         self.change(&mut lock(&found), |state| {
             let version = state.version(model, number)?;
             version.check_approval(&approval)?;
-            let new = version.approvals.iter().all(|a| a.by != approval.by);
+            let new = version.approvals.iter().all(|a| !same_person(&a.by, &approval.by));
             Ok(new.then(|| Change::Approve { number, approval: approval.clone() }))
         })
     }

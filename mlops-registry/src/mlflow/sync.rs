@@ -11,7 +11,9 @@ use super::runs::{Dataset, DatasetInput, Metric, NewRun, RunBatch, Search};
 use crate::tracking::{Experiment, Point, Query, Run, RunStatus, Tracker, View};
 
 /// The tag that names a run's id in the store that it came from.
-const ORIGIN: &str = "mlops.run_id";
+pub(super) const ORIGIN: &str = "mlops.run_id";
+/// The tag that names the run that it is a part of.
+pub(super) const PARENT: &str = "mlflow.parentRunId";
 /// The tag that names the digest of all that was sent of a run, once it was.
 const SENT: &str = "mlops.synced";
 /// The longest digest of a dataset at MLflow, in characters.
@@ -284,7 +286,7 @@ pub(super) fn metric(key: &str, point: Point) -> Metric {
 pub(super) fn tags(run: &Run, parent: Option<&str>) -> Vec<KeyValue> {
     let mut tags: BTreeMap<String, String> = run.tags.clone();
     let more = [
-        ("mlflow.parentRunId", parent),
+        (PARENT, parent),
         ("mlflow.user", run.user.as_deref()),
         ("mlflow.source.name", run.source.as_deref()),
         ("mlflow.source.git.commit", run.commit.as_deref()),

@@ -1,19 +1,15 @@
-//! An embedded store as `mlruns/`, and back.
+//! An embedded store as `mlruns/`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use mlops_core::{Digest, Error, Registry, Result, Timestamp};
-use serde::{Deserialize, Serialize};
+use mlops_core::{Digest, Registry, Result, Timestamp};
 
 use super::export::{MlrunsWriter, check_key};
-use super::import::Mlruns;
 use super::json::KeyValue;
 use super::runs::{Metric, Run, RunData, RunInfo, RunInputs};
 use super::sync::{inputs, metric, tags};
-use crate::tracking::{
-    Batch, Dataset, NewRun, Query, RunChange, RunStatus, Tracker, TrackerExt, View,
-};
+use crate::tracking::{Query, RunStatus, Tracker, View};
 
 /// The experiment that an export keeps the files of versions in.
 const VERSIONS: &str = "mlops-registry";
@@ -155,115 +151,4 @@ fn export_versions(
         }
     }
     Ok(())
-}
-
-/// What [`import_mlruns`] read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Imported {
-    /// Experiments.
-    pub experiments: u64,
-    /// Runs, those that were there already among them.
-    pub runs: u64,
-    /// Points of metrics that were not there before.
-    pub points: u64,
-}
-
-impl std::fmt::Display for Imported {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} experiments, {} runs, {} new points",
-            self.experiments, self.runs, self.points
-        )
-    }
-}
-
-/// Reads the experiments and runs of an `mlruns/` directory into a store: runs keep their ids, and
-/// every point of every metric is kept to the bit. Experiments are found by name. It may be called
-/// again: what is there already is kept once. Artifacts stay where they are.
-///
-/// # Errors
-/// Those of the directory and the store, as of a value that is longer than its
-/// [limits](crate::tracking::limits).
-pub fn import_mlruns(mlruns: &Mlruns, tracker: &dyn Tracker) -> Result<Imported> {
-    let mut done = Imported::default();
-    for experiment in mlruns.experiments()? {
-        let created = Timestamp::from_millis(experiment.creation_time.unwrap_or(0));
-        let made = tracker.open_experiment(&experiment.name, created)?;
-        let change = crate::tracking::ExperimentChange {
-            tags: experiment.tags.into_iter().map(|t| (t.key, Some(t.value))).collect(),
-            ..Default::default()
-        };
-        if !change.tags.is_empty() {
-            tracker.change_experiment(made.id, change)?;
-        }
-        for id in mlruns.run_ids(&experiment.experiment_id)? {
-            done.points += import_run(mlruns, tracker, &experiment.experiment_id, &id, made.id)
-                .map_err(|e| e.within(format!("run {id}")))?;
-            done.runs += 1;
-        }
-        done.experiments += 1;
-    }
-    Ok(done)
-}
-
-fn import_run(
-    mlruns: &Mlruns,
-    tracker: &dyn Tracker,
-    from: &str,
-    id: &str,
-    experiment: u64,
-) -> Result<u64> {
-    let run = mlruns.run(from, id)?;
-    let started = Timestamp::from_millis(run.info.start_time.unwrap_or(0));
-    let there = match tracker.run(id) {
-        Ok(there) => there,
-        Err(Error::NotFound { .. }) => {
-            let mut new = NewRun::new(experiment).with_id(id);
-            new.name = Some(run.info.run_name.clone()).filter(|n| !n.trim().is_empty());
-            new.user = Some(run.info.user_id.clone()).filter(|n| !n.trim().is_empty());
-            new.source = run.tag("mlflow.source.name").map(str::to_owned);
-            new.commit = run.tag("mlflow.source.git.commit").map(str::to_owned);
-            tracker.create_run(new, started)?
-        }
-        Err(e) => return Err(e),
-    };
-    if there.deleted_at.is_some() {
-        return Ok(0);
-    }
-    let mut batch = Batch::new();
-    for KeyValue { key, value } in run.data.params {
-        batch.params.insert(key, value);
-    }
-    for KeyValue { key, value } in run.data.tags {
-        batch.tags.insert(key, value);
-    }
-    for input in run.inputs.dataset_inputs {
-        let context = input.tags.iter().find(|t| t.key == "mlflow.data.context");
-        let dataset = Dataset::new(input.dataset.name, input.dataset.digest)
-            .with_source(input.dataset.source)
-            .with_context(context.map_or("", |t| t.value.as_str()));
-        batch.datasets.push(dataset);
-    }
-    let mut points = tracker.log(id, &batch)?.points;
-    for key in mlruns.metric_keys(from, id)? {
-        let history = mlruns.metric_history(from, id, &key)?;
-        for some in history.chunks(100_000) {
-            let mut batch = Batch::new();
-            batch.metrics.extend(some.iter().map(|m| {
-                let at = Timestamp::from_millis(m.timestamp);
-                crate::tracking::Metric::new(&key, m.value, m.step, at)
-            }));
-            points += tracker.log(id, &batch)?.points;
-        }
-    }
-    let ended = run.info.end_time.map_or(started, Timestamp::from_millis);
-    if there.status != run.info.status || there.ended_at != run.info.end_time.map(|_| ended) {
-        tracker.change_run(id, RunChange::status(run.info.status), ended)?;
-    }
-    if run.info.lifecycle_stage == "deleted" {
-        tracker.delete_run(id, ended)?;
-    }
-    Ok(points)
 }

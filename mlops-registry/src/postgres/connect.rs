@@ -4,7 +4,7 @@ use std::cell::{Cell as Slot, RefCell};
 use std::fmt::Write;
 
 use mlops_core::{Error, Result};
-use postgres::config::Host;
+use postgres::config::{Host, SslMode};
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
@@ -64,6 +64,17 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn of_url(url: &str, schema: &str) -> Result<Self> {
+        // Nobody who asks for TLS gets a connection without.
+        let no_tls = |found: &str| {
+            let expected = "an address without TLS; with TLS, a function that opens connections \
+                            (PostgresRegistry::connect_with)";
+            Error::invalid("address of the PostgreSQL server", expected, found)
+        };
+        for mode in ["verify-ca", "verify-full"] {
+            if url.contains(&format!("sslmode={mode}")) || url.contains(&format!("'{mode}'")) {
+                return Err(no_tls(&format!("sslmode={mode}")));
+            }
+        }
         // The parser's own words may hold a piece of what it could not read.
         let config: Config = url.parse().map_err(|_| {
             Error::invalid(
@@ -72,6 +83,9 @@ impl Server {
                 "something else, not shown because it may hold a password",
             )
         })?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(no_tls("sslmode=require"));
+        }
         let host = match config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             #[cfg(unix)]
@@ -261,6 +275,23 @@ mod tests {
         for url in ["postgresql://ana:geheim@[", "host=x geheim", "postgresql://a@b/c?geheim=1"] {
             let error = place(url).map_err(|e| format!("{e} {e:?}"));
             assert!(error.as_ref().is_err_and(|e| !e.contains("geheim")), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_tls_is_told_how() {
+        for url in [
+            "postgresql://ana:geheim@db.example/models?sslmode=require",
+            "postgresql://ana:geheim@db.example/models?sslmode=verify-full&connect_timeout=3",
+            "host=db.example password=geheim sslmode=verify-ca",
+            "host=db.example password=geheim sslmode = 'verify-full'",
+        ] {
+            let error = Server::of_url(url, "mlops").map(|s| s.place).unwrap_err().to_string();
+            assert!(error.contains("connect_with") && error.contains("sslmode="), "{error}");
+            assert!(!error.contains("geheim"), "{error}");
+        }
+        for url in ["host=x sslmode=disable", "host=x sslmode=prefer", "host=x"] {
+            assert!(Server::of_url(url, "mlops").is_ok(), "{url}");
         }
     }
 

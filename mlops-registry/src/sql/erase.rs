@@ -25,7 +25,7 @@ pub(crate) fn erase(
 ) -> Result<Erased> {
     check(person, actor)?;
     let pseudonym = pseudonym()?;
-    let mut erased = db.write(|sql| sql.erase(person, &pseudonym, (actor, at)))?;
+    let mut erased = db.write_over(|sql| sql.erase(person, &pseudonym, (actor, at)))?;
     // What was done stays done, whatever comes of this.
     erased.overwritten = db.forget().unwrap_or(false);
     Ok(erased)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Request, Result, Rollback, Timestamp, Version,
+    Request, Result, Rollback, Timestamp, Version, same_person,
 };
 
 use super::{Database, Sql, args, seal, stored};
@@ -104,13 +104,16 @@ pub(crate) fn approve(
     db.write(|sql| {
         let (id, version) = sql.version_row(model, number)?;
         version.check_approval(approval)?;
-        let seal = seal::approval(model, number, approval);
-        let insert = "INSERT INTO approval (version, person, comment, at, seal)
-                      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
         let Approval { by, comment, at } = approval;
-        if sql.execute(insert, args![id, by, comment, *at, seal])? == 0 {
+        let query = "SELECT person FROM approval WHERE version = ?1";
+        let people = sql.all(query, args![id], |row| row.get::<String>(0))?;
+        if people.iter().any(|person| same_person(person, by)) {
             return Ok(());
         }
+        let seal = seal::approval(model, number, approval);
+        let insert = "INSERT INTO approval (version, person, comment, at, seal)
+                      VALUES (?1, ?2, ?3, ?4, ?5)";
+        sql.execute(insert, args![id, by, comment, *at, seal])?;
         sql.log(draft::approved(&version, approval), seal)
     })
 }

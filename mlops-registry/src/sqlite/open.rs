@@ -8,7 +8,7 @@ use std::time::Duration;
 use mlops_core::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Open, Store};
+use super::{Open, Overwrite, Store};
 use crate::sql::Sql;
 use crate::sql::schema::{self, Dialect, Guard};
 
@@ -260,7 +260,7 @@ impl Store {
         }
     }
 
-    fn pragma(&self, db: &Connection, name: &str, value: &str) -> Result<()> {
+    pub(super) fn pragma(&self, db: &Connection, name: &str, value: &str) -> Result<()> {
         db.pragma_update(None, name, value).map_err(|e| self.error(e))
     }
 
@@ -278,14 +278,14 @@ impl Store {
             // A file from elsewhere can't run functions through its schema.
             ("trusted_schema", "OFF"),
             ("cell_size_check", "ON"),
-            // What is erased is overwritten.
-            ("secure_delete", "ON"),
+            // The log is folded in every 16 MiB: each time waits for the disk twice more.
+            ("wal_autocheckpoint", "4096"),
             // A large artifact leaves a large log; keep no more than this of it.
             ("journal_size_limit", "16777216"),
         ] {
             self.pragma(db, name, value)?;
         }
-        Ok(())
+        self.overwrite(db, Overwrite::Rows)
     }
 
     /// Brings the schema to today's in one transaction. Processes that open a new or an older

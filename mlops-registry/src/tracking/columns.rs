@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use mlops_core::{Error, Result};
 
 use super::batch::Point;
-use super::filter::{Attribute, DatasetPart, Field, Value};
+use super::filter::{Attribute, DatasetPart, Field, Operator, Test, Value};
 use super::query::Query;
-use super::rows::{RUN, read_run};
+use super::rows::{BRIEF_BYTES, RUN, read_run};
 use super::run::{Dataset, LoggedModel, Run};
 use super::search::Source;
 use super::tracker::no_experiment;
@@ -34,14 +34,31 @@ impl<'s> Columns<'s> {
         self.sql.one("SELECT id FROM run_key WHERE name = ?1", args![name], |row| row.get(0))
     }
 
-    fn texts(&self, kind: i64, key: &str, each: &mut dyn FnMut(i64, Value<'_>)) -> Result<()> {
+    fn texts(
+        &self,
+        kind: i64,
+        key: &str,
+        test: Option<&Test>,
+        each: &mut dyn FnMut(i64, Value<'_>),
+    ) -> Result<()> {
         let Some(key) = self.key(key)? else { return Ok(()) };
+        if let Some(text) = test.and_then(equal).filter(|text| text.len() <= BRIEF_BYTES) {
+            let query = "SELECT run FROM run_text
+                         WHERE experiment = ?1 AND kind = ?2 AND key = ?3 AND brief = ?4";
+            for experiment in &self.experiments {
+                self.sql.query(query, args![*experiment, kind, key, text], &mut |row| {
+                    each(row.int(0)?, Value::Text(text));
+                    Ok(())
+                })?;
+            }
+            return Ok(());
+        }
         for experiment in &self.experiments {
             let mut long = Vec::new();
             let query = "SELECT run, brief FROM run_text
                          WHERE experiment = ?1 AND kind = ?2 AND key = ?3";
             self.sql.query(query, args![*experiment, kind, key], &mut |row| {
-                let run = row.get::<i64>(0)?;
+                let run = row.int(0)?;
                 row.with(1, |cell| {
                     match cell {
                         Cell::Text(text) => each(run, Value::Text(text)),
@@ -59,6 +76,46 @@ impl<'s> Columns<'s> {
         }
         Ok(())
     }
+}
+
+/// The text that a test asks for, if that is all it asks.
+fn equal(test: &Test) -> Option<&str> {
+    match test {
+        // PostgreSQL has its own way to write some characters; what is odd is compared here.
+        Test::Text(Operator::Equal, text) if !text.contains(char::is_control) => Some(text),
+        _ => None,
+    }
+}
+
+/// Between which bits, taken for integers, lie the numbers that pass a test: from one to another,
+/// or from a third to a fourth. `None` where more does.
+///
+/// The bits of positive numbers grow with them from that of 0, those of negative ones with their
+/// size from the least integer, which is −0; beyond the infinities are NaNs.
+fn bits(test: &Test) -> Option<[i64; 4]> {
+    let Test::Number(how, bound) = test else { return None };
+    let of = |x: f64| x.to_bits().cast_signed();
+    let (zero, most, least) = (of(-0.0), of(f64::INFINITY), of(f64::NEG_INFINITY));
+    // Both zeros are one bound.
+    let at = of(bound + 0.0);
+    let none = (1, 0);
+    let (first, second) = match how {
+        _ if bound.is_nan() => return None,
+        Operator::NotEqual => return None,
+        Operator::Equal if at == 0 => ((0, 0), (zero, zero)),
+        Operator::Equal => ((at, at), none),
+        Operator::Greater if at >= 0 => ((at + 1, most), none),
+        Operator::Greater => ((0, most), (zero, at - 1)),
+        Operator::GreaterOrEqual if at == 0 => ((0, most), (zero, zero)),
+        Operator::GreaterOrEqual if at > 0 => ((at, most), none),
+        Operator::GreaterOrEqual => ((0, most), (zero, at)),
+        Operator::Less if at == 0 => ((zero + 1, least), none),
+        Operator::Less if at > 0 => ((0, at - 1), (zero, least)),
+        Operator::Less => ((at + 1, least), none),
+        Operator::LessOrEqual if at >= 0 => ((0, at), (zero, least)),
+        Operator::LessOrEqual => ((at, least), none),
+    };
+    Some([first.0, first.1, second.0, second.1])
 }
 
 /// Says what the column has, if anything.
@@ -111,7 +168,7 @@ impl Source for Columns<'_> {
             };
             self.experiments.push(experiment);
             self.sql.query(query, args![experiment], &mut |row| {
-                rows.push((row.get(0)?, row.get(1)?));
+                rows.push((row.int(0)?, row.int(1)?));
                 Ok(())
             })?;
         }
@@ -123,20 +180,29 @@ impl Source for Columns<'_> {
         &mut self,
         _: &Query,
         field: &Field,
+        test: Option<&Test>,
         each: &mut dyn FnMut(i64, Value<'_>),
     ) -> Result<()> {
         let (select, table) = match field {
-            Field::Param(key) => return self.texts(0, key, each),
-            Field::Tag(key) => return self.texts(1, key, each),
+            Field::Param(key) => return self.texts(0, key, test, each),
+            Field::Tag(key) => return self.texts(1, key, test, each),
             Field::Metric(key) => {
                 let Some(key) = self.key(key)? else { return Ok(()) };
-                let query = "SELECT run, bits FROM run_metric WHERE experiment = ?1 AND key = ?2";
+                let mut say = |row: &Row<'_>| {
+                    let value = f64::from_bits(row.int(1)?.cast_unsigned());
+                    each(row.int(0)?, Value::Number(value));
+                    Ok(())
+                };
+                let all = "SELECT run, bits FROM run_metric WHERE experiment = ?1 AND key = ?2";
+                let some = "SELECT run, bits FROM run_metric WHERE experiment = ?1 AND key = ?2
+                            AND (bits BETWEEN ?3 AND ?4 OR bits BETWEEN ?5 AND ?6)";
                 for experiment in &self.experiments {
-                    self.sql.query(query, args![*experiment, key], &mut |row| {
-                        let value = f64::from_bits(row.get::<i64>(1)?.cast_unsigned());
-                        each(row.get(0)?, Value::Number(value));
-                        Ok(())
-                    })?;
+                    match test.and_then(bits) {
+                        Some([a, b, c, d]) => {
+                            self.sql.query(some, args![*experiment, key, a, b, c, d], &mut say)?;
+                        }
+                        None => self.sql.query(all, args![*experiment, key], &mut say)?,
+                    }
                 }
                 return Ok(());
             }
@@ -180,14 +246,19 @@ impl Source for Columns<'_> {
 /// These runs with all that they logged, in this order.
 pub(super) fn fetch(sql: &dyn Sql, rows: &[i64]) -> Result<Vec<Run>> {
     let mut runs = Vec::with_capacity(rows.len());
+    let mut keys = HashMap::new();
     for rows in rows.chunks(TOGETHER) {
-        let mut found = fetch_some(sql, rows)?;
+        let mut found = fetch_some(sql, rows, &mut keys)?;
         runs.extend(rows.iter().filter_map(|row| found.remove(row)));
     }
     Ok(runs)
 }
 
-fn fetch_some(sql: &dyn Sql, rows: &[i64]) -> Result<HashMap<i64, Run>> {
+fn fetch_some(
+    sql: &dyn Sql,
+    rows: &[i64],
+    keys: &mut HashMap<i64, String>,
+) -> Result<HashMap<i64, Run>> {
     // One run, or as many as go together: two texts of every statement, to be prepared once.
     let n = if rows.len() == 1 { 1 } else { TOGETHER };
     let places: Vec<_> = (1..=n).map(|i| format!("?{i}")).collect();
@@ -200,28 +271,28 @@ fn fetch_some(sql: &dyn Sql, rows: &[i64]) -> Result<HashMap<i64, Run>> {
     let mut each = |select: &str, read: &mut dyn FnMut(&mut Run, &Row<'_>) -> Result<()>| {
         let query = select.replace("{rows}", &places);
         sql.query(&query, &args, &mut |row| {
-            let id = row.get::<i64>(0)?;
+            let id = row.int(0)?;
             let run = runs.get_mut(&id);
             let run = run.ok_or_else(|| missing(sql, id))?;
             read(run, row)
         })
     };
+    // Names of keys are few: each is looked up once, after the rows that have it.
+    let (mut points, mut texts) = (Vec::new(), Vec::new());
     each(
-        "SELECT m.run, k.name, m.step, m.at, m.bits
-         FROM run_metric m JOIN run_key k ON k.id = m.key WHERE m.run IN ({rows})",
-        &mut |run, row| {
-            let value = f64::from_bits(row.get::<i64>(4)?.cast_unsigned());
-            let point = Point { step: row.get(2)?, at: row.get(3)?, value };
-            run.metrics.insert(row.get(1)?, point);
+        "SELECT run, key, step, at, bits FROM run_metric WHERE run IN ({rows})",
+        &mut |_, row| {
+            let value = f64::from_bits(row.int(4)?.cast_unsigned());
+            let point = Point { step: row.int(2)?, at: row.get(3)?, value };
+            points.push((row.int(0)?, row.int(1)?, point));
             Ok(())
         },
     )?;
     each(
-        "SELECT t.run, t.kind, k.name, t.brief, t.long
-         FROM run_text t JOIN run_key k ON k.id = t.key WHERE t.run IN ({rows})",
-        &mut |run, row| {
-            let map = if row.get::<i64>(1)? == 0 { &mut run.params } else { &mut run.tags };
-            map.insert(row.get(2)?, row.text(3)?);
+        "SELECT run, key, kind, brief, long FROM run_text WHERE run IN ({rows})",
+        &mut |_, row| {
+            let param = row.get::<i64>(2)? == 0;
+            texts.push((row.get::<i64>(0)?, row.get::<i64>(1)?, param, row.text(3)?));
             Ok(())
         },
     )?;
@@ -245,6 +316,26 @@ fn fetch_some(sql: &dyn Sql, rows: &[i64]) -> Result<HashMap<i64, Run>> {
             Ok(())
         },
     )?;
+    for key in points.iter().map(|p| p.1).chain(texts.iter().map(|t| t.1)) {
+        if !keys.contains_key(&key) {
+            let query = "SELECT name FROM run_key WHERE id = ?1";
+            let name = sql.one(query, args![key], |row| row.get(0))?;
+            let name = name.ok_or_else(|| sql.damaged("what a run logged", "its key", "none"))?;
+            keys.insert(key, name);
+        }
+    }
+    let name = |key| keys.get(&key).cloned().unwrap_or_default();
+    for (run, key, point) in points {
+        if let Some(run) = runs.get_mut(&run) {
+            run.metrics.insert(name(key), point);
+        }
+    }
+    for (run, key, param, value) in texts {
+        if let Some(run) = runs.get_mut(&run) {
+            let map = if param { &mut run.params } else { &mut run.tags };
+            map.insert(name(key), value);
+        }
+    }
     for run in runs.values_mut() {
         run.datasets.sort_unstable();
         run.models.sort_unstable();
@@ -254,4 +345,51 @@ fn fetch_some(sql: &dyn Sql, rows: &[i64]) -> Result<HashMap<i64, Run>> {
 
 fn missing(sql: &dyn Sql, row: i64) -> Error {
     sql.damaged("what a run logged", "its run", format!("no row {row}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOW: [Operator; 6] = [
+        Operator::Equal,
+        Operator::NotEqual,
+        Operator::Less,
+        Operator::LessOrEqual,
+        Operator::Greater,
+        Operator::GreaterOrEqual,
+    ];
+
+    fn agrees(how: Operator, bound: f64, value: f64) {
+        let test = Test::Number(how, bound);
+        let Some([a, b, c, d]) = bits(&test) else { return };
+        let at = value.to_bits().cast_signed();
+        let found = (a..=b).contains(&at) || (c..=d).contains(&at);
+        assert_eq!(found, test.of(Value::Number(value)), "{value:?} {how} {bound:?}");
+    }
+
+    #[test]
+    fn integers_are_compared_as_their_numbers_are() {
+        let (inf, nan, tiny) = (f64::INFINITY, f64::NAN, 5e-324);
+        let mut values = vec![0.0, tiny, f64::MIN_POSITIVE, 0.5, 1.0, f64::MAX, inf, nan];
+        values.extend(values.clone().into_iter().map(|x: f64| -x));
+        values.push(f64::from_bits(u64::MAX));
+        for how in HOW {
+            for bound in &values {
+                values.iter().for_each(|value| agrees(how, *bound, *value));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bits(how in 0_usize..6, bound: u64, value: u64, near in -2_i64..3) {
+            let near = bound.wrapping_add_signed(near);
+            for value in [value, near, value ^ (1 << 63), near ^ (1 << 63)] {
+                agrees(HOW[how], f64::from_bits(bound), f64::from_bits(value));
+            }
+        }
+    }
 }

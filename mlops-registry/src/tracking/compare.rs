@@ -16,6 +16,8 @@ const RUNS: usize = 12;
 const DRAWN: usize = 160;
 /// How many curves are drawn before they are left to the table.
 const FIGURES: usize = 24;
+/// How many axes stand beside each other in one picture.
+const AXES: usize = 10;
 
 /// Some runs beside each other. `Display` prints a table; [`to_report`](Self::to_report) makes
 /// a document with the curves of their metrics, for a terminal, Markdown or one HTML file.
@@ -89,8 +91,9 @@ impl Comparison {
         all.into_iter().filter(differs).collect()
     }
 
-    /// A document: what differs, the last values, and a curve for each metric with more than one
-    /// step.
+    /// A document: what differs, the last values, a picture in which every run is a line across
+    /// an axis for each parameter and metric that differs (parallel coordinates), and a curve for
+    /// each metric with more than one step.
     pub fn to_report(&self) -> Report {
         let names = self.names();
         let title = match names.as_slice() {
@@ -125,10 +128,41 @@ impl Comparison {
             .section(Section::new("Runs").table(self.facts()))
             .section(params)
             .section(Section::new("Last values").table(last));
+        if let Some(figure) = self.parallel(&names) {
+            report = report.section(Section::new("Parallel coordinates").figures([figure]));
+        }
         if !figures.is_empty() {
             report = report.section(Section::new("Curves").figures(figures));
         }
         report
+    }
+
+    /// A line for each run across what differs, parameters first; each axis goes from its least
+    /// value to its greatest.
+    fn parallel(&self, names: &[String]) -> Option<Figure> {
+        let params = self.differing_params().into_iter().map(|key| {
+            let texts = self.runs.iter().map(|run| run.params.get(key).map(String::as_str));
+            (key, places(&texts.collect::<Vec<_>>()))
+        });
+        let metrics = self.histories.keys().map(|key| {
+            let last = self.runs.iter().map(|run| run.metric(key).unwrap_or(f64::NAN));
+            (key.as_str(), last.collect())
+        });
+        let axes: Vec<(&str, Vec<f64>)> = params
+            .chain(metrics)
+            .filter_map(|(key, values)| Some((key, scaled(&values)?)))
+            .take(AXES)
+            .collect();
+        if axes.len() < 2 {
+            return None;
+        }
+        let mut line = Line::over(axes.iter().map(|(key, _)| *key));
+        for (i, name) in names.iter().enumerate() {
+            line = line.series(name, axes.iter().map(|(_, values)| values[i]).collect::<Vec<_>>());
+        }
+        let note = "A line is a run; every axis goes from the least value (0) to the greatest (1), \
+                    words in their order.";
+        Some(Figure::new("What differs", line).note(note))
     }
 
     /// Names that tell the runs apart.
@@ -183,8 +217,13 @@ impl Comparison {
     /// The curves of a metric over its steps, if there is more than one step.
     fn figure(&self, key: &str, names: &[String]) -> Option<Figure> {
         let histories = self.histories.get(key)?;
-        let steps: BTreeSet<i64> = histories.iter().flatten().map(|p| p.step).collect();
-        let steps: Vec<i64> = steps.into_iter().collect();
+        // Each is sorted by its steps; of millions a set would take many times the memory.
+        let mut steps = Vec::new();
+        for history in histories {
+            steps.extend(history.chunk_by(|a, b| a.step == b.step).map(|points| points[0].step));
+        }
+        steps.sort_unstable();
+        steps.dedup();
         if steps.len() < 2 {
             return None;
         }
@@ -203,6 +242,29 @@ impl Comparison {
         }
         Some(figure)
     }
+}
+
+/// Where texts stand on an axis: numbers where they stand, words in their order.
+fn places(texts: &[Option<&str>]) -> Vec<f64> {
+    let words: BTreeSet<&str> = texts.iter().copied().flatten().collect();
+    let number = |text: &str| text.parse::<f64>().ok();
+    let numbers = words.iter().all(|word| number(word).is_some());
+    let place = |text: &str| {
+        let rank = || words.iter().position(|word| *word == text).map_or(f64::NAN, |n| n as f64);
+        number(text).filter(|_| numbers).unwrap_or_else(rank)
+    };
+    texts.iter().map(|text| text.map_or(f64::NAN, place)).collect()
+}
+
+/// The values between 0 and 1, if they differ; NaN for what is not finite.
+fn scaled(values: &[f64]) -> Option<Vec<f64>> {
+    let finite = || values.iter().copied().filter(|x| x.is_finite());
+    let (least, most) =
+        (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    // Halves, because the whole width may be more than a number holds.
+    let width = most / 2.0 - least / 2.0;
+    let place = |x: &f64| if x.is_finite() { (x / 2.0 - least / 2.0) / width } else { f64::NAN };
+    (width > 0.0).then(|| values.iter().map(place).collect())
 }
 
 /// At most so many of the steps, the first and the last among them.
@@ -249,6 +311,18 @@ mod tests {
         let history = [point(1), point(5), point(6)];
         let values = drawn_values(&history, &[0, 1, 4, 6, 9]);
         assert_eq!(values.map_nan(), [-1.0, 1.0, -1.0, 6.0, -1.0], "gaps where nothing is");
+    }
+
+    #[test]
+    fn axes_go_from_the_least_to_the_greatest() {
+        assert_eq!(scaled(&[2.0, 4.0, 3.0]), Some(vec![0.0, 1.0, 0.5]));
+        let huge = scaled(&[-1e308, 1e308, f64::NAN, f64::INFINITY]).expect("an axis");
+        assert_eq!(huge.map_nan(), [0.0, 1.0, -1.0, -1.0]);
+        for none in [&[][..], &[1.0], &[1.0, 1.0], &[f64::NAN, 1.0], &[0.0, -0.0]] {
+            assert_eq!(scaled(none), None, "{none:?}");
+        }
+        assert_eq!(places(&[Some("10"), Some("9"), None]).map_nan(), [10.0, 9.0, -1.0]);
+        assert_eq!(places(&[Some("tree"), Some("9"), Some("tree")]), [1.0, 0.0, 1.0]);
     }
 
     trait MapNan {

@@ -397,6 +397,12 @@ fn searches(tracker: &dyn Tracker) {
     for limit in [0, 50_001] {
         invalid(tracker.search(&here.clone().limit(limit)), "a bad limit");
     }
+    let many = |n: usize| {
+        let all = vec!["metrics.auc > 0"; n].join(" or ");
+        tracker.search(&here.clone().filter(&all).expect("a filter"))
+    };
+    many(256).expect("as many comparisons as there may be");
+    invalid(many(257), "a column of all runs for each of too many comparisons");
 }
 
 fn pages(tracker: &dyn Tracker) {

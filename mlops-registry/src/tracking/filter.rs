@@ -359,6 +359,16 @@ impl Filter {
         Self::Is(Field::Tag(key.into()), Test::Text(Operator::Equal, value.into()))
     }
 
+    /// How many tests it is made of.
+    pub(crate) fn tests(&self) -> usize {
+        match self {
+            Self::Everything => 0,
+            Self::Is(..) => 1,
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::tests).sum(),
+            Self::Not(inner) => inner.tests(),
+        }
+    }
+
     fn fmt_within(&self, f: &mut fmt::Formatter<'_>, tight: u8) -> fmt::Result {
         let (own, word, parts) = match self {
             Self::Everything => return Ok(()),

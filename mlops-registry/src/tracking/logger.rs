@@ -46,6 +46,8 @@ impl Default for LoggerOptions {
 /// waits or refuses, an error of the store comes back from the next call, from
 /// [`flush`](Self::flush) and from [`finish`](Self::finish).
 ///
+/// A child that was forked has no thread to store what it logs: there every call is an error.
+///
 /// What was queued and not flushed is lost if the process dies. Dropping a logger waits until all
 /// is stored, but has nobody to tell of an error: call `finish`.
 ///
@@ -74,6 +76,8 @@ pub struct Logger {
     sender: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Mutex<Shared>>,
+    /// Whose thread stores; a forked child has the queue, and nobody who empties it.
+    process: u32,
 }
 
 enum Message {
@@ -124,7 +128,8 @@ impl Logger {
             .spawn(move || worker.work(&receiver))
             .map_err(|e| Error::other("the thread of a logger", e))?;
         let (sender, thread) = (Some(sender), Some(thread));
-        Ok(Self { run, when_full: options.when_full, sender, thread, shared })
+        let process = std::process::id();
+        Ok(Self { run, when_full: options.when_full, sender, thread, shared, process })
     }
 
     /// The run.
@@ -159,7 +164,20 @@ impl Logger {
         self.send(Message::Batch(batch))
     }
 
+    fn same_process(&self) -> Result<()> {
+        let here = std::process::id();
+        if here == self.process {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            format!("logger of run {}", self.run),
+            format!("use in the process that made it, {}", self.process),
+            format!("process {here}, forked from it: make one anew"),
+        ))
+    }
+
     fn send(&self, message: Message) -> Result<()> {
+        self.same_process()?;
         self.check()?;
         let Some(sender) = &self.sender else { return Err(Self::gone()) };
         match self.when_full {
@@ -193,6 +211,7 @@ impl Logger {
     /// # Errors
     /// The error of the store; it comes back from every later call, too.
     pub fn flush(&self) -> Result<Logged> {
+        self.same_process()?;
         let (done, wait) = sync_channel(1);
         if let Some(sender) = &self.sender {
             sender.send(Message::Flush(done)).map_err(|_| Self::gone())?;
@@ -215,7 +234,8 @@ impl Logger {
 impl Drop for Logger {
     fn drop(&mut self) {
         self.sender = None;
-        if let Some(thread) = self.thread.take() {
+        // In a forked child the thread is none, and would never end.
+        if let Some(thread) = self.thread.take().filter(|_| self.process == std::process::id()) {
             // A panic of the store's was said by `flush`, or was said to nobody.
             let _ = thread.join();
         }

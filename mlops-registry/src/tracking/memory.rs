@@ -7,7 +7,7 @@ use mlops_core::{Result, Timestamp};
 
 use super::batch::{Batch, Logged, Point, ascends, param_differs, remove_repeated};
 use super::experiment::{Experiment, ExperimentChange, NewExperiment};
-use super::filter::{Attribute, DatasetPart, Field, Value};
+use super::filter::{Attribute, DatasetPart, Field, Test, Value};
 use super::query::{Page, Query, View};
 use super::run::{NewRun, Run, RunChange};
 use super::search::{Source, search};
@@ -288,6 +288,7 @@ impl Source for State {
         &mut self,
         _: &Query,
         field: &Field,
+        _: Option<&Test>,
         each: &mut dyn FnMut(i64, Value<'_>),
     ) -> Result<()> {
         for (row, Tracks { run, .. }) in &self.runs {

@@ -7,6 +7,9 @@ use super::filter::{Filter, Order};
 
 /// The most runs of one page.
 pub const PAGE_RUNS: usize = 50_000;
+/// The most comparisons and orders of one search: each reads a column of all runs. For one of
+/// many values there is `IN`.
+const COLUMNS: usize = 256;
 
 /// Which of them: those that are there, or those that are deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,6 +131,11 @@ impl Query {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        let columns = self.filter.tests() + self.order.len();
+        if columns > COLUMNS {
+            let expected = format!("at most {COLUMNS} comparisons and orders");
+            return Err(Error::invalid("search", expected, columns));
+        }
         if (1..=PAGE_RUNS).contains(&self.limit) {
             return Ok(());
         }

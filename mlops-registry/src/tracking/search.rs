@@ -26,11 +26,13 @@ pub(super) trait Source {
     fn rows(&mut self, query: &Query) -> Result<Vec<(i64, i64)>>;
 
     /// The values of a field in the query's experiments, and of others perhaps, with their rows;
-    /// a run without a value is left out.
+    /// a run without a value is left out. So may be a value to which the test says no, if there
+    /// is one.
     fn column(
         &mut self,
         query: &Query,
         field: &Field,
+        test: Option<&Test>,
         each: &mut dyn FnMut(i64, Value<'_>),
     ) -> Result<()>;
 
@@ -50,11 +52,17 @@ pub(super) fn search(source: &mut dyn Source, query: &Query) -> Result<Page<Run>
         chosen.retain(|i| keys.compare_to(*i, after) == Ordering::Greater);
     }
     let more = chosen.len() > query.limit;
-    if more {
-        chosen.select_nth_unstable_by(query.limit - 1, |a, b| keys.compare(*a, *b));
+    if query.order.is_empty() && rows.is_sorted_by_key(|row| row.1) {
+        // Made in the order in which they started: they are sorted already.
+        chosen.reverse();
         chosen.truncate(query.limit);
+    } else {
+        if more {
+            chosen.select_nth_unstable_by(query.limit - 1, |a, b| keys.compare(*a, *b));
+            chosen.truncate(query.limit);
+        }
+        chosen.sort_unstable_by(|a, b| keys.compare(*a, *b));
     }
-    chosen.sort_unstable_by(|a, b| keys.compare(*a, *b));
 
     let next = match chosen.last() {
         Some(last) if more => Some(keys.take(*last).token(query)?),
@@ -71,9 +79,14 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
+    /// How many rows may be left out before the next one is looked for everywhere.
+    const NEAR: usize = 16;
+
     fn find(&mut self, row: i64) -> Option<usize> {
-        if self.rows.get(self.next).is_none_or(|r| r.0 != row) {
-            self.next = self.rows.binary_search_by_key(&row, |r| r.0).ok()?;
+        let near = self.rows.iter().skip(self.next).take(Self::NEAR);
+        match near.take_while(|r| r.0 <= row).position(|r| r.0 == row) {
+            Some(skipped) => self.next += skipped,
+            None => self.next = self.rows.binary_search_by_key(&row, |r| r.0).ok()?,
         }
         self.next += 1;
         Some(self.next - 1)
@@ -105,7 +118,12 @@ fn matching(source: &mut dyn Source, query: &Query, rows: &[(i64, i64)]) -> Resu
         // A dataset's field has several values: any of them may pass.
         let null = |test: &Test| matches!(test, Test::Null { .. });
         let mut finder = Finder { rows, next: 0 };
-        source.column(query, field, &mut |row, value| {
+        // What it says no to is as good as nothing, if it says no to nothing, too.
+        let only = match tests.as_slice() {
+            [(test, _)] if !test.of_nothing() => Some(*test),
+            _ => None,
+        };
+        source.column(query, field, only, &mut |row, value| {
             let Some(i) = finder.find(row) else { return };
             for (test, found) in tests.iter_mut() {
                 found[i] = if null(test) { test.of(value) } else { found[i] || test.of(value) };
@@ -251,7 +269,7 @@ impl<'a> SortKeys<'a> {
         for order in &query.order {
             let mut column = vec![Key::Missing; rows.len()];
             let mut finder = Finder { rows, next: 0 };
-            source.column(query, &order.field, &mut |row, value| {
+            source.column(query, &order.field, None, &mut |row, value| {
                 if let Some(i) = finder.find(row) {
                     column[i] = match value {
                         Value::Number(x) => Key::Number(x),

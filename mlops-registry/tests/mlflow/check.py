@@ -1,6 +1,7 @@
 """What Python's own MLflow makes of what Rust wrote, as one line of JSON on the standard output.
 
     check.py read URL RUN            a run, the history of its metrics, digests of its artifacts
+    check.py runs URL                every run of every experiment, the history of its metrics
     check.py registered URL MODEL    a registered model, its versions, aliases, files
     check.py onnx FILE               write a linear ONNX model, y = 2 a + 3 b + 0.5
     check.py load URL MODEL_URI      load a model with pyfunc (with ONNX) or read its MLmodel
@@ -68,6 +69,16 @@ def run_as_dict(client, run_id, artifacts=True):
 def read(url, run_id):
     mlflow.set_tracking_uri(url)
     return run_as_dict(MlflowClient(url), run_id)
+
+
+def runs(url):
+    client = MlflowClient(url)
+    found = {}
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id], run_view_type=3):
+            of_run = run_as_dict(client, run.info.run_id, artifacts=False)
+            found[run.info.run_id] = {"experiment": experiment.name, **of_run}
+    return found
 
 
 def registered(url, name):
@@ -189,6 +200,7 @@ def write(mlruns):
 
 COMMANDS = {
     "read": read,
+    "runs": runs,
     "registered": registered,
     "onnx": onnx_model,
     "load": load,
