@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version,
-    same_person,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, same_person,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};

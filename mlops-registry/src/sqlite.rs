@@ -232,7 +232,11 @@ enum Overwrite {
 
 impl Store {
     fn overwrite(&self, db: &Connection, what: Overwrite) -> Result<()> {
-        self.pragma(db, "secure_delete", if matches!(what, Overwrite::Rows) { "FAST" } else { "ON" })
+        self.pragma(
+            db,
+            "secure_delete",
+            if matches!(what, Overwrite::Rows) { "FAST" } else { "ON" },
+        )
     }
 
     fn transact<T>(

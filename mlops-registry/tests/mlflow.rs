@@ -17,8 +17,8 @@ use mlops_core::{
 use mlops_registry::MemoryRegistry;
 use mlops_registry::mlflow::{
     Dataset, DatasetInput, LoggedModelStatus, Metric, MlflowClient, MlflowDatabase, MlflowError,
-    MlflowRegistry, Mlruns, MlrunsWriter, ModelFile, NewLoggedModel, NewModelVersion, NewRun, Run, RunBatch,
-    Search, Signature, export_mlruns, import_runs, sync_runs,
+    MlflowRegistry, Mlruns, MlrunsWriter, ModelFile, NewLoggedModel, NewModelVersion, NewRun, Run,
+    RunBatch, Search, Signature, export_mlruns, import_runs, sync_runs,
 };
 use mlops_registry::tracking::{
     self, Batch, ExperimentChange, NewRun as TrackedRun, Query, RunStatus, Tracker, TrackerExt,
@@ -773,7 +773,10 @@ fn imported(server: &Server) {
     for (id, seen) in before.as_object().unwrap() {
         let run = live.run(id).unwrap();
         let experiment = live.experiment(run.experiment).unwrap();
-        assert_eq!((&seen["name"], &seen["experiment"]), (&json!(run.name), &json!(experiment.name)));
+        assert_eq!(
+            (&seen["name"], &seen["experiment"]),
+            (&json!(run.name), &json!(experiment.name))
+        );
         assert_eq!((&seen["params"], &seen["tags"]), (&json!(run.params), &json!(run.tags)));
         assert_eq!(seen["status"], run.status.name());
         assert_eq!(seen["stage"] == "deleted", run.deleted_at.is_some());

@@ -83,7 +83,7 @@ mod sqlite {
             }
             registry.delete_experiment(gone, AT).unwrap();
             let later = Timestamp::from_millis(AT.millis() + 1);
-            assert_eq!(registry.collect_garbage(later).unwrap().runs, 300);
+            assert_eq!(Tracker::collect_garbage(&registry, later).unwrap().runs, 300);
             assert!(holds(directory.path(), BEN) && holds(directory.path(), COMMENT));
             let erased = registry.erase(BEN, "dpo", AT).unwrap();
             assert_eq!((erased.runs, erased.records), (300, 308), "{erased}");

@@ -64,8 +64,12 @@ impl MlflowDatabase {
     /// [`Error::Io`] where there is none; [`Error::Invalid`] for a file of another kind.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        // SQLite's own word for a file that is missing says less.
-        std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        // SQLite's own words for what is missing or no file say less.
+        let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if !meta.is_file() {
+            let found = if meta.is_dir() { "a directory" } else { "something else" };
+            return Err(Error::invalid(path.display().to_string(), "MLflow's database", found));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || -> rusqlite::Result<(Connection, Vec<String>)> {
             let db = Connection::open_with_flags(path, flags)?;
@@ -153,9 +157,9 @@ fn inputs(db: &Connection, run: &str) -> rusqlite::Result<Vec<DatasetInput>> {
         Ok((row.get::<_, String>(0)?, dataset))
     })?;
     let query = "SELECT name, value FROM input_tags WHERE input_uuid = ?1 ORDER BY name";
-    let tagged = found.into_iter().map(|(input, dataset)| {
-        Ok(DatasetInput { dataset, tags: pairs(db, query, &input)? })
-    });
+    let tagged = found
+        .into_iter()
+        .map(|(input, dataset)| Ok(DatasetInput { dataset, tags: pairs(db, query, &input)? }));
     tagged.collect()
 }
 
@@ -269,7 +273,7 @@ mod tests {
         refused("text", "MLflow's database, whole");
         std::fs::write(path("empty"), "").unwrap();
         refused("empty", "a table `alembic_version`");
-        refused(".", "unable to open");
+        refused(".", "a directory");
         // A table's name on a view that does not end.
         let db = Connection::open(path("view.db")).unwrap();
         for name in TABLES {

@@ -281,7 +281,8 @@ impl Mlruns {
         if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains('\\') {
             return Err(Error::invalid("key of the metric", "a relative path", "another"));
         }
-        let path = self.run_directory(experiment, run)?.join("metrics").join(key);
+        let directory = self.run_directory(experiment, run)?.join("metrics");
+        let Some(path) = without_links(directory, key) else { return Ok(()) };
         let Some(file) = open(&path)? else { return Ok(()) };
         let mut file = BufReader::new(file);
         let mut line = Vec::new();
@@ -322,17 +323,21 @@ impl Mlruns {
         }
         let directory = self.run_directory(experiment, run)?.join("artifacts");
         let missing = || Error::NotFound { what: "artifact".into(), name: path.to_owned() };
-        // No part of the way may be a link.
-        let mut whole = directory;
-        for part in path.split('/') {
-            whole.push(part);
-            let link = fs::symlink_metadata(&whole).map_err(|_| missing())?.is_symlink();
-            if link {
-                return Err(missing());
-            }
-        }
+        let whole = without_links(directory, path).ok_or_else(missing)?;
         open(&whole)?.ok_or_else(missing)
     }
+}
+
+/// The way to something below a directory, if it is there and no part of the way is a link.
+fn without_links(directory: PathBuf, path: &str) -> Option<PathBuf> {
+    let mut whole = directory;
+    for part in path.split('/') {
+        whole.push(part);
+        if fs::symlink_metadata(&whole).ok()?.is_symlink() {
+            return None;
+        }
+    }
+    Some(whole)
 }
 
 fn invalid(path: &Path, expected: &str, found: &str) -> Error {

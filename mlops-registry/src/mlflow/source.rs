@@ -65,9 +65,8 @@ impl MlflowSource for Mlruns {
     }
 
     fn runs_of(&self, experiment: &str) -> Result<Vec<Run>> {
-        let read = |id: String| {
-            self.run(experiment, &id).map_err(|e| e.within(format!("run {id}")))
-        };
+        let read =
+            |id: String| self.run(experiment, &id).map_err(|e| e.within(format!("run {id}")));
         self.run_ids(experiment)?.into_iter().map(read).collect()
     }
 
@@ -230,8 +229,12 @@ fn import_run(
         return Ok(0);
     }
     let mut batch = Batch::new();
-    batch.params.extend(run.data.params.iter().map(|KeyValue { key, value }| (key.clone(), value.clone())));
-    batch.tags.extend(run.data.tags.iter().map(|KeyValue { key, value }| (key.clone(), value.clone())));
+    batch
+        .params
+        .extend(run.data.params.iter().map(|KeyValue { key, value }| (key.clone(), value.clone())));
+    batch
+        .tags
+        .extend(run.data.tags.iter().map(|KeyValue { key, value }| (key.clone(), value.clone())));
     for input in &run.inputs.dataset_inputs {
         let context = input.tags.iter().find(|t| t.key == "mlflow.data.context");
         let dataset = Dataset::new(&*input.dataset.name, &input.dataset.digest)

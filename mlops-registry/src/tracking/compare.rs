@@ -18,6 +18,8 @@ const DRAWN: usize = 160;
 const FIGURES: usize = 24;
 /// How many axes stand beside each other in one picture.
 const AXES: usize = 10;
+/// How many letters of their names fit below all of them, and are shown of one.
+const AXIS_CHARS: usize = 40;
 
 /// Some runs beside each other. `Display` prints a table; [`to_report`](Self::to_report) makes
 /// a document with the curves of their metrics, for a terminal, Markdown or one HTML file.
@@ -106,7 +108,10 @@ impl Comparison {
             same - differing.iter().filter(|k| self.runs[0].params.contains_key(**k)).count();
         let mut params = Section::new("Parameters");
         if self.runs.len() > 1 && same > 0 {
-            params = params.text(format!("{same} parameters are the same in all."));
+            params = params.text(match same {
+                1 => "One parameter is the same in all.".to_owned(),
+                n => format!("{n} parameters are the same in all."),
+            });
         }
         let shown: Vec<&str> = if self.runs.len() > 1 {
             differing
@@ -156,12 +161,23 @@ impl Comparison {
         if axes.len() < 2 {
             return None;
         }
-        let mut line = Line::over(axes.iter().map(|(key, _)| *key));
+        // Names that would run into each other are left out of a picture: then numbers stand there.
+        let fit = axes.iter().map(|(key, _)| key.chars().count() + 2).sum::<usize>() <= AXIS_CHARS;
+        let (mut labels, mut legend) = (Vec::new(), Vec::new());
+        for ((key, _), number) in axes.iter().zip(1..) {
+            let key: String = key.chars().take(AXIS_CHARS).collect();
+            legend.push(format!("{number} {key}"));
+            labels.push(if fit { key } else { number.to_string() });
+        }
+        let legend = if fit { String::new() } else { format!(" {}.", legend.join(", ")) };
+        let note = format!(
+            "A line is a run; every axis goes from the least value (0) to the greatest (1), words \
+             in their order.{legend}"
+        );
+        let mut line = Line::over(labels);
         for (i, name) in names.iter().enumerate() {
             line = line.series(name, axes.iter().map(|(_, values)| values[i]).collect::<Vec<_>>());
         }
-        let note = "A line is a run; every axis goes from the least value (0) to the greatest (1), \
-                    words in their order.";
         Some(Figure::new("What differs", line).note(note))
     }
 
