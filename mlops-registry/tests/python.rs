@@ -153,9 +153,8 @@ fn odd_entries_are_read_alike() {
         log.push(entry);
     }
     // Trees of every shape up to here.
-    let mut notes = String::new();
-    for n in 0..=log.len() {
-        notes += &format!("{}\n", notary.sign(&log[..n].to_vec()).unwrap());
-    }
+    let notes: Vec<_> =
+        (0..=log.len()).map(|n| notary.sign(&log[..n].to_vec()).unwrap().to_string()).collect();
+    let notes = notes.join("\n");
     assert!(case.whole(&lines(&log), &notes, "odd entries"));
 }

@@ -144,7 +144,7 @@ pub fn import_runs(
                 continue;
             }
             let (gone, ended) = (run.info.lifecycle_stage == "deleted", run.info.end_time);
-            done.points += import_run(source, tracker, &from, run, to)
+            done.points += import_run(source, tracker, &from, &run, to)
                 .map_err(|e| e.within(format!("run {:.100}", id.escape_debug())))?;
             done.runs += 1;
             if gone {
@@ -206,7 +206,7 @@ fn import_run(
     source: &dyn MlflowSource,
     tracker: &dyn Tracker,
     from: &str,
-    run: Run,
+    run: &Run,
     experiment: u64,
 ) -> Result<u64> {
     let id = run.info.run_id.as_str();
@@ -220,7 +220,7 @@ fn import_run(
             new.user = text(&run.info.user_id);
             new.source = run.tag("mlflow.source.name").map(str::to_owned);
             new.commit = run.tag("mlflow.source.git.commit").map(str::to_owned);
-            new.parent = live_parent(tracker, &run)?;
+            new.parent = live_parent(tracker, run)?;
             tracker.create_run(new, started)?
         }
         Err(e) => return Err(e),

@@ -1,6 +1,7 @@
 //! What a search reads of a database: columns of all runs, and a few runs whole.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use mlops_core::{Error, Result};
 
@@ -317,11 +318,11 @@ fn fetch_some(
         },
     )?;
     for key in points.iter().map(|p| p.1).chain(texts.iter().map(|t| t.1)) {
-        if !keys.contains_key(&key) {
+        if let Entry::Vacant(unknown) = keys.entry(key) {
             let query = "SELECT name FROM run_key WHERE id = ?1";
             let name = sql.one(query, args![key], |row| row.get(0))?;
             let name = name.ok_or_else(|| sql.damaged("what a run logged", "its key", "none"))?;
-            keys.insert(key, name);
+            unknown.insert(name);
         }
     }
     let name = |key| keys.get(&key).cloned().unwrap_or_default();
@@ -378,7 +379,9 @@ mod tests {
         values.push(f64::from_bits(u64::MAX));
         for how in HOW {
             for bound in &values {
-                values.iter().for_each(|value| agrees(how, *bound, *value));
+                for value in &values {
+                    agrees(how, *bound, *value);
+                }
             }
         }
     }
