@@ -23,7 +23,7 @@ const VERSIONS: &str = "mlops-registry";
 /// a run made are tags, as in [`sync_runs`](super::sync_runs).
 ///
 /// # Errors
-/// [`Error::Io`], as of a path that is taken; those of the store and the registry.
+/// [`Error::Io`](mlops_core::Error::Io), as of a path that is taken; those of the store and the registry.
 pub fn export_mlruns(
     tracker: &dyn Tracker,
     registry: Option<&dyn Registry>,
