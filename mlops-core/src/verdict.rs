@@ -187,9 +187,15 @@ impl fmt::Display for Finding {
         // What data hold must not drive a terminal.
         let [check, subject, expected, observed] =
             [&self.check, &self.subject, &self.expected, &self.observed].map(|t| clean(t));
+        // Else a line that is no pass would seem to speak against a verdict that is.
+        let weight = match self.severity {
+            Severity::Critical => "",
+            Severity::Warning => " (warning)",
+            Severity::Info => " (info)",
+        };
         write!(
             f,
-            "{:<12} {check} of {subject}: expected {expected}, found {observed}",
+            "{:<12} {check}{weight} of {subject}: expected {expected}, found {observed}",
             self.verdict
         )
     }
@@ -333,5 +339,21 @@ impl GateReport {
     /// Only a pass opens the gate.
     pub fn is_open(&self) -> bool {
         self.assessment.verdict.is_pass()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_count_says_so() {
+        let new = |verdict| Finding::new("gap", "race", verdict, "≤ 0.1", "0.2");
+        let warning = Finding { severity: Severity::Warning, ..new(Verdict::Fail) };
+        let all = Assessment::new("g", 9, vec![new(Verdict::Pass), warning]);
+        let lines: Vec<_> = all.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "g: pass (9 rows)");
+        assert_eq!(lines[1], "  pass         gap of race: expected ≤ 0.1, found 0.2");
+        assert_eq!(lines[2], "  fail         gap (warning) of race: expected ≤ 0.1, found 0.2");
     }
 }

@@ -31,7 +31,25 @@ pub fn groups<S: Into<String>>(
 }
 
 /// Asserts that a gap is within a bound at the 95 % limit, on the groups of all features together:
-/// too few rows are not enough.
+/// too few rows are not enough, and no group may have fewer than 30. Another minimum, or groups that
+/// are set aside, are a policy's:
+///
+/// ```
+/// use mlops_core::arrow::array::{Int32Array, StringArray};
+/// use mlops_core::batch;
+/// use mlops_fairness::testing::{assert_policy, groups};
+/// use mlops_fairness::{FairnessGate, GapKind, SmallGroups};
+///
+/// let judged = batch! {
+///     "sex" => StringArray::from_iter_values((0..4001).map(|i| if i == 0 { "X" } else { ["F", "M"][i % 2] })),
+///     "hired" => Int32Array::from_iter_values((0..4001).map(|i| i32::from(i / 2 % 3 == 0))),
+/// }?;
+/// let policy = FairnessGate::new("hiring")
+///     .rule(GapKind::DemographicParityDifference, "sex", 0.1)
+///     .min_group_size(100, SmallGroups::SetAside);
+/// assert_policy(&judged, &groups("hired", "1", ["sex"]), &policy);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
 ///
 /// # Panics
 /// Where it is not shown, with what was found.

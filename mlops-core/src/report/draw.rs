@@ -551,7 +551,7 @@ fn intervals(plot: &Intervals, figure: &Figure, size: Size) -> Option<Svg> {
     }
     for (i, (row, value)) in plot.rows.iter().zip(&values).enumerate() {
         let y = head + ROW * (i as f64 + 0.5);
-        svg.label("name", (rows.label, y + 4.0), Anchor::End, &row.label, rows.label);
+        svg.two_lines("name", (rows.label, y + 4.0), Anchor::End, &row.label, rows.label);
         let class = match row.verdict {
             Some(Verdict::Pass) => "pass",
             Some(Verdict::Fail) => "fail",

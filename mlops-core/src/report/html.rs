@@ -187,7 +187,11 @@ impl Page {
         let caption = table.caption.as_deref().map(escape).unwrap_or_default();
         let label = if caption.is_empty() { "Table" } else { &caption };
         // What scrolls can be reached and scrolled by keyboard.
-        let class = if table.cards { " class=\"cards\"" } else { "" };
+        let class = match table.width() {
+            _ if table.cards => " class=\"cards\"",
+            0..=MANY => "",
+            _ => " class=\"many\"",
+        };
         add!(
             self.out,
             "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n\
@@ -422,6 +426,9 @@ impl Page {
         self.out.push_str("</tbody>\n</table>\n");
     }
 }
+
+/// A table of more columns is set closer.
+const MANY: usize = 9;
 
 /// How many sections are inside, at any depth.
 fn inner_sections(blocks: &[Block]) -> usize {

@@ -157,6 +157,29 @@ impl Svg {
         self.text_of(class, place, anchor, &cut, tooltip);
     }
 
+    /// A [`label`](Self::label) that may take two lines around its place, where words allow it:
+    /// `African-American` over `(n = 3,696)`.
+    pub(crate) fn two_lines(
+        &mut self,
+        class: &str,
+        (x, y): (f64, f64),
+        anchor: Anchor,
+        text: &str,
+        width: f64,
+    ) {
+        let clean = format::clean(text);
+        let longer =
+            |at: usize| format::width(&clean[..at]).max(format::width(clean[at..].trim_start()));
+        let ends = clean.match_indices(' ').map(|(at, _)| at).filter(|at| *at > 0);
+        match ends.min_by_key(|at| longer(*at)) {
+            Some(at) if text_width(&clean) > width => {
+                self.label(class, (x, y - 6.0), anchor, &clean[..at], width);
+                self.label(class, (x, y + 6.5), anchor, clean[at..].trim_start(), width);
+            }
+            _ => self.label(class, (x, y), anchor, text, width),
+        }
+    }
+
     fn text_of(
         &mut self,
         class: &str,
@@ -198,4 +221,27 @@ const HALF_EM: f64 = 7.0;
 /// About how many pixels a label is wide.
 pub(crate) fn text_width(text: &str) -> f64 {
     format::width(text) as f64 * HALF_EM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_take_two_lines_where_words_allow_it() {
+        let texts = |text: &str| {
+            let mut svg = Svg::new(400.0, 40.0);
+            svg.two_lines("name", (100.0, 20.0), Anchor::End, text, 18.0 * HALF_EM);
+            let parts = svg.body.split("</text>").filter(|part| !part.is_empty());
+            parts.map(|part| part.rsplit('>').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("Native American (n = 18)"), ["Native American", "(n = 18)"]);
+        assert_eq!(texts("Other (n = 377)"), ["Other (n = 377)"]);
+        assert_eq!(texts("nothing_that_could_be_broken"), ["nothing_that_coul…"]);
+        assert_eq!(texts(" "), [" "]);
+        assert_eq!(
+            texts("žluťoučký kůň úpěl ďábelské ódy"),
+            ["žluťoučký kůň", "úpěl ďábelské ódy"]
+        );
+    }
 }
