@@ -66,6 +66,7 @@ impl Bits {
         self.ends.len()
     }
 
+    #[inline]
     fn iter(&self) -> impl Iterator<Item = &[Edge]> {
         let mut start = 0;
         self.ends
@@ -396,6 +397,7 @@ impl Unit {
     }
 
     /// Adds what a pattern is worth to the places of a row.
+    #[inline]
     fn add(&self, worth: &[f64], phi: &mut [f64]) {
         let (of_features, of_pairs) = worth.split_at(self.features.len());
         for (&feature, value) in self.features.iter().zip(of_features) {
