@@ -118,12 +118,14 @@ pub enum Error {
     #[error("cancelled")]
     Cancelled,
     /// A thing asked for by name does not exist.
-    #[error("{what} `{name}` does not exist")]
+    #[error("{what} `{name}` does not exist{}", among(existing))]
     NotFound {
         /// The kind of thing: a model, a version, an alias.
         what: String,
         /// Its name.
         name: String,
+        /// The names of some that do exist, where somebody looked.
+        existing: Vec<String>,
     },
     /// A change that lost a race: somebody else was first.
     #[error("{what}: expected revision {expected}, found {found}")]
@@ -134,6 +136,16 @@ pub enum Error {
         expected: u64,
         /// The revision that is there.
         found: u64,
+    },
+    /// A key that another request has: not a race, and asking again changes nothing.
+    #[error("key `{key}` of {model} was used for {by}")]
+    KeyUsed {
+        /// The key.
+        key: String,
+        /// The model, whose own it is.
+        model: String,
+        /// The request that has it.
+        by: String,
     },
     /// A rule of the house forbids it: a gate, a missing approval.
     #[error("{what} is blocked: {}", .reasons.join("; "))]
@@ -167,6 +179,11 @@ pub enum Error {
     },
 }
 
+/// What exists, as the end of a sentence that says what does not.
+fn among(existing: &[String]) -> String {
+    if existing.is_empty() { String::new() } else { format!("; there are {}", existing.join(", ")) }
+}
+
 impl Error {
     /// An argument or description that can't be used.
     pub fn invalid(
@@ -180,6 +197,22 @@ impl Error {
     /// A number that has no value, and why.
     pub fn undefined(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Undefined { what: what.into(), reason: reason.into() }
+    }
+
+    /// A thing that does not exist, with those that do: the first twenty of them.
+    pub fn not_found(
+        what: impl Into<String>,
+        name: impl Display,
+        existing: impl IntoIterator<Item = impl Display>,
+    ) -> Self {
+        let mut existing = existing.into_iter().map(|name| name.to_string());
+        let mut shown: Vec<_> = existing.by_ref().take(20).collect();
+        if existing.next().is_some() {
+            shown.push("…".to_owned());
+        }
+        // Whoever asks may have asked for a megabyte.
+        let name = name.to_string().chars().take(200).collect();
+        Self::NotFound { what: what.into(), name, existing: shown }
     }
 
     /// A column of the wrong type.

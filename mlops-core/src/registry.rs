@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
+mod ask;
 mod request;
 mod roles;
 mod rules;
@@ -18,7 +19,9 @@ mod why;
 
 pub use request::Request;
 pub use roles::Roles;
-pub use rules::{check_name, check_paths, history_flaws, manifest_digest, same_person};
+pub use rules::{
+    check_name, check_new_name, check_paths, history_flaws, manifest_digest, same_person,
+};
 pub use show::Listing;
 pub use signature::Signature;
 pub use stage::{Lineup, Stage};
@@ -201,11 +204,15 @@ impl Version {
                 reasons.push(format!("gate `{gate}` was run at {}, which is too old", report.at));
             }
         }
-        let mut people = self.approvers();
+        let people = self.approvers();
         let role = policy.approver_role.as_deref();
-        people.retain(|person| role.is_none_or(|role| roles.has(person, role)));
+        let (people, others): (Vec<_>, Vec<_>) =
+            people.into_iter().partition(|person| role.is_none_or(|role| roles.has(person, role)));
         if people.len() < policy.approvals {
-            let within = role.map_or(String::new(), |role| format!(" in the role `{role}`"));
+            let mut within = role.map_or(String::new(), |role| format!(" in the role `{role}`"));
+            if !others.is_empty() {
+                within = format!("{within}, which {} has not", others.join(", "));
+            }
             reasons.push(format!(
                 "{} of {} approvals by people other than its author {}{within}",
                 people.len(),
@@ -256,7 +263,18 @@ impl Default for PromotionPolicy {
     }
 }
 
-/// A request to move an alias.
+/// A policy, and who set it when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPolicy {
+    /// The policy.
+    pub policy: PromotionPolicy,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A request to move an alias ([`Promotion::new`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promotion {
     /// The model.
@@ -345,6 +363,10 @@ pub struct AliasChange {
     /// The digests of those gates' reports, by name ([`GateReport::digest`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence: BTreeMap<String, Digest>,
+    /// The policy that a promotion met; none where nobody had set one and the default stood, and
+    /// for a rollback, which meets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<SetPolicy>,
 }
 
 /// Versions of models, the aliases that name them, and how they came to.
@@ -361,8 +383,8 @@ pub struct AliasChange {
 /// - Promotions stack up; a rollback takes the top off ([`Rollback::target`]). It asks for no gate
 ///   and no approval, because the version had them when it was promoted.
 /// - `register`, `promote` and `rollback` under a key are done once: the same request under the
-///   same key gives the same answer again, another request under it is an
-///   [`Error::Conflict`](crate::Error::Conflict). A request that was refused does not use up its
+///   same key gives the same answer again, another request under it is
+///   [`Error::KeyUsed`](crate::Error::KeyUsed). A request that was refused does not use up its
 ///   key. Keys are the model's own ([`Request`]).
 /// - `artifact` gives the bytes that were registered or an error, never others.
 /// - Times are the caller's; the history's order is that of the revisions.
@@ -428,10 +450,12 @@ pub trait Registry: Debug + Send + Sync + 'static {
     /// A store that can't be read.
     fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy>;
 
-    /// Sets the policy of an alias; who and when is kept.
+    /// Sets the policy of an alias; who and when is kept. A registry that knows
+    /// [roles](Roles) asks for [`Roles::POLICY`].
     ///
     /// # Errors
-    /// A bad name, a store that can't be written.
+    /// A bad name, [`Error::Blocked`](crate::Error::Blocked) for who has not the role, a store
+    /// that can't be written.
     fn set_policy(
         &self,
         model: &str,
@@ -475,7 +499,24 @@ pub trait Registry: Debug + Send + Sync + 'static {
     fn history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>>;
 }
 
-/// What every [`Registry`] can do.
+/// The error of a model that is not there, with those that are; no error if it is.
+fn known(registry: &(impl Registry + ?Sized), model: &str) -> Result<()> {
+    let models = registry.models()?;
+    if models.iter().any(|found| found == model) {
+        return Ok(());
+    }
+    Err(Error::not_found("model", model, models))
+}
+
+/// The error of an alias that is not there, with those that are.
+fn no_alias(registry: &(impl Registry + ?Sized), model: &str, alias: &str) -> Result<Error> {
+    known(registry, model)?;
+    let aliases = registry.aliases(model)?.into_iter().map(|alias| alias.alias);
+    Ok(Error::not_found("alias", format!("{model}@{alias}"), aliases))
+}
+
+/// What every [`Registry`] can do. A model that is not there is [`Error::NotFound`] here, with
+/// the names of those that are.
 pub trait RegistryExt: Registry {
     /// The version that an alias names, and the bytes of one of its files: how a service loads
     /// its model.
@@ -484,10 +525,9 @@ pub trait RegistryExt: Registry {
     /// [`Error::NotFound`] for an alias that was never set or a file that the version does not
     /// have; those of [`Registry::artifact`].
     fn load(&self, model: &str, alias: &str, artifact: &str) -> Result<(Version, Vec<u8>)> {
-        let found = self.alias(model, alias)?.ok_or_else(|| Error::NotFound {
-            what: "alias".into(),
-            name: format!("{model}@{alias}"),
-        })?;
+        let Some(found) = self.alias(model, alias)? else {
+            return Err(no_alias(self, model, alias)?);
+        };
         let version = self.version(model, found.version)?;
         let bytes = self.artifact(model, found.version, artifact)?;
         Ok((version, bytes))
@@ -496,9 +536,12 @@ pub trait RegistryExt: Registry {
     /// How often an alias has moved, 0 if never: what a request to move it expects.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// [`Error::NotFound`] for the model; a store that can't be read.
     fn revision(&self, model: &str, alias: &str) -> Result<u64> {
-        Ok(self.alias(model, alias)?.map_or(0, |a| a.revision))
+        match self.alias(model, alias)? {
+            Some(found) => Ok(found.revision),
+            None => known(self, model).map(|()| 0),
+        }
     }
 
     /// Where an alias pointed at a time: where the last of its moves that is not later put it;
@@ -511,6 +554,9 @@ pub trait RegistryExt: Registry {
     /// A store that can't be read.
     fn as_of(&self, model: &str, alias: &str, at: Timestamp) -> Result<Option<Alias>> {
         let history = self.history(model, alias)?;
+        if history.is_empty() {
+            known(self, model)?;
+        }
         Ok(why::change_at(&history, at).map(AliasChange::to_alias))
     }
 
@@ -521,7 +567,11 @@ pub trait RegistryExt: Registry {
     /// [`Error::NotFound`] if the alias was not set by then; a store that can't be read.
     fn why(&self, model: &str, alias: &str, at: Timestamp) -> Result<Why> {
         let history = self.history(model, alias)?;
+        if history.is_empty() {
+            return Err(no_alias(self, model, alias)?);
+        }
         let change = why::change_at(&history, at).ok_or_else(|| Error::NotFound {
+            existing: Vec::new(),
             what: "alias".into(),
             name: format!("{model}@{alias} at {at}"),
         })?;
@@ -535,6 +585,7 @@ pub trait RegistryExt: Registry {
     /// # Errors
     /// A store that can't be read.
     fn lineup(&self, model: &str) -> Result<Lineup> {
+        known(self, model)?;
         Lineup::now(self, model)
     }
 
@@ -543,6 +594,7 @@ pub trait RegistryExt: Registry {
     /// # Errors
     /// A store that can't be read.
     fn lineup_as_of(&self, model: &str, at: Timestamp) -> Result<Lineup> {
+        known(self, model)?;
         Lineup::at(self, model, at)
     }
 
@@ -552,6 +604,7 @@ pub trait RegistryExt: Registry {
     /// # Errors
     /// A store that can't be read.
     fn stages(&self, model: &str) -> Result<BTreeMap<u64, Stage>> {
+        known(self, model)?;
         Stage::of_all(self, model)
     }
 
@@ -561,6 +614,9 @@ pub trait RegistryExt: Registry {
     /// A store that can't be read.
     fn list(&self, model: &str) -> Result<Listing> {
         let numbers = self.versions(model)?;
+        if numbers.is_empty() {
+            known(self, model)?;
+        }
         let versions =
             numbers.into_iter().map(|n| self.version(model, n)).collect::<Result<Vec<_>>>()?;
         Ok(Listing::new(model, versions, self.aliases(model)?))

@@ -213,10 +213,9 @@ pub fn disparate_impact(
     let none = || Error::undefined(format!("disparities of {metric}"), "there is no group");
     // Of equal ones the first: the groups backwards, the last largest.
     let of = match reference {
-        Reference::Group(group) => frame
-            .group(group)
-            .map(|_| group)
-            .ok_or_else(|| Error::NotFound { what: "group".into(), name: group.to_string() })?,
+        Reference::Group(group) => frame.group(group).map(|_| group).ok_or_else(|| {
+            Error::NotFound { existing: Vec::new(), what: "group".into(), name: group.to_string() }
+        })?,
         Reference::Largest => {
             let groups = frame.groups().collect::<Vec<_>>().into_iter().rev();
             groups.max_by_key(|(_, counts)| counts.rows()).ok_or_else(none)?.0

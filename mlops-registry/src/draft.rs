@@ -2,11 +2,12 @@
 
 use mlops_core::bytes::{put_i64, put_len, put_str, put_u64};
 use mlops_core::{
-    AliasChange, Approval, ChangeKind, Digest, GateReport, Timestamp, Version, integers_as_text,
+    AliasChange, Approval, ChangeKind, Digest, GateReport, SetPolicy, Timestamp, Version,
+    integers_as_text,
 };
 use serde_json::{Map, Value, json};
 
-use crate::audit::{APPROVED_BY, Draft};
+use crate::audit::{APPROVED_BY, Draft, Entry, POLICY_BY, Personal};
 
 pub(crate) fn registered(version: &Version) -> Draft {
     let mut detail = Map::new();
@@ -80,15 +81,46 @@ pub(crate) fn moved(change: &AliasChange) -> Draft {
             (gate.clone(), report.map_or(Value::Null, Value::from))
         })
         .collect();
-    Draft::new(change.at, &change.actor, action, format!("{}@{}", change.model, change.alias))
+    let mut detail = json!({
+        "revision": change.revision,
+        "version": change.version,
+        "previous": change.previous,
+        "gates": gates,
+    });
+    let alias = format!("{}@{}", change.model, change.alias);
+    let mut draft = Draft::new(change.at, &change.actor, action, alias)
         .with_personal("reason", &change.reason)
-        .with_personal(APPROVED_BY, change.approvals.join(", "))
-        .with_detail(json!({
-            "revision": change.revision,
-            "version": change.version,
-            "previous": change.previous,
-            "gates": gates,
-        }))
+        .with_personal(APPROVED_BY, change.approvals.join(", "));
+    if let Some(SetPolicy { policy, by, at }) = &change.policy {
+        let mut policy = serde_json::to_value(policy).unwrap_or_default();
+        integers_as_text(&mut policy);
+        detail["policy"] = policy;
+        detail["policy_at"] = at.to_string().into();
+        draft = draft.with_personal(POLICY_BY, by);
+    }
+    draft.with_detail(detail)
+}
+
+/// Whether an entry says what this draft would, word for word where the words were not erased.
+pub(crate) fn says(entry: &Entry, draft: &Draft) -> bool {
+    let same = |kept: &Personal, value: &str| kept.value().is_none_or(|kept| kept == value);
+    let personal = entry.personal();
+    agrees(entry, draft)
+        && same(entry.actor(), &draft.actor)
+        && personal.keys().eq(draft.personal.keys())
+        && personal.values().zip(draft.personal.values()).all(|(kept, value)| same(kept, value))
+}
+
+/// Whether an entry says what this draft would, but for what is personal.
+pub(crate) fn agrees(entry: &Entry, draft: &Draft) -> bool {
+    let mut said = entry.detail().clone();
+    if let Some(fields) = said.as_object_mut() {
+        for ours in ["row", "logged_by"] {
+            fields.remove(ours);
+        }
+    }
+    (entry.action(), entry.subject(), entry.at(), &said)
+        == (draft.action.as_str(), draft.subject.as_str(), draft.at, &draft.detail)
 }
 
 /// The digest of all that a version was registered with but its author: what an erasure of the

@@ -72,7 +72,8 @@ pub(crate) fn rename_in_change(
     if found {
         change.reason.clear();
     }
-    for name in &mut change.approvals {
+    let setter = change.policy.as_mut().map(|set| &mut set.by);
+    for name in change.approvals.iter_mut().chain(setter) {
         found |= rename(name, person, pseudonym);
     }
     found
@@ -113,8 +114,8 @@ impl MemoryRegistry {
                 }
             }
         }
-        for (_, by, _) in state.policies.values_mut().flatten() {
-            erased.records += u64::from(rename(by, person, &pseudonym));
+        for set in state.policies.values_mut().flatten() {
+            erased.records += u64::from(rename(&mut set.by, person, &pseudonym));
         }
         for change in state.history.values_mut().flatten() {
             erased.records += u64::from(rename_in_change(change, person, &pseudonym));

@@ -166,10 +166,24 @@ pub use sql::{Problem, Verification};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Journal, SqliteRegistry};
 
-fn no_version(model: &str, number: u64) -> Error {
-    Error::NotFound { what: "version".into(), name: format!("{model} v{number}") }
+/// The error of a version that is not there, given the numbers of those that are, and the names
+/// of the models where there are none.
+fn no_version(
+    model: &str,
+    number: u64,
+    last: u64,
+    models: impl IntoIterator<Item = impl std::fmt::Display>,
+) -> Error {
+    let versions = match last {
+        0 => return Error::not_found("model", model, models),
+        1 => "v1".to_owned(),
+        last => format!("v1 to v{last}"),
+    };
+    Error::not_found("version", format!("{model} v{number}"), [versions])
 }
 
-fn no_artifact(model: &str, number: u64, name: &str) -> Error {
-    Error::NotFound { what: "artifact".into(), name: format!("{name} of {model} v{number}") }
+fn no_artifact(version: &mlops_core::Version, name: &str) -> Error {
+    let mlops_core::Version { model, number, artifacts, .. } = version;
+    let existing = artifacts.iter().map(|artifact| &artifact.name);
+    Error::not_found("artifact", format!("{name} of {model} v{number}"), existing)
 }

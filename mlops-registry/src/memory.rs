@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, same_person,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Version,
+    check_new_name, same_person,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};
@@ -47,20 +48,20 @@ pub(crate) struct State {
     pub(crate) log: Vec<Entry>,
 }
 
-/// A policy, who set it and when.
-pub(crate) type SetPolicy = (PromotionPolicy, String, Timestamp);
-
 impl State {
     fn version(&self, model: &str, number: u64) -> Result<&Version> {
         let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
         let found = at.and_then(|at| self.versions.get(model)?.get(at));
-        found.ok_or_else(|| crate::no_version(model, number))
+        found.ok_or_else(|| {
+            let last = self.versions.get(model).map_or(0, Vec::len) as u64;
+            crate::no_version(model, number, last, self.versions.keys())
+        })
     }
 
-    fn version_mut(&mut self, model: &str, number: u64) -> Result<&mut Version> {
+    /// The version of this number, if it is there.
+    fn version_mut(&mut self, model: &str, number: u64) -> Option<&mut Version> {
         let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
-        let found = at.and_then(|at| self.versions.get_mut(model)?.get_mut(at));
-        found.ok_or_else(|| crate::no_version(model, number))
+        at.and_then(|at| self.versions.get_mut(model)?.get_mut(at))
     }
 
     fn history(&self, model: &str, alias: &str) -> &[AliasChange] {
@@ -68,10 +69,15 @@ impl State {
         self.history.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    fn policy(&self, model: &str, alias: &str) -> PromotionPolicy {
+    fn policy(&self, model: &str, alias: &str) -> Option<&SetPolicy> {
         let key = (model.to_owned(), alias.to_owned());
-        let last = self.policies.get(&key).and_then(|all| all.last());
-        last.map(|(policy, ..)| policy.clone()).unwrap_or_default()
+        self.policies.get(&key).and_then(|all| all.last())
+    }
+
+    /// The names that a model's aliases have, of those with a policy alone, too.
+    fn alias_names<'s>(&'s self, model: &'s str) -> impl Iterator<Item = &'s str> {
+        let keys = self.history.keys().chain(self.policies.keys());
+        keys.filter(move |(of, _)| of == model).map(|(_, alias)| alias.as_str())
     }
 
     fn push(&mut self, change: AliasChange, request: Option<Request>) -> Result<Alias> {
@@ -94,7 +100,16 @@ impl State {
     fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
         let Some(request) = request else { return Ok(None) };
         let before = self.requests.get(&(request.model.clone(), request.key.clone()));
-        before.map(|(digest, answer)| request.answer(*digest, *answer)).transpose()
+        let again = |(digest, answer): &(Digest, u64)| {
+            request.answer(*digest, *answer).map_err(|_| {
+                let of_model = self.history.iter().filter(|((of, _), _)| *of == request.model);
+                let moves = of_model.flat_map(|(_, moves)| moves);
+                let moves: Vec<_> = moves.filter(|c| c.revision == *answer).cloned().collect();
+                let version = self.version(&request.model, *answer).ok();
+                request.used(*digest, *answer, &moves, version)
+            })
+        };
+        before.map(again).transpose()
     }
 
     /// The move that was the answer to this request before.
@@ -151,6 +166,7 @@ impl Registry for MemoryRegistry {
             made.approvals.clear();
             return Ok(made);
         }
+        check_new_name("model", &version.model, state.versions.keys().map(String::as_str))?;
         made.number = state.versions.get(&version.model).map_or(0, Vec::len) as u64 + 1;
         version.check_parent(made.number)?;
         let entry = state.entry(draft::registered(&made))?;
@@ -180,7 +196,7 @@ impl Registry for MemoryRegistry {
         let version = state.version(model, number)?;
         let artifact = version.artifacts.iter().find(|a| a.name == name);
         let bytes = artifact.and_then(|a| state.blobs.get(&a.digest));
-        bytes.cloned().ok_or_else(|| crate::no_artifact(model, number, name))
+        bytes.cloned().ok_or_else(|| crate::no_artifact(version, name))
     }
 
     fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()> {
@@ -188,8 +204,10 @@ impl Registry for MemoryRegistry {
         let version = state.version(model, number)?;
         version.check_gate(&report)?;
         let entry = state.entry(draft::gated(version, &report))?;
-        state.version_mut(model, number)?.gates.push(report);
-        state.log.push(entry);
+        if let Some(version) = state.version_mut(model, number) {
+            version.gates.push(report);
+            state.log.push(entry);
+        }
         Ok(())
     }
 
@@ -201,13 +219,15 @@ impl Registry for MemoryRegistry {
             return Ok(());
         }
         let entry = state.entry(draft::approved(version, &approval))?;
-        state.version_mut(model, number)?.approvals.push(approval);
-        state.log.push(entry);
+        if let Some(version) = state.version_mut(model, number) {
+            version.approvals.push(approval);
+            state.log.push(entry);
+        }
         Ok(())
     }
 
     fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
-        Ok(self.state().policy(model, alias))
+        Ok(self.state().policy(model, alias).map(|set| set.policy.clone()).unwrap_or_default())
     }
 
     fn set_policy(
@@ -218,12 +238,15 @@ impl Registry for MemoryRegistry {
         actor: &str,
         at: Timestamp,
     ) -> Result<()> {
-        policy.check(model, alias, actor)?;
+        policy.check(model, alias, actor, &self.roles)?;
         let json = serde_json::to_string(&policy).map_err(|e| Error::other("policy", e))?;
         let key = (model.to_owned(), alias.to_owned());
         let mut state = self.state();
+        check_new_name("alias", alias, state.alias_names(model))?;
+        check_new_name("model", model, state.versions.keys().map(String::as_str))?;
         let entry = state.entry(draft::policy_set(model, alias, &json, actor, at))?;
-        state.policies.entry(key).or_default().push((policy, actor.to_owned(), at));
+        let set = SetPolicy { policy, by: actor.to_owned(), at };
+        state.policies.entry(key).or_default().push(set);
         state.log.push(entry);
         Ok(())
     }
@@ -237,7 +260,8 @@ impl Registry for MemoryRegistry {
         let version = state.version(&promotion.model, promotion.version)?;
         let policy = state.policy(&promotion.model, &promotion.alias);
         let last = state.history(&promotion.model, &promotion.alias).last();
-        let change = promotion.decide(version, &policy, &self.roles, last, at)?;
+        check_new_name("alias", &promotion.alias, state.alias_names(&promotion.model))?;
+        let change = promotion.decide(version, policy, &self.roles, last, at)?;
         state.push(change, request)
     }
 

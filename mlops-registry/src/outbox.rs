@@ -277,7 +277,11 @@ pub fn notice(entry: &Entry) -> Alert {
 }
 
 pub(crate) fn no_consumer(name: &str) -> Error {
-    Error::NotFound { what: "consumer of the outbox".into(), name: format!("{name:.128}") }
+    Error::NotFound {
+        existing: Vec::new(),
+        what: "consumer of the outbox".into(),
+        name: format!("{name:.128}"),
+    }
 }
 
 /// The consumers of a [`MemoryRegistry`], and who has the turn.

@@ -81,9 +81,10 @@ impl SqliteRegistry {
     /// Opens the registry in this file, and makes it where there is none or the file is empty.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a directory, a file that is no registry (it is left as it is), a
+    /// [`Error::Invalid`] for what is no path (nothing, `:memory:`, an address such as
+    /// `sqlite:///registry.db`), a directory, a file that is no registry (it is left as it is), a
     /// registry of a newer release, or one that is damaged; [`Error::Io`] where the system says
-    /// no.
+    /// no, and for a directory that is not there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::open_with(path, open::journal_for(path))
@@ -95,6 +96,7 @@ impl SqliteRegistry {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, journal: Journal) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
+        open::check_path(&path)?;
         let store = Store { name: path.display().to_string(), path, journal };
         let writer = Mutex::new(store.create_or_open()?);
         let readers = Mutex::default();

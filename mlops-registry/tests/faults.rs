@@ -208,7 +208,7 @@ const STEPS: [(&str, Step); 12] = [
     ("log", |r| r.log("kept", &points(0..1500).tag("state", "new")).map(drop)),
     ("collect garbage", |r| {
         let late = Timestamp::from_millis(i64::MAX);
-        Tracker::collect_garbage(r, late).map(drop)
+        r.collect_garbage(late).map(drop)
     }),
     ("take a turn", |r| r.turn("ops", AT, Timestamp::from_millis(AT.millis() + 1000)).map(drop)),
     ("erase", |r| r.erase("ben", "cleo", AT).map(drop)),

@@ -279,3 +279,29 @@ fn the_file_of_the_first_schema_opens() {
     let fresh = contents(&SqliteRegistry::open(fresh).unwrap()).unwrap();
     assert_eq!(contents(&registry).unwrap(), fresh, "today's release writes the same");
 }
+
+#[test]
+fn what_is_no_path_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = std::time::Instant::now();
+    for (path, word) in [
+        ("", "name of a file"),
+        (":memory:", "MemoryRegistry"),
+        ("sqlite:///registry.db", "no address"),
+        ("sqlite:registry.db", "no address"),
+        ("file:registry.db", "no address"),
+        ("postgres://localhost/registry", "no address"),
+        ("a\0b", "zero byte"),
+    ] {
+        let error = SqliteRegistry::open(path).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{path:?}: {error}");
+        assert!(error.to_string().contains(word), "{path:?}: {error}");
+    }
+    std::fs::write(directory.path().join("file"), "x").unwrap();
+    for missing in ["nosuch", "no/such", "file"] {
+        let error = SqliteRegistry::open(directory.path().join(missing).join("r.db")).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{missing}: {error}");
+        assert!(error.to_string().contains(missing), "{error}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}

@@ -14,6 +14,7 @@ use mlops_registry::SqliteRegistry;
 use mlops_registry::artifacts::{
     ArtifactStore, ArtifactStoreExt, Blob, Gc, Limits, LocalStore, MemoryStore, Roots, Transfer,
 };
+use mlops_registry::tracking::{Batch, LoggedModel, NewRun, Tracker, TrackerExt};
 
 const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 
@@ -123,7 +124,7 @@ fn damage_in_the_store_is_found() {
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(registry.artifact("loans", 1, "large.bin"), Err(Error::NotFound { .. })));
     assert!(!registry.verify().unwrap().is_whole());
-    let swept = registry.collect_garbage(none, &late().dry_run()).unwrap();
+    let swept = registry.collect_artifacts(none, &late().dry_run()).unwrap();
     assert_eq!(swept.missing, [Blob::of(&large).digest], "{swept}");
 }
 
@@ -147,7 +148,7 @@ fn files_that_are_in_the_store_are_registered_by_name() {
     assert_eq!(names, ["README", "tokens.json", "weights.bin"]);
     assert_eq!(version.digest, mlops_core::manifest_digest(&version.artifacts));
     // Everything that a version has stays, and what a manifest among it names.
-    let swept = registry.collect_garbage(none, &late()).unwrap();
+    let swept = registry.collect_artifacts(none, &late()).unwrap();
     assert_eq!((swept.referenced.count, swept.removed.count), (3, 0), "{swept}");
     let into = directory.path().join("into");
     store.get_directory(tokens.digest, &into, &Limits::default(), &Transfer::new()).unwrap();
@@ -170,6 +171,40 @@ fn files_that_are_in_the_store_are_registered_by_name() {
     assert_eq!(registry.versions("loans").unwrap(), [1], "a refused request leaves no trace");
 }
 
+/// A model that a run names stays, be it a file or a directory; what it names and the store has
+/// not is nobody's loss.
+#[test]
+fn the_models_of_runs_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let (registry, store) = open(directory.path());
+    let from = directory.path().join("from");
+    std::fs::create_dir(&from).unwrap();
+    std::fs::write(from.join("a.txt"), "a").unwrap();
+    let (manifest, tree) = store.put_directory(&from, &Transfer::new()).unwrap();
+    let [file, loose] = [b"file", b"none"].map(|bytes| store.put_bytes(bytes).unwrap());
+    let experiment = registry.open_experiment("e", AT).unwrap().id;
+    let model = LoggedModel::new;
+    let batch = Batch::new()
+        .model(model("file", file.digest))
+        .model(model("tree", tree.digest))
+        .model(model("elsewhere", Blob::of(b"elsewhere").digest));
+    let run = registry.create_run(NewRun::new(experiment).with_id("r"), AT).unwrap();
+    registry.log(&run.id, &batch).unwrap();
+
+    let swept = registry.collect_artifacts(none, &late()).unwrap();
+    assert_eq!((swept.referenced.count, swept.removed.count), (3, 1), "{swept}");
+    assert_eq!(swept.missing, []);
+    let kept = [file.digest, tree.digest, manifest.entries[0].sha256];
+    assert!(kept.iter().all(|digest| store.has(*digest).unwrap()));
+    assert!(!store.has(loose.digest).unwrap());
+
+    // A deleted run may be restored; one that is forgotten may not.
+    registry.delete_run("r", AT).unwrap();
+    assert_eq!(registry.collect_artifacts(none, &late()).unwrap().removed.count, 0);
+    registry.collect_garbage(Timestamp::from_millis(i64::MAX)).unwrap();
+    assert_eq!(registry.collect_artifacts(none, &late()).unwrap().removed.count, 3);
+}
+
 /// Wherever the manifest of a directory lies, its files stay; and while nobody can read it, so does
 /// everything.
 #[test]
@@ -190,7 +225,7 @@ fn files_of_directories_stay_with_their_manifests() {
         .with_artifact("no-manifest.json", "{\"files\":[]}")
         .with_artifact("no-manifest-either.json", "{\"files\":[1,2]}");
     registry.register_stored(new, [("stored.json".to_owned(), stored_blob)], AT).unwrap();
-    let swept = registry.collect_garbage(none, &late()).unwrap();
+    let swept = registry.collect_artifacts(none, &late()).unwrap();
     // What nothing refers to: the loose file and manifest, and the manifest that the database has.
     assert_eq!((swept.referenced.count, swept.removed.count), (3, 3), "{swept}");
     let has = |digest| store.has(digest).unwrap();
@@ -202,7 +237,7 @@ fn files_of_directories_stay_with_their_manifests() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, vec![b' '; stored_blob.size as usize]).unwrap();
     let loose = store.put_bytes(b"loose").unwrap();
-    let error = registry.collect_garbage(none, &late()).unwrap_err();
+    let error = registry.collect_artifacts(none, &late()).unwrap_err();
     assert!(matches!(error, Error::Within { .. } | Error::Decode { .. }), "{error}");
     assert!(has(stored.entries[0].sha256) && has(loose.digest), "nothing went");
 }
@@ -215,7 +250,7 @@ fn what_was_put_for_a_version_that_was_not_registered_is_collected() {
     registry.register(kept, AT).unwrap();
     // As a crash between the bytes and the transaction leaves it.
     let lost = store.put_bytes(&bytes(2 << 20, 1)).unwrap();
-    let swept = registry.collect_garbage(none, &late()).unwrap();
+    let swept = registry.collect_artifacts(none, &late()).unwrap();
     assert_eq!((swept.referenced.count, swept.removed.count), (1, 1), "{swept}");
     assert!(!store.has(lost.digest).unwrap() && registry.verify().unwrap().is_whole());
 }
@@ -233,7 +268,7 @@ fn collecting_beside_registering_loses_nothing() {
         let collector = scope.spawn(move || {
             let mut sweeps = 0;
             while !done.load(Ordering::Relaxed) {
-                registry.collect_garbage(none, &late()).unwrap();
+                registry.collect_artifacts(none, &late()).unwrap();
                 sweeps += 1;
             }
             sweeps

@@ -399,8 +399,8 @@ fn policies(registry: &dyn Registry) {
 
 /// Requests under a key are done once.
 fn keys(registry: &dyn Registry) {
-    let conflict = |error: Error, why: &str| {
-        assert!(matches!(error, Error::Conflict { .. }), "{why}: {error}");
+    let used = |error: Error, why: &str| {
+        assert!(matches!(error, Error::KeyUsed { .. }), "{why}: {error}");
     };
     let first = new(KEYS).with_key("a");
     let made = registry.register(first.clone(), time(0)).expect("register");
@@ -411,7 +411,7 @@ fn keys(registry: &dyn Registry) {
     assert_eq!(again, made, "the same answer, whatever gathered on it since");
     assert_eq!(registry.versions(KEYS).expect("versions"), [1], "done once");
     let error = registry.register(first.with_param("depth", 3), time(0)).expect_err("another");
-    conflict(error, "another version under the same key");
+    used(error, "another version under the same key");
     let second = new(KEYS).with_key("b").with_parent(1).with_artifact("more", "x");
     let second = registry.register(second, time(0)).expect("register");
     assert_eq!((second.number, second.lineage.parent), (2, Some(1)), "a version and its parent");
@@ -419,7 +419,7 @@ fn keys(registry: &dyn Registry) {
     let keyed =
         |key: &str, revision| Promotion { key: Some(key.into()), ..promote_to(KEYS, 1, revision) };
     let error = registry.promote(keyed("a", 0), time(9)).expect_err("the key of another request");
-    conflict(error, "a promotion under the key of a version");
+    used(error, "a promotion under the key of a version");
     let refused = Promotion { version: 2, ..keyed("c", 0) };
     registry.promote(refused, time(9)).expect_err("no gates");
     let moved = registry.promote(keyed("c", 0), time(9)).expect("a key that was not used up");
@@ -430,7 +430,7 @@ fn keys(registry: &dyn Registry) {
     }
     let other = Promotion { reason: "other".into(), ..keyed("c", 1) };
     let error = registry.promote(other, time(9)).expect_err("another promotion");
-    conflict(error, "another promotion under the same key");
+    used(error, "another promotion under the same key");
     let other = Promotion { model: MODEL.into(), ..keyed("c", 99) };
     let error = registry.promote(other, time(9)).expect_err("another revision");
     assert!(matches!(error, Error::Conflict { expected: 99, .. }), "keys are the model's: {error}");

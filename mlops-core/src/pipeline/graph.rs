@@ -318,6 +318,7 @@ impl Pipeline {
             To::Reference(at) => &self.references[at],
         };
         let at = *by_name.get(&*reference.name).ok_or_else(|| Error::NotFound {
+            existing: Vec::new(),
             what: "stage".into(),
             name: reference.name.clone(),
         })?;

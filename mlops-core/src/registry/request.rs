@@ -1,6 +1,6 @@
 //! Requests under a key, which are done once however often they are repeated.
 
-use super::{NewVersion, Promotion, Rollback, Version};
+use super::{AliasChange, ChangeKind, NewVersion, Promotion, Rollback, Version};
 use crate::bytes::{put_len, put_str, put_u8, put_u64};
 use crate::{Digest, Error, Result};
 
@@ -19,29 +19,92 @@ pub struct Request {
     pub key: String,
     /// The digest of all that is asked for.
     pub digest: Digest,
-    /// The revision that was expected; 0 for a version to be registered.
-    pub expected: u64,
 }
 
 impl Request {
-    fn new(model: &str, key: &str, expected: u64, asked: &[u8]) -> Self {
-        Self { model: model.into(), key: key.into(), digest: Digest::of(asked), expected }
+    fn new(model: &str, key: &str, asked: &[u8]) -> Self {
+        Self { model: model.into(), key: key.into(), digest: Digest::of(asked) }
     }
 
     /// The answer again, given the digest and the answer that were stored under its key: the
     /// alias's revision after the move, or the version's number.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the key was used for another request.
+    /// [`Error::KeyUsed`] if the key was used for another request.
     pub fn answer(&self, stored: Digest, answer: u64) -> Result<u64> {
         if stored == self.digest {
             return Ok(answer);
         }
-        Err(Error::Conflict {
-            what: format!("key `{}` of {}, used for another request", self.key, self.model),
-            expected: self.expected,
-            found: answer,
-        })
+        Err(self.key_used(format!("another request, which was answered with {answer}")))
+    }
+
+    /// The error of [`answer`](Self::answer) that names the request that has the key, for
+    /// backends that look it up: among these moves of the model's aliases, or as the registration
+    /// of this version.
+    pub fn used(
+        &self,
+        stored: Digest,
+        answer: u64,
+        moves: &[AliasChange],
+        version: Option<&Version>,
+    ) -> Error {
+        let own = |request: Option<Self>| request.is_some_and(|request| request.digest == stored);
+        let key = Some(self.key.clone());
+        let moved = moves.iter().find(|change| own(change.request(key.clone())));
+        if let Some(AliasChange { kind, version, alias, actor, reason, .. }) = moved {
+            let why = if reason.is_empty() { String::new() } else { format!(", reason: {reason}") };
+            let to = format!("v{version} at `{alias}`");
+            return self.key_used(format!("the {kind} to {to} by {actor}{why}"));
+        }
+        match version.filter(|version| own(version.request(key))) {
+            Some(Version { number, author, .. }) => {
+                self.key_used(format!("the registration of v{number} by {author}"))
+            }
+            None => self.answer(stored, answer).err().unwrap_or(Error::Cancelled),
+        }
+    }
+
+    fn key_used(&self, by: String) -> Error {
+        Error::KeyUsed { key: self.key.clone(), model: self.model.clone(), by }
+    }
+}
+
+impl AliasChange {
+    /// The request that made it, had it had this key.
+    fn request(&self, key: Option<String>) -> Option<Request> {
+        match self.kind {
+            ChangeKind::Promotion => Promotion {
+                key,
+                ..Promotion::new(&self.model, &self.alias, self.version)
+                    .by(&self.actor)
+                    .because(&self.reason)
+            }
+            .request(),
+            ChangeKind::Rollback => Rollback {
+                key,
+                ..Rollback::new(&self.model, &self.alias).by(&self.actor).because(&self.reason)
+            }
+            .request(),
+        }
+    }
+}
+
+impl Version {
+    /// The request that registered it, had it had this key.
+    fn request(&self, key: Option<String>) -> Option<Request> {
+        let new = NewVersion {
+            metrics: self.metrics.clone(),
+            params: self.params.clone(),
+            tags: self.tags.clone(),
+            data_digest: self.data_digest,
+            signature: self.signature.clone(),
+            lineage: self.lineage.clone(),
+            profile_digest: self.profile_digest,
+            suite_digest: self.suite_digest,
+            key,
+            ..NewVersion::new(&self.model, &self.author)
+        };
+        new.request(self)
     }
 }
 
@@ -53,8 +116,7 @@ impl Promotion {
             put_str(&mut asked, text);
         }
         put_u64(&mut asked, self.version);
-        let key = self.key.as_deref()?;
-        Some(Request::new(&self.model, key, self.expected_revision, &asked))
+        Some(Request::new(&self.model, self.key.as_deref()?, &asked))
     }
 }
 
@@ -65,8 +127,7 @@ impl Rollback {
         for text in ["rollback", &self.model, &self.alias, &self.actor, &self.reason] {
             put_str(&mut asked, text);
         }
-        let key = self.key.as_deref()?;
-        Some(Request::new(&self.model, key, self.expected_revision, &asked))
+        Some(Request::new(&self.model, self.key.as_deref()?, &asked))
     }
 }
 
@@ -102,6 +163,6 @@ impl NewVersion {
         }
         put_u64(&mut asked, self.lineage.parent.unwrap_or(0));
         put_str(&mut asked, &self.signature.as_ref().map(ToString::to_string).unwrap_or_default());
-        Some(Request::new(&self.model, key, 0, &asked))
+        Some(Request::new(&self.model, key, &asked))
     }
 }

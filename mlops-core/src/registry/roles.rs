@@ -18,12 +18,22 @@ pub struct Roles(Option<Arc<Has>>);
 type Has = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 impl Roles {
+    /// The role `policy`: whoever may set what aliases demand. Where roles are given, a registry
+    /// asks for it, so that nobody lifts a rule that binds them; where none are, anybody may, and
+    /// the log says who did.
+    pub const POLICY: &'static str = "policy";
+
     /// Roles by this answer to: has the person (first) the role (second)?
     ///
     /// It is asked inside a transaction while others wait, so it should look something up, not
     /// call somewhere.
     pub fn new(has: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(has)))
+    }
+
+    /// Whether the host said anything about roles.
+    pub fn are_given(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether this person has this role.

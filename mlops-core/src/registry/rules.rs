@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
-    Roles, Rollback, Signature, Version,
+    Roles, Rollback, SetPolicy, Signature, Version,
 };
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
@@ -176,6 +176,31 @@ fn folded(name: &str) -> String {
     };
     let folded = once(&once(name));
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a name that is new is more than another way to write one that is there: `Champion`
+/// beside `champion` is a slip, and would have neither its policy nor its history.
+///
+/// # Errors
+/// [`Error::Invalid`] with the name that is there.
+pub fn check_new_name<'a>(
+    what: &str,
+    name: &str,
+    existing: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
+    let mut alike = None;
+    for other in existing {
+        if other == name {
+            return Ok(());
+        }
+        if other.eq_ignore_ascii_case(name) {
+            alike = Some(other);
+        }
+    }
+    alike.map_or(Ok(()), |alike| {
+        let expected = format!("`{alike}`, which is there, or a name of its own");
+        Err(Error::invalid(what, expected, format!("`{name}`, which differs in case alone")))
+    })
 }
 
 fn check_text(what: &str, text: &str) -> Result<()> {
@@ -358,6 +383,7 @@ impl NewVersion {
     pub fn check_parent(&self, number: u64) -> Result<()> {
         match self.lineage.parent {
             Some(parent) if !(1..number).contains(&parent) => Err(Error::NotFound {
+                existing: Vec::new(),
                 what: "parent version".into(),
                 name: format!("{} v{parent}", self.model),
             }),
@@ -458,16 +484,18 @@ impl Version {
             gates: open.keys().map(|&gate| gate.to_owned()).collect(),
             approvals,
             evidence: open.iter().map(|(&gate, r)| (gate.to_owned(), r.digest())).collect(),
+            policy: None,
         }
     }
 }
 
 impl PromotionPolicy {
-    /// Whether this can be the policy of this alias, set by this person.
+    /// Whether this can be the policy of this alias, set by this person: who must have the role
+    /// [`Roles::POLICY`] where roles are given.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a bad name or a negative age.
-    pub fn check(&self, model: &str, alias: &str, actor: &str) -> Result<()> {
+    /// [`Error::Invalid`] for a bad name or a negative age; [`Error::Blocked`] without the role.
+    pub fn check(&self, model: &str, alias: &str, actor: &str, roles: &Roles) -> Result<()> {
         check_name("model", model)?;
         check_name("alias", alias)?;
         check_label("actor", actor)?;
@@ -480,13 +508,20 @@ impl PromotionPolicy {
         if let Some(age) = self.max_gate_age_millis.filter(|age| *age < 0) {
             return Err(Error::invalid("oldest age of a gate", "0 ms or more", age));
         }
+        if roles.are_given() && !roles.has(actor, Roles::POLICY) {
+            return Err(Error::Blocked {
+                what: format!("a policy of {model}@{alias}, set by {actor}"),
+                reasons: vec![format!("{actor} has not the role `{}`", Roles::POLICY)],
+            });
+        }
         Ok(())
     }
 }
 
 impl Promotion {
-    /// The change that this promotion makes, or why it may not. A backend calls this inside the
-    /// transaction that then stores the change.
+    /// The change that this promotion makes, or why it may not, given the policy of the alias
+    /// (the default where nobody set one). A backend calls this inside the transaction that then
+    /// stores the change.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a bad name; [`Error::Conflict`] if the alias has another revision
@@ -494,7 +529,7 @@ impl Promotion {
     pub fn decide(
         &self,
         version: &Version,
-        policy: &PromotionPolicy,
+        policy: Option<&SetPolicy>,
         roles: &Roles,
         last: Option<&AliasChange>,
         at: Timestamp,
@@ -502,7 +537,9 @@ impl Promotion {
         check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
         check_key(self.key.as_deref())?;
         expect_revision(&self.model, &self.alias, self.expected_revision, last)?;
-        let mut reasons = version.obstacles(policy, roles, at);
+        let default = PromotionPolicy::default();
+        let in_force = policy.map_or(&default, |set| &set.policy);
+        let mut reasons = version.obstacles(in_force, roles, at);
         // A change that changes nothing would make the next rollback one, too.
         if last.is_some_and(|c| c.version == version.number) {
             reasons.push(format!("`{}` names it already", self.alias));
@@ -520,6 +557,7 @@ impl Promotion {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
             at,
+            policy: policy.cloned(),
             ..version.change(&self.alias, last, ChangeKind::Promotion)
         })
     }
@@ -536,6 +574,7 @@ impl Rollback {
         check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
         check_key(self.key.as_deref())?;
         let earlier = |what: &str| Error::NotFound {
+            existing: Vec::new(),
             what: what.to_owned(),
             name: format!("{}@{}", self.model, self.alias),
         };

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Alias, AliasChange, Approval, Artifact, ChangeKind, Lineage, PromotionPolicy, Version,
+    Alias, AliasChange, Approval, Artifact, ChangeKind, Lineage, PromotionPolicy, SetPolicy,
+    Version,
 };
 
 impl fmt::Display for Artifact {
@@ -91,7 +92,10 @@ impl fmt::Display for AliasChange {
         if !self.approvals.is_empty() {
             write!(f, " (approved by {})", self.approvals.join(", "))?;
         }
-        Ok(())
+        match &self.policy {
+            Some(policy) => write!(f, " [{policy}]"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -109,6 +113,12 @@ impl fmt::Display for PromotionPolicy {
             write!(f, ", gates no older than {age} ms")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for SetPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; set by {} at {}", self.policy, self.by, self.at)
     }
 }
 

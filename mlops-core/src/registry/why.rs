@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::rules::standing;
-use super::{Alias, AliasChange, ChangeKind, Version};
+use super::{Alias, AliasChange, ChangeKind, PromotionPolicy, SetPolicy, Version};
 use crate::{Digest, Error, Result, Timestamp, Verdict};
 
 /// A gate on which a version was promoted.
@@ -118,6 +118,9 @@ impl fmt::Display for Why {
             row("rolled back", told(change))?;
         }
         row("promoted", told(promotion))?;
+        let default =
+            || format!("{} (the default: nobody had set one)", PromotionPolicy::default());
+        row("policy", promotion.policy.as_ref().map_or_else(default, SetPolicy::to_string))?;
         for gate in &self.gates {
             let GateEvidence { gate, verdict, at, report, by, .. } = gate;
             let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));

@@ -114,7 +114,11 @@ impl GroupTests {
         if let Compare::To(group) = &self.compare
             && frame.groups().all(|(known, _)| known != group)
         {
-            return Err(Error::NotFound { what: "group".into(), name: group.to_string() });
+            return Err(Error::NotFound {
+                existing: Vec::new(),
+                what: "group".into(),
+                name: group.to_string(),
+            });
         }
         let mut tests = Vec::new();
         for &metric in metrics {

@@ -204,7 +204,7 @@ impl CloudStore {
         let (bytes, record) = upload::waiting(&self.scratch, digest);
         if !upload::is_waiting(&self.scratch, digest)? {
             let (what, name) = ("unfinished upload".into(), digest.to_string());
-            return Err(Error::NotFound { what, name });
+            return Err(Error::NotFound { existing: Vec::new(), what, name });
         }
         let mut file = super::files::open_regular(&bytes)?;
         let quiet = Transfer { progress: None, ..*transfer };

@@ -75,7 +75,7 @@ pub use store::{ArtifactStore, ArtifactStoreExt, Blake3, Blob, Stored, Transfer}
 pub use verified::VerifiedReader;
 
 fn no_blob(digest: Digest) -> Error {
-    Error::NotFound { what: "artifact".into(), name: digest.to_string() }
+    Error::NotFound { existing: Vec::new(), what: "artifact".into(), name: digest.to_string() }
 }
 
 fn held(digest: Digest) -> Error {

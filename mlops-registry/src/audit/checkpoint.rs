@@ -180,6 +180,11 @@ impl Notary {
         Ok(note)
     }
 
+    /// Signs a text that is no checkpoint: its first line is not the log's origin.
+    pub(super) fn attest(&self, text: String) -> Result<SignedNote> {
+        self.signer.sign(text)
+    }
+
     /// Signs a checkpoint and gives it to the sink: when this returns, the sink has it.
     ///
     /// # Errors

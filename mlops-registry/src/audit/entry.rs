@@ -85,8 +85,11 @@ impl Draft {
     }
 }
 
-/// The personal field that names others than the actor.
+/// The personal field that names who approved: others than the actor.
 pub(crate) const APPROVED_BY: &str = "approved_by";
+
+/// The personal field that names who set the policy, another than the actor, too.
+pub(crate) const POLICY_BY: &str = "policy_by";
 
 /// The action of [`Draft::erasure`].
 const ERASE: &str = "erase";
@@ -276,7 +279,7 @@ impl Entry {
         let listed = format!(", {person}, ");
         for (name, value) in &mut self.personal {
             let Some(text) = value.value() else { continue };
-            let written = own && name != APPROVED_BY;
+            let written = own && ![APPROVED_BY, POLICY_BY].contains(&name.as_str());
             if written || format!(", {text}, ").contains(&listed) {
                 value.erase();
                 erased = true;

@@ -66,7 +66,7 @@ mod sink;
 mod verify;
 
 pub use checkpoint::{Checkpoint, Notary};
-pub(crate) use entry::APPROVED_BY;
+pub(crate) use entry::{APPROVED_BY, POLICY_BY};
 pub use entry::{Draft, Entry, Head};
 pub use log::{Log, export};
 pub use merkle::{ConsistencyProof, InclusionProof, MerkleTree, leaf_hash};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, Signature, Timestamp, Version, manifest_digest, same_person,
+    Result, SetPolicy, Signature, Timestamp, Version, manifest_digest, same_person,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,7 +159,7 @@ mod bits {
 pub(super) struct State {
     versions: BTreeMap<u64, (Version, String)>,
     history: BTreeMap<String, Vec<AliasChange>>,
-    policies: BTreeMap<String, PromotionPolicy>,
+    policies: BTreeMap<String, SetPolicy>,
     /// What was answered to requests, by their keys.
     requests: BTreeMap<String, (Digest, u64)>,
 }
@@ -188,8 +188,8 @@ impl State {
                     version.approvals.push(approval);
                 }
             }
-            Change::Policy { alias, policy, .. } => {
-                self.policies.insert(alias, policy);
+            Change::Policy { alias, policy, actor, at } => {
+                self.policies.insert(alias, SetPolicy { policy, by: actor, at });
             }
             Change::Move(Move { change, request }) => {
                 let history = self.history.entry(change.alias.clone()).or_default();
@@ -219,7 +219,15 @@ impl State {
     pub(super) fn repeated(&self, request: Option<&Request>) -> Result<Option<u64>> {
         let Some(request) = request else { return Ok(None) };
         let before = self.requests.get(&request.key);
-        before.map(|(digest, answer)| request.answer(*digest, *answer)).transpose()
+        let again = |(digest, answer): &(Digest, u64)| {
+            request.answer(*digest, *answer).map_err(|_| {
+                let moves = self.history.values().flatten();
+                let moves: Vec<_> = moves.filter(|c| c.revision == *answer).cloned().collect();
+                let version = self.versions.get(answer).map(|(version, _)| version);
+                request.used(*digest, *answer, &moves, version)
+            })
+        };
+        before.map(again).transpose()
     }
 
     /// The version as it was when it was registered.
@@ -236,7 +244,12 @@ impl State {
 
     pub(super) fn version(&self, model: &str, number: u64) -> Result<&Version> {
         let found = self.versions.get(&number).map(|(version, _)| version);
-        found.ok_or_else(|| crate::no_version(model, number))
+        found.ok_or_else(|| self.no_version(model, number))
+    }
+
+    fn no_version(&self, model: &str, number: u64) -> Error {
+        let last = self.versions.keys().next_back().copied().unwrap_or(0);
+        crate::no_version(model, number, last, [model])
     }
 
     /// Where a version's files lie.
@@ -245,8 +258,8 @@ impl State {
     }
 
     fn version_mut(&mut self, model: &str, number: u64) -> Result<&mut Version> {
-        let found = self.versions.get_mut(&number).map(|(version, _)| version);
-        found.ok_or_else(|| crate::no_version(model, number))
+        let missing = self.no_version(model, number);
+        self.versions.get_mut(&number).map(|(version, _)| version).ok_or(missing)
     }
 
     pub(super) fn history(&self, alias: &str) -> &[AliasChange] {
@@ -257,8 +270,13 @@ impl State {
         self.history.values().filter_map(|history| history.last())
     }
 
-    pub(super) fn policy(&self, alias: &str) -> PromotionPolicy {
-        self.policies.get(alias).cloned().unwrap_or_default()
+    pub(super) fn policy(&self, alias: &str) -> Option<&SetPolicy> {
+        self.policies.get(alias)
+    }
+
+    /// The names that aliases have, of those with a policy alone, too.
+    pub(super) fn alias_names(&self) -> impl Iterator<Item = &str> {
+        self.history.keys().chain(self.policies.keys()).map(String::as_str)
     }
 }
 

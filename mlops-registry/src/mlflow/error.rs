@@ -119,9 +119,11 @@ impl From<MlflowError> for mlops_core::Error {
         match error {
             MlflowError::Local(inner) => Arc::try_unwrap(inner)
                 .unwrap_or_else(|inner| Self::Within { context: "mlflow".into(), source: inner }),
-            error if error.is_not_found() => {
-                Self::NotFound { what: "on the MLflow server,".into(), name: error.to_string() }
-            }
+            error if error.is_not_found() => Self::NotFound {
+                existing: Vec::new(),
+                what: "on the MLflow server,".into(),
+                name: error.to_string(),
+            },
             error => Self::other("mlflow", error),
         }
     }

@@ -177,7 +177,8 @@ impl Mlruns {
     /// [`Error::Parse`] for a torn metric.
     pub fn run(&self, experiment: &str, run: &str) -> Result<Run> {
         let directory = self.run_directory(experiment, run)?;
-        let missing = || Error::NotFound { what: "run".into(), name: run.to_owned() };
+        let missing =
+            || Error::NotFound { existing: Vec::new(), what: "run".into(), name: run.to_owned() };
         let meta: RunMeta = yaml(&directory.join("meta.yaml"))?.ok_or_else(missing)?;
         let id = meta.run_id.or(meta.run_uuid).unwrap_or_default().0;
         if id != run {
@@ -322,7 +323,11 @@ impl Mlruns {
             return Err(Error::invalid("path of the artifact", "a relative path", "another"));
         }
         let directory = self.run_directory(experiment, run)?.join("artifacts");
-        let missing = || Error::NotFound { what: "artifact".into(), name: path.to_owned() };
+        let missing = || Error::NotFound {
+            existing: Vec::new(),
+            what: "artifact".into(),
+            name: path.to_owned(),
+        };
         let whole = without_links(directory, path).ok_or_else(missing)?;
         open(&whole)?.ok_or_else(missing)
     }

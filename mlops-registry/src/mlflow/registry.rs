@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, check_name,
-    same_person,
+    check_new_name, same_person,
 };
 
 use super::artifacts;
@@ -17,6 +17,11 @@ use super::json::all_pages;
 use super::ledger::{Ledger, nonce};
 use super::registered::{NewModelVersion, RegisteredModel};
 use super::runs::Search;
+
+/// The error of a version of a model that is not there.
+fn no_version(model: &str, number: u64) -> Error {
+    Error::not_found("version", format!("{model} v{number}"), [""; 0])
+}
 
 /// The tag of a registered model that names the run of its ledger.
 const LEDGER: &str = "mlops.ledger_run";
@@ -144,9 +149,11 @@ impl MlflowRegistry {
     /// # Errors
     /// [`Error::NotFound`] for a model that is not there; no server.
     pub fn mirror(&self, model: &str) -> Result<Vec<Alias>> {
-        let found = self
-            .find(model)?
-            .ok_or_else(|| Error::NotFound { what: "model".into(), name: model.to_owned() })?;
+        let found = self.find(model)?.ok_or_else(|| Error::NotFound {
+            existing: Vec::new(),
+            what: "model".into(),
+            name: model.to_owned(),
+        })?;
         let mut found = lock(&found);
         found.refresh(&self.client)?;
         let there = self.client.registered_model(model)?;
@@ -168,8 +175,9 @@ impl MlflowRegistry {
     /// # Errors
     /// [`Error::NotFound`] for a model that is not there; no server.
     pub fn head(&self, model: &str) -> Result<(u64, Digest)> {
-        self.read(model, |model| Ok((model.ledger.len(), model.ledger.last())))?
-            .ok_or_else(|| Error::NotFound { what: "model".into(), name: model.to_owned() })
+        self.read(model, |model| Ok((model.ledger.len(), model.ledger.last())))?.ok_or_else(|| {
+            Error::NotFound { existing: Vec::new(), what: "model".into(), name: model.to_owned() }
+        })
     }
 
     /// Sets MLflow's alias until it is what the ledger says: the last of many that do so agrees
@@ -385,18 +393,18 @@ impl Registry for MlflowRegistry {
 
     fn version(&self, model: &str, number: u64) -> Result<Version> {
         let found = self.read(model, |found| found.state.version(model, number).cloned())?;
-        found.ok_or_else(|| crate::no_version(model, number))
+        found.ok_or_else(|| no_version(model, number))
     }
 
     fn artifact(&self, model: &str, number: u64, name: &str) -> Result<Vec<u8>> {
-        let missing = || crate::no_artifact(model, number, name);
         let found = self.read(model, |found| {
             let version = found.state.version(model, number)?;
             let artifact = version.artifacts.iter().find(|a| a.name == name).cloned();
+            let missing = || crate::no_artifact(version, name);
             let directory = found.state.directory(number).unwrap_or_default().to_owned();
             Ok((artifact.ok_or_else(missing)?, directory, found.ledger.uri().to_owned()))
         })?;
-        let (artifact, directory, uri) = found.ok_or_else(|| crate::no_version(model, number))?;
+        let (artifact, directory, uri) = found.ok_or_else(|| no_version(model, number))?;
         let decode = |expected: String, found: String| Error::Decode {
             what: format!("{name} of {model} v{number}"),
             offset: 0,
@@ -419,7 +427,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()> {
-        let found = self.find(model)?.ok_or_else(|| crate::no_version(model, number))?;
+        let found = self.find(model)?.ok_or_else(|| no_version(model, number))?;
         self.change(&mut lock(&found), |state| {
             state.version(model, number)?.check_gate(&report)?;
             Ok(Some(Change::Gate { number, report: report.clone() }))
@@ -427,7 +435,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
-        let found = self.find(model)?.ok_or_else(|| crate::no_version(model, number))?;
+        let found = self.find(model)?.ok_or_else(|| no_version(model, number))?;
         self.change(&mut lock(&found), |state| {
             let version = state.version(model, number)?;
             version.check_approval(&approval)?;
@@ -437,7 +445,8 @@ impl Registry for MlflowRegistry {
     }
 
     fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
-        Ok(self.read(model, |model| Ok(model.state.policy(alias)))?.unwrap_or_default())
+        let set = self.read(model, |model| Ok(model.state.policy(alias).cloned()))?.flatten();
+        Ok(set.map(|set| set.policy).unwrap_or_default())
     }
 
     fn set_policy(
@@ -448,12 +457,17 @@ impl Registry for MlflowRegistry {
         actor: &str,
         at: Timestamp,
     ) -> Result<()> {
-        policy.check(model, alias, actor)?;
+        policy.check(model, alias, actor, &self.roles)?;
         check_alias(alias)?;
         let found = self.ensure(model, at)?;
         let (alias, actor) = (alias.to_owned(), actor.to_owned());
         let change = Change::Policy { alias, policy, actor, at };
-        self.change(&mut lock(&found), |_| Ok(Some(change.clone())))
+        self.change(&mut lock(&found), |state| {
+            if let Change::Policy { alias, .. } = &change {
+                check_new_name("alias", alias, state.alias_names())?;
+            }
+            Ok(Some(change.clone()))
+        })
     }
 
     fn promote(&self, promotion: Promotion, at: Timestamp) -> Result<Alias> {
@@ -462,7 +476,8 @@ impl Registry for MlflowRegistry {
         self.move_alias(model, alias, promotion.request().as_ref(), |state| {
             let version = state.version(model, promotion.version)?;
             let (policy, last) = (state.policy(alias), state.history(alias).last());
-            promotion.decide(version, &policy, &self.roles, last, at)
+            check_new_name("alias", alias, state.alias_names())?;
+            promotion.decide(version, policy, &self.roles, last, at)
         })
     }
 

@@ -188,7 +188,7 @@ impl dyn Sql + '_ {
         let text = self.one(query, args![entry.cast_signed()], |row| row.get::<String>(0))?;
         let entry = text.map(|text| Entry::from_json(&text)).transpose()?;
         let draft = self.draft_of(table, seal)?;
-        Ok(entry.zip(draft).is_some_and(|(entry, draft)| erase::agrees(&entry, &draft)))
+        Ok(entry.zip(draft).is_some_and(|(entry, draft)| draft::agrees(&entry, &draft)))
     }
 }
 

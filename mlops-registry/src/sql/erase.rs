@@ -270,17 +270,6 @@ pub(super) fn renamed(entry: &Entry) -> Vec<(Digest, Digest)> {
     pairs.filter_map(|(old, new)| Some((old.parse().ok()?, new.as_str()?.parse().ok()?))).collect()
 }
 
-/// Whether an entry says what this draft would, but for what is personal.
-pub(super) fn agrees(entry: &Entry, draft: &Draft) -> bool {
-    let mut said = entry.detail().clone();
-    if let Some(fields) = said.as_object_mut() {
-        for ours in ["row", "logged_by"] {
-            fields.remove(ours);
-        }
-    }
-    (entry.subject(), entry.at(), &said) == (draft.subject.as_str(), draft.at, &draft.detail)
-}
-
 /// Lets people be erased from a [`Database`].
 macro_rules! forward_erasure {
     ($database:ty) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Request, Result, Rollback, Timestamp, Version, same_person,
+    Request, Result, Rollback, Timestamp, Version, check_new_name, same_person,
 };
 
 use super::{Database, Sql, args, seal, stored};
@@ -31,7 +31,14 @@ pub(crate) fn register_stored(
             return Ok(sql.version_row(&version.model, number)?.1);
         }
         let insert = "INSERT INTO model (name) VALUES (?1) ON CONFLICT DO NOTHING";
-        sql.execute(insert, args![&made.model])?;
+        if sql.execute(insert, args![&made.model])? > 0 {
+            let models = sql.model_names()?;
+            check_new_name(
+                "model",
+                &made.model,
+                models.iter().map(String::as_str).filter(|name| *name != made.model),
+            )?;
+        }
         let query = "SELECT max(v.number) FROM version v JOIN model m ON m.id = v.model
                      WHERE m.name = ?1";
         let last = sql.one(query, args![&made.model], |row| row.get::<Option<i64>>(0))?;
@@ -47,7 +54,7 @@ pub(crate) fn register_stored(
 }
 
 pub(crate) fn models(db: &impl Database) -> Result<Vec<String>> {
-    db.read(|sql| sql.all("SELECT name FROM model ORDER BY name", args![], |row| row.get(0)))
+    db.read(|sql| sql.model_names())
 }
 
 pub(crate) fn versions(db: &impl Database, model: &str) -> Result<Vec<u64>> {
@@ -119,7 +126,7 @@ pub(crate) fn approve(
 }
 
 pub(crate) fn policy(db: &impl Database, model: &str, alias: &str) -> Result<PromotionPolicy> {
-    db.read(|sql| sql.policy_row(model, alias))
+    db.read(|sql| Ok(sql.policy_row(model, alias)?.map(|set| set.policy).unwrap_or_default()))
 }
 
 pub(crate) fn set_policy(
@@ -129,9 +136,12 @@ pub(crate) fn set_policy(
     actor: &str,
     at: Timestamp,
 ) -> Result<()> {
-    policy.check(model, alias, actor)?;
+    policy.check(model, alias, actor, db.roles())?;
     let json = serde_json::to_string(&policy).map_err(|e| Error::other("policy", e))?;
     db.write(|sql| {
+        sql.check_new_alias(model, alias)?;
+        let models = sql.model_names()?;
+        check_new_name("model", model, models.iter().map(String::as_str))?;
         let seal = seal::policy(model, alias, &json, actor, at.millis());
         let insert = "INSERT INTO policy (model, alias, policy, actor, at, seal)
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -150,7 +160,10 @@ pub(crate) fn promote(db: &impl Database, promotion: &Promotion, at: Timestamp) 
         let (_, version) = sql.whole_version(model, *version)?;
         let policy = sql.policy_row(model, alias)?;
         let last = sql.last_change(model, alias)?;
-        let change = promotion.decide(&version, &policy, db.roles(), last.as_ref(), at)?;
+        if last.is_none() {
+            sql.check_new_alias(model, alias)?;
+        }
+        let change = promotion.decide(&version, policy.as_ref(), db.roles(), last.as_ref(), at)?;
         sql.moved(&change, request.as_ref())
     })
 }
@@ -196,6 +209,30 @@ impl dyn Sql + '_ {
         self.log(draft::moved(change), seal)?;
         self.remember(request, change.revision)?;
         Ok(change.to_alias())
+    }
+
+    pub(super) fn model_names(&self) -> Result<Vec<String>> {
+        self.all("SELECT name FROM model ORDER BY name", args![], |row| row.get(0))
+    }
+
+    /// Whether an alias is there, or has a name that no other is spelled like.
+    fn check_new_alias(&self, model: &str, alias: &str) -> Result<()> {
+        let query = "SELECT DISTINCT alias FROM policy WHERE model = ?1";
+        let mut names = self.all(query, args![model], |row| row.get::<String>(0))?;
+        names.extend(self.alias_names(model)?);
+        check_new_name("alias", alias, names.iter().map(String::as_str))
+    }
+
+    /// The error of a version that is not there.
+    pub(super) fn no_version(&self, model: &str, number: u64) -> Error {
+        let last = self.version_numbers(model).and_then(|numbers| {
+            let last = numbers.last().map_or(0, |last| last.cast_unsigned());
+            Ok((last, if last == 0 { self.model_names()? } else { Vec::new() }))
+        });
+        match last {
+            Ok((last, models)) => crate::no_version(model, number, last, models),
+            Err(error) => error,
+        }
     }
 
     pub(super) fn version_numbers(&self, model: &str) -> Result<Vec<i64>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, Signature, Version,
+    Result, SetPolicy, Signature, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ const CHUNK: usize = 1 << 18;
 impl dyn Sql + '_ {
     /// A version without what gathered on it, and the number of its row.
     pub(super) fn version_row(&self, model: &str, number: u64) -> Result<(i64, Version)> {
-        let missing = || crate::no_version(model, number);
+        let missing = || self.no_version(model, number);
         let key = i64::try_from(number).map_err(|_| missing())?;
         let sql = "SELECT v.id, v.digest, v.author, v.created_at, v.data_digest, v.seal, v.facts
                    FROM version v JOIN model m ON m.id = v.model
@@ -93,7 +93,7 @@ impl dyn Sql + '_ {
         outside: &BTreeSet<String>,
     ) -> Result<Digest> {
         let model = self.model_id(&version.model)?;
-        let model = model.ok_or_else(|| crate::no_version(&version.model, version.number))?;
+        let model = model.ok_or_else(|| self.no_version(&version.model, version.number))?;
         let facts = Facts::of(version)?;
         let seal = seal::version(version, facts.as_deref());
         let id = self.insert(
@@ -147,7 +147,26 @@ impl dyn Sql + '_ {
         let Some((digest, answer, stored)) = row else { return Ok(None) };
         let place = format!("request `{key}` of {model}");
         self.sealed(&place, &stored, seal::request(model, key, digest, answer))?;
-        request.answer(digest, answer.cast_unsigned()).map(Some)
+        let answer = answer.cast_unsigned();
+        match request.answer(digest, answer) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(_) => Err(self.key_used(request, digest, answer)?),
+        }
+    }
+
+    /// The error of a key that another request has.
+    fn key_used(&self, request: &Request, digest: Digest, answer: u64) -> Result<Error> {
+        let mut moves = Vec::new();
+        for alias in self.alias_names(&request.model)? {
+            let history = self.history_rows(&request.model, &alias)?;
+            moves.extend(history.into_iter().filter(|change| change.revision == answer));
+        }
+        let version = match self.version_row(&request.model, answer) {
+            Ok((_, version)) => Some(version),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(request.used(digest, answer, &moves, version.as_ref()))
     }
 
     /// Keeps the answer to a request, if it has a key.
@@ -256,7 +275,7 @@ impl dyn Sql + '_ {
 
     pub(super) fn insert_change(&self, change: &AliasChange) -> Result<Digest> {
         let model = self.model_id(&change.model)?;
-        let model = model.ok_or_else(|| crate::no_version(&change.model, change.version))?;
+        let model = model.ok_or_else(|| self.no_version(&change.model, change.version))?;
         let json = serde_json::to_string(change).map_err(|e| Error::other("alias change", e))?;
         let (revision, version) = (change.revision.cast_signed(), change.version.cast_signed());
         let sql = "INSERT INTO alias_change (model, alias, revision, version, change, seal)
@@ -266,18 +285,21 @@ impl dyn Sql + '_ {
         Ok(seal)
     }
 
-    pub(super) fn policy_row(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
+    /// The policy of an alias, if one was set.
+    pub(super) fn policy_row(&self, model: &str, alias: &str) -> Result<Option<SetPolicy>> {
         let sql = "SELECT policy, actor, at, seal FROM policy
                    WHERE model = ?1 AND alias = ?2 ORDER BY id DESC LIMIT 1";
         let row = self.one(sql, args![model, alias], |row| {
             let (json, actor) = (row.get::<String>(0)?, row.get::<String>(1)?);
             let seal = seal::policy(model, alias, &json, &actor, row.get(2)?);
-            Ok((json, seal, row.get::<Vec<u8>>(3)?))
+            Ok((json, seal, row.get::<Vec<u8>>(3)?, actor, row.get::<Timestamp>(2)?))
         })?;
-        let Some((json, seal, stored)) = row else { return Ok(PromotionPolicy::default()) };
+        let Some((json, seal, stored, by, at)) = row else { return Ok(None) };
         let place = format!("policy of {model}@{alias}");
         self.sealed(&place, &stored, seal)?;
-        serde_json::from_str(&json).map_err(|e| self.damaged(&place, "a policy", e))
+        let policy = serde_json::from_str::<PromotionPolicy>(&json);
+        let policy = policy.map_err(|e| self.damaged(&place, "a policy", e))?;
+        Ok(Some(SetPolicy { policy, by, at }))
     }
 }
 

@@ -93,7 +93,11 @@ pub(crate) fn put(
             }
             None => {
                 let what = format!("file `{name}`");
-                return Err(Error::NotFound { what, name: blob.digest.to_string() });
+                return Err(Error::NotFound {
+                    existing: Vec::new(),
+                    what,
+                    name: blob.digest.to_string(),
+                });
             }
         }
         made.artifacts.push(Artifact { name: name.clone(), digest: blob.digest, size: blob.size });
@@ -114,15 +118,30 @@ enum Place {
 fn find(db: &impl Database, model: &str, number: u64, name: &str) -> Result<(Artifact, Place)> {
     db.read(|sql| {
         let (_, version) = sql.version_row(model, number)?;
-        let artifact = version.artifacts.into_iter().find(|a| a.name == name);
-        let artifact = artifact.ok_or_else(|| crate::no_artifact(model, number, name))?;
+        let artifact = version.artifacts.iter().find(|a| a.name == name).cloned();
+        let artifact = artifact.ok_or_else(|| crate::no_artifact(&version, name))?;
         let place = if sql.is_stored(artifact.digest)? {
             Place::Store
         } else {
-            Place::Database(sql.blob(artifact.digest)?)
+            let bytes = sql.blob(artifact.digest);
+            Place::Database(bytes.map_err(|e| lost(e, model, number, name))?)
         };
         Ok((artifact, place))
     })
+}
+
+/// The error of bytes that are lost or damaged, with the file and version that had them.
+fn lost(error: Error, model: &str, number: u64, file: &str) -> Error {
+    let of = format!("{file} of {model} v{number}");
+    match error {
+        Error::NotFound { what, name, existing } => {
+            Error::NotFound { what: format!("{of}: {what}"), name, existing }
+        }
+        Error::Decode { what, offset, expected, found } => {
+            Error::Decode { what: format!("{of}: {what}"), offset, expected, found }
+        }
+        other => other.within(of),
+    }
 }
 
 /// The bytes of an artifact, as they are read.
@@ -138,7 +157,9 @@ pub(crate) fn reader<'a>(
             Ok(VerifiedReader::new(source, artifact.digest, artifact.size, transfer))
         }
         Place::Store => {
-            let reader = store(db, &artifact)?.get(artifact.digest, transfer)?;
+            let reader =
+                store(db, &artifact).and_then(|store| store.get(artifact.digest, transfer));
+            let reader = reader.map_err(|e| lost(e, model, number, name))?;
             if reader.size() == artifact.size {
                 return Ok(reader);
             }
@@ -162,7 +183,11 @@ pub(crate) fn artifact(
     let (artifact, place) = find(db, model, number, name)?;
     match place {
         Place::Database(bytes) => Ok(bytes),
-        Place::Store => store(db, &artifact)?.get_bytes(artifact.digest, artifact.size),
+        Place::Store => {
+            let store = store(db, &artifact);
+            let bytes = store.and_then(|store| store.get_bytes(artifact.digest, artifact.size));
+            bytes.map_err(|e| lost(e, model, number, name))
+        }
     }
 }
 
@@ -200,11 +225,20 @@ const MANIFEST: &[u8] = b"{\"files\":[";
 /// so small and lies in the store was put there by name.
 const SMALL: u64 = 1 << 20;
 
-/// What the versions have in the store: their files, and the files of the directories whose
-/// manifests are among those, wherever the manifests lie.
+/// What the versions have in the store, and the models of runs that are there: their files, and
+/// the files of the directories whose manifests are among those, wherever the manifests lie.
 pub(crate) fn roots(db: &impl Database) -> Result<Roots> {
-    let (stored, inline) = db.read(|sql| Ok((sql.stored()?, sql.inline_manifests()?)))?;
+    let (mut stored, inline, models) =
+        db.read(|sql| Ok((sql.stored()?, sql.inline_manifests()?, sql.models_of_runs()?)))?;
     let mut roots = Roots::of_blobs(stored.iter().map(|artifact| artifact.digest));
+    for digest in models {
+        // A run may name what lies elsewhere; and versions have most of them.
+        let Some(beside) = db.beside().filter(|_| !roots.blobs.contains(&digest)) else { continue };
+        if let Some(size) = beside.store.size(digest)? {
+            roots.blobs.insert(digest);
+            stored.push(Artifact { name: "model of a run".into(), digest, size });
+        }
+    }
     let mut follow = |json: &[u8]| {
         // What only begins like one is a file like others.
         if let Ok(manifest) = Manifest::from_json(json, &Limits::default()) {
@@ -244,8 +278,8 @@ fn begins_like_manifest(store: &dyn ArtifactStore, artifact: &Artifact) -> Resul
     Ok(head == MANIFEST)
 }
 
-/// Removes from the store what no version has.
-pub(crate) fn collect_garbage(
+/// Removes from the store what no version and no run has.
+pub(crate) fn collect_artifacts(
     db: &impl Database,
     also: &dyn Fn() -> Result<Roots>,
     gc: &Gc<'_>,
@@ -290,15 +324,36 @@ impl dyn Sql + '_ {
         digests.into_iter().map(|digest| self.blob(digest)).collect()
     }
 
+    /// What runs say that they made, each once, wherever it lies.
+    fn models_of_runs(&self) -> Result<Vec<Digest>> {
+        self.all("SELECT DISTINCT digest FROM run_model", args![], |row| row.get(0))
+    }
+
     /// Everything that lies in the store, each with a name for people.
     fn stored(&self) -> Result<Vec<Artifact>> {
         let sql = "SELECT b.digest, b.size, b.id FROM blob b
                    WHERE b.size > 0 AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.blob = b.id)
                    ORDER BY b.id";
         self.all(sql, args![], |row| {
-            let name = format!("artifact in row {}", row.get::<i64>(2)?);
-            Ok(Artifact { name, digest: row.get(0)?, size: row.get::<i64>(1)?.cast_unsigned() })
+            let size = row.get::<i64>(1)?.cast_unsigned();
+            let name = self.files_of_blob(row.get(2)?)?;
+            Ok(Artifact { name, digest: row.get(0)?, size })
         })
+    }
+
+    /// For people: which file of which version has these bytes, and how many others.
+    pub(super) fn files_of_blob(&self, id: i64) -> Result<String> {
+        let sql = "SELECT m.name, v.number, a.name FROM artifact a
+                   JOIN version v ON v.id = a.version JOIN model m ON m.id = v.model
+                   WHERE a.blob = ?1 ORDER BY v.id, a.name LIMIT 1";
+        let first = self.one(sql, args![id], |row| {
+            let (model, number) = (row.get::<String>(0)?, row.get::<i64>(1)?);
+            Ok(format!("{} of {model} v{number}", row.get::<String>(2)?))
+        })?;
+        let Some(first) = first else { return Ok(format!("artifact in row {id}")) };
+        let sql = "SELECT count(*) FROM artifact WHERE blob = ?1";
+        let uses = self.one(sql, args![id], |row| row.get::<i64>(0))?.unwrap_or(1);
+        Ok(if uses > 1 { format!("{first} and {} more", uses - 1) } else { first })
     }
 }
 
@@ -310,7 +365,7 @@ macro_rules! forward_stored {
             /// read from there.
             ///
             /// The bytes go first, then the transaction; a crash between the two leaves bytes that
-            /// nothing refers to, which [`collect_garbage`](Self::collect_garbage) removes. What
+            /// nothing refers to, which [`collect_artifacts`](Self::collect_artifacts) removes. What
             /// was registered with a store needs it when it is read; what lies in the database is
             /// read from there, store or not.
             #[must_use]
@@ -367,8 +422,9 @@ macro_rules! forward_stored {
                 $crate::sql::stored::reader(self, (model, number, name), transfer)
             }
 
-            /// What the versions have in the store, for a collection of garbage that has other
-            /// roots, too. Manifests of directories among their files are followed.
+            /// What the versions have in the store, and the runs
+            /// ([`LoggedModel`](crate::tracking::LoggedModel)), for a collection of garbage that
+            /// has other roots, too. Manifests of directories among the files are followed.
             ///
             /// # Errors
             /// A registry that can't be read.
@@ -376,18 +432,21 @@ macro_rules! forward_stored {
                 $crate::sql::stored::roots(self)
             }
 
-            /// Removes from the store what no version has, nothing in `also` names, no lease holds
-            /// and is older than the grace. Where a [manifest](crate::artifacts::Manifest) is
-            /// among a version's files, the files of its directory stay, too.
+            /// Removes from the store what no version and no run has, nothing in `also` names, no
+            /// lease holds and is older than the grace. Where a
+            /// [manifest](crate::artifacts::Manifest) is among the files, those of its directory
+            /// stay, too. The models of a deleted run stay until
+            /// [`Tracker::collect_garbage`](crate::tracking::Tracker::collect_garbage) has
+            /// forgotten the run.
             ///
             /// # Errors
             /// Those of [`sweep`](crate::artifacts::ArtifactStore::sweep).
-            pub fn collect_garbage(
+            pub fn collect_artifacts(
                 &self,
                 also: impl Fn() -> mlops_core::Result<$crate::artifacts::Roots>,
                 gc: &$crate::artifacts::Gc<'_>,
             ) -> mlops_core::Result<$crate::artifacts::Swept> {
-                $crate::sql::stored::collect_garbage(self, &also, gc)
+                $crate::sql::stored::collect_artifacts(self, &also, gc)
             }
         }
     };

@@ -109,7 +109,8 @@ impl dyn Sql + '_ {
             Ok((row.get::<Vec<u8>>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?))
         });
         for (digest, size, id) in found.or_say("artifacts", blobs) {
-            let place = format!("artifact in row {id}");
+            let row = format!("artifact in row {id}");
+            let place = found.or_say(&row, self.files_of_blob(id));
             let Ok(digest) = <[u8; 32]>::try_from(digest.as_slice()) else {
                 found.say(place, format!("expected 32 bytes of digest, found {}", digest.len()));
                 continue;

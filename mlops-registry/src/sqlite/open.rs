@@ -80,6 +80,38 @@ fn wal_is_sound(version: i32) -> bool {
         || (3_044_006..3_045_000).contains(&version)
 }
 
+/// Whether a registry can lie here: SQLite has meanings of its own for some names, and waits for
+/// others.
+pub(super) fn check_path(path: &Path) -> Result<()> {
+    let text = path.to_string_lossy();
+    let bad = |expected: &str| {
+        let found = format!("`{:.200}`", text.escape_debug());
+        Err(Error::invalid("path of the registry", expected, found))
+    };
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if text.is_empty() {
+        return bad("the name of a file");
+    }
+    if text == ":memory:" {
+        return bad("the name of a file (a registry in memory is `MemoryRegistry`)");
+    }
+    if text.contains("://") || ["sqlite", "file"].contains(&scheme) {
+        return bad("the path of a file, as `registry.db`, and no address");
+    }
+    if text.contains('\0') {
+        return bad("the path of a file without a zero byte");
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match parent.map(|parent| (parent, std::fs::metadata(parent))) {
+        Some((parent, Err(e))) => Err(Error::io(parent, e)),
+        Some((parent, Ok(meta))) if !meta.is_dir() => {
+            let e = std::io::ErrorKind::NotADirectory.into();
+            Err(Error::io(parent, e))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The kind of network file system that the file lies on, where the system says so.
 fn network_file_system(path: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;

@@ -277,6 +277,11 @@ impl Dataset {
 
 /// A model that a run made: its name, and the digest of its bytes, by which an artifact store or
 /// a version of the registry has it.
+///
+/// The digest is that of one file ([`Blob`](crate::artifacts::Blob)), or of the
+/// [manifest](crate::artifacts::Manifest) of a directory, as `put_directory` gives it. A registry
+/// that collects the garbage of its store keeps what its runs name, and of a manifest the files,
+/// too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LoggedModel {
     /// Its name within the run.

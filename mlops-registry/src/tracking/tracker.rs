@@ -335,11 +335,15 @@ pub(super) fn deleted(what: &str) -> Error {
 }
 
 pub(super) fn no_experiment(id: u64) -> Error {
-    Error::NotFound { what: "experiment".into(), name: id.to_string() }
+    Error::NotFound { existing: Vec::new(), what: "experiment".into(), name: id.to_string() }
 }
 
 pub(super) fn no_run(id: &str) -> Error {
-    Error::NotFound { what: "run".into(), name: id.chars().take(60).collect() }
+    Error::NotFound {
+        existing: Vec::new(),
+        what: "run".into(),
+        name: id.chars().take(60).collect(),
+    }
 }
 
 /// The error of a name that another experiment has.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Version,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -19,7 +19,7 @@ type Stored = (Version, BTreeMap<String, Vec<u8>>);
 #[derive(Debug, Default)]
 struct Store {
     versions: BTreeMap<String, Vec<Stored>>,
-    policies: BTreeMap<Name, PromotionPolicy>,
+    policies: BTreeMap<Name, SetPolicy>,
     changes: BTreeMap<Name, Vec<AliasChange>>,
     /// What was answered to requests under a key, by model and key.
     requests: BTreeMap<Name, (Digest, u64)>,
@@ -58,7 +58,7 @@ fn name(model: &str, alias: &str) -> Name {
 }
 
 fn missing(what: &str, name: impl Into<String>) -> Error {
-    Error::NotFound { what: what.to_owned(), name: name.into() }
+    Error::NotFound { existing: Vec::new(), what: what.to_owned(), name: name.into() }
 }
 
 impl VecRegistry {
@@ -125,7 +125,9 @@ impl Registry for VecRegistry {
     }
 
     fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {
-        Ok(self.store().policies.get(&name(model, alias)).cloned().unwrap_or_default())
+        let store = self.store();
+        let set = store.policies.get(&name(model, alias));
+        Ok(set.map(|set| set.policy.clone()).unwrap_or_default())
     }
 
     fn set_policy(
@@ -134,10 +136,11 @@ impl Registry for VecRegistry {
         alias: &str,
         policy: PromotionPolicy,
         actor: &str,
-        _at: Timestamp,
+        at: Timestamp,
     ) -> Result<()> {
-        policy.check(model, alias, actor)?;
-        self.store().policies.insert(name(model, alias), policy);
+        policy.check(model, alias, actor, &Roles::default())?;
+        let set = SetPolicy { policy, by: actor.to_owned(), at };
+        self.store().policies.insert(name(model, alias), set);
         Ok(())
     }
 
@@ -149,9 +152,10 @@ impl Registry for VecRegistry {
             return store.moved(&key, revision);
         }
         let version = store.version(&promotion.model, promotion.version)?.0.clone();
-        let policy = store.policies.get(&key).cloned().unwrap_or_default();
+        let policy = store.policies.get(&key).cloned();
         let history = store.changes.entry(key).or_default();
-        let change = promotion.decide(&version, &policy, &Roles::default(), history.last(), at)?;
+        let change =
+            promotion.decide(&version, policy.as_ref(), &Roles::default(), history.last(), at)?;
         history.push(change.clone());
         store.remember(request, change.revision);
         Ok(change.to_alias())

@@ -262,7 +262,13 @@ impl TreeEnsemble {
                 let what = format!("labels of `{feature}`");
                 return Err(Error::invalid(what, "a feature of categories", "one of numbers"));
             }
-            None => return Err(Error::NotFound { what: "feature".into(), name: feature.into() }),
+            None => {
+                return Err(Error::NotFound {
+                    existing: Vec::new(),
+                    what: "feature".into(),
+                    name: feature.into(),
+                });
+            }
         }
         self.schema = schema_of(&self.features);
         Ok(self)

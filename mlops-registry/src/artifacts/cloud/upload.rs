@@ -174,7 +174,7 @@ impl CloudStore {
             Err(Sent::Failed(error)) => Err(error),
             Err(Sent::Gone) => {
                 let what = format!("upload of {}", blob.digest);
-                Err(Error::NotFound { what, name: at.to_string() })
+                Err(Error::NotFound { existing: Vec::new(), what, name: at.to_string() })
             }
         }
     }
