@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mlops::arrow::array::{Float64Array, RecordBatch};
-use mlops::core::model::{self, LinearModel};
+use mlops::core::model::LinearModel;
 use mlops::core::stats::roc_auc_delong;
 use mlops::core::{
     Approval, Assessment, Digest, Error, Finding, GateReport, Model, NewVersion, Promotion,
@@ -33,7 +33,11 @@ fn main() -> Result<()> {
     let folder = std::env::args().nth(1).map_or(scratch.path().to_path_buf(), PathBuf::from);
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     // The host knows its people; the registry asks.
-    let roles = Roles::new(|person, role| role == "risk" && ["ben", "cleo"].contains(&person));
+    let roles = Roles::new(|person, role| match role {
+        "risk" => ["ben", "cleo"].contains(&person),
+        Roles::POLICY => person == "cleo",
+        _ => false,
+    });
     let registry = SqliteRegistry::open(folder.join("registry.db"))?.with_roles(roles);
     registry.subscribe("ops", Log::len(&registry)?)?;
     let holdout = Holdout::new(2000)?;
@@ -163,7 +167,7 @@ impl Holdout {
 /// whole confidence interval lies above the bound.
 fn judge(registry: &dyn Registry, on: &Holdout, version: &Version, now: Timestamp) -> Result<()> {
     let bytes = registry.artifact(&version.model, version.number, "model.json")?;
-    let scores = model::load(&bytes)?.predict(&on.applicants)?.score_of("yes")?;
+    let scores = mlops::load_model(&bytes)?.predict(&on.applicants)?.score_of("yes")?;
     let roc = roc_auc_delong(&on.repaid, scores.values())?;
     let limits = roc.interval(0.95)?;
     let verdict = match (limits.low >= 0.75, limits.high < 0.75) {
@@ -205,7 +209,7 @@ fn promote(registry: &dyn Registry, version: &Version, now: Timestamp) -> String
 fn serve(registry: &dyn Registry, holdout: &Holdout) -> Result<()> {
     let (version, bytes) = registry.load("loans", "champion", "model.json")?;
     let applicant = holdout.applicants.slice(0, 1);
-    let yes = model::load(&bytes)?.predict(&applicant)?.score_of("yes")?;
+    let yes = mlops::load_model(&bytes)?.predict(&applicant)?.score_of("yes")?;
     println!("in production: v{} gives the first applicant {:.3}", version.number, yes.value(0));
     Ok(())
 }

@@ -47,6 +47,8 @@ pub use mlops_core::arrow;
 #[cfg(feature = "data")]
 #[doc(no_inline)]
 pub use mlops_data as data;
+#[cfg(feature = "data")]
+pub use mlops_data::load_model;
 #[cfg(feature = "drift")]
 #[doc(no_inline)]
 pub use mlops_drift as drift;

@@ -57,5 +57,5 @@ pub use split::{Cut, Split, TrainTest};
 pub use transform::{
     ColumnPipeline, Encoder, Fill, FittedPipeline, Imputer, MinMaxScaler, NullPolicy, NumericStep,
     NumericSteps, OneHotEncoder, OrdinalEncoder, PipelineFit, Record, StandardScaler, Unseen,
-    Value, WithTransforms,
+    Value, WithTransforms, load_model,
 };

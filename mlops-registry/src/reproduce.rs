@@ -39,8 +39,10 @@ use crate::tracking::{Run, Tracker};
 pub struct Recipe {
     /// The version: its files, parameters, digests and lineage.
     pub version: Version,
-    /// The run that trained it, if it was looked up.
+    /// The run that trained it, if it was looked up and is there.
     pub run: Option<Run>,
+    /// Whether it was looked up in vain: the version names a run that the tracker has not.
+    pub run_is_missing: bool,
 }
 
 impl Recipe {
@@ -49,7 +51,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::NotFound`]; a store that can't be read.
     pub fn of(registry: &(impl Registry + ?Sized), model: &str, number: u64) -> Result<Self> {
-        Ok(Self { version: registry.version(model, number)?, run: None })
+        Ok(Self { version: registry.version(model, number)?, run: None, run_is_missing: false })
     }
 
     /// The same, with what its run says, if the version names one and the tracker still has it.
@@ -60,7 +62,10 @@ impl Recipe {
         if let Some(run) = &self.version.lineage.run {
             self.run = match tracker.run(run) {
                 Ok(run) => Some(run),
-                Err(Error::NotFound { .. }) => None,
+                Err(Error::NotFound { .. }) => {
+                    self.run_is_missing = true;
+                    None
+                }
                 Err(error) => return Err(error),
             };
         }
@@ -113,6 +118,8 @@ impl Recipe {
         }
         if self.version.lineage.run.is_none() {
             gaps.push("the run that trained it");
+        } else if self.run_is_missing {
+            gaps.push("the run that trained it: the tracker has none of this id");
         }
         gaps
     }
@@ -161,7 +168,11 @@ impl fmt::Display for Recipe {
             row("data", &format!("{name} {digest}"))?;
         }
         if let Some(run) = &v.lineage.run {
-            let found = if self.run.is_some() { "" } else { " (not looked up)" };
+            let found = match (&self.run, self.run_is_missing) {
+                (Some(_), _) => "",
+                (None, true) => " (not there)",
+                (None, false) => " (not looked up)",
+            };
             row("run", &format!("{run}{found}"))?;
         }
         if let Some(source) = self.run.as_ref().and_then(|run| run.source.as_deref()) {

@@ -69,9 +69,10 @@ fn contents(registry: &SqliteRegistry) -> Result<String, Error> {
         }
         for alias in registry.aliases(&model)? {
             let mut history = registry.history(&model, &alias.alias)?;
-            // The first schema named gates without the digests of their reports.
+            // The first schema named gates without the digests of their reports, and no policy.
             for change in &mut history {
                 change.evidence.clear();
+                change.policy = None;
             }
             out.push_str(&format!("{alias:?} {history:?}\n"));
         }
@@ -92,7 +93,7 @@ fn what_is_no_registry_is_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     refused(directory.path(), "a directory");
-    refused(&path("none/registry.db"), "unable to open");
+    refused(&path("none/registry.db"), "No such file");
     std::fs::write(path("text"), "a,b\n1,2\n").unwrap();
     refused(&path("text"), "another kind of file");
     std::fs::write(path("cut"), "SQLite format 3\0").unwrap();
@@ -152,8 +153,8 @@ fn edits_behind_its_back_are_found() {
         ("UPDATE metric SET bits = 0 WHERE name = 'auc'", "loans v1"),
         ("UPDATE param SET value = '9'", "loans v1"),
         ("DELETE FROM tag", "loans v1"),
-        ("UPDATE chunk SET bytes = x'00' WHERE id = 1", "artifact in row 1"),
-        ("DELETE FROM chunk WHERE blob = 2", "artifact in row 2"),
+        ("UPDATE chunk SET bytes = x'00' WHERE id = 1", "model.json of loans v1"),
+        ("DELETE FROM chunk WHERE blob = 2", "profile.bin of loans v1"),
         ("DROP TRIGGER gate_is_final; UPDATE gate SET report = '{}'", "a gate of loans v1"),
         ("DROP TRIGGER approval_is_final; UPDATE approval SET person = 'zoe'", "an approval of"),
         ("DROP TRIGGER history_is_final; UPDATE alias_change SET version = 2", "loans@champion"),

@@ -810,6 +810,11 @@ fn a_store_is_exported_and_read_back() {
     assert!(export_mlruns(&store, None, &path).is_err(), "the name is taken");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "and nothing is left");
 
+    let above = Mlruns::open(directory.path()).unwrap_err().to_string();
+    assert!(above.contains("its directory `mlruns` is one"), "{above}");
+    let none = Mlruns::open(path.join("models")).unwrap_err().to_string();
+    assert!(none.contains("experiments"), "{none}");
+
     // Into another store: every point, to the bit, and once.
     let other = MemoryRegistry::new();
     let mlruns = Mlruns::open(&path).unwrap();
@@ -822,6 +827,7 @@ fn a_store_is_exported_and_read_back() {
         let read = other.run(&run.id).unwrap();
         assert_eq!((&read.params, read.status), (&run.params, run.status));
         assert_eq!((&read.name, &read.parent), (&run.name, &run.parent));
+        assert_eq!((&read.datasets, &read.models), (&run.datasets, &run.models));
         assert_eq!((read.started_at, read.ended_at), (run.started_at, run.ended_at));
         for key in run.metrics.keys() {
             let bits = |store: &MemoryRegistry| -> Vec<_> {

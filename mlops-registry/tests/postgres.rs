@@ -244,9 +244,12 @@ fn killed_at_random_instants(url: &str, schema: &str) -> usize {
 }
 
 fn roles_are_asked(url: &str, schema: &str) {
-    let roles = Roles::new(|person, role| (person, role) == ("cleo", "risk"));
+    let has = [("cleo", "risk"), ("cleo", Roles::POLICY)];
+    let roles = Roles::new(move |person, role| has.contains(&(person, role)));
     let registry = PostgresRegistry::connect_in(url, schema).unwrap().with_roles(roles);
     let policy = PromotionPolicy { approver_role: Some("risk".into()), ..Default::default() };
+    let refused = registry.set_policy("loans", "champion", policy.clone(), "ana", AT).unwrap_err();
+    assert!(refused.to_string().contains("role `policy`"), "{refused}");
     registry.set_policy("loans", "champion", policy, "cleo", AT).unwrap();
     let version =
         registry.register(NewVersion::new("loans", "ana").with_artifact("m", "x"), AT).unwrap();

@@ -476,9 +476,13 @@ fn answers(registry: &dyn Registry) {
 
 /// Aliases as stages, and the three that a service asks for.
 fn stages(registry: &dyn Registry) {
-    assert!(registry.stages(STAGES).expect("stages").is_empty(), "no such model: no stages");
-    let lineup = registry.lineup(STAGES).expect("lineup");
-    assert_eq!((lineup.champion, lineup.challenger, lineup.shadow), (None, None, None), "nobody");
+    for error in [
+        registry.stages(STAGES).expect_err("no such model"),
+        registry.lineup(STAGES).expect_err("no such model"),
+        registry.revision(STAGES, Alias::CHAMPION).expect_err("no such model"),
+    ] {
+        assert!(matches!(error, Error::NotFound { .. }), "no such model: {error}");
+    }
     let numbers: Vec<_> = (0..4).map(|_| ready(registry, STAGES)).collect();
     let promote = |alias: &str, version, revision, second| {
         let promotion = Promotion { alias: alias.into(), ..promote_to(STAGES, version, revision) };

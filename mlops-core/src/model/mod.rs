@@ -191,7 +191,10 @@ macro_rules! forward {
 
 forward!(Arc, Box);
 
-/// A model of the house from the bytes that its `to_bytes` wrote, whichever format they are of.
+/// A model of this crate from the bytes that its `to_bytes` wrote, whichever format they are of.
+///
+/// A model behind transforms (`mlops_data::WithTransforms`) is the data crate's: programs that may
+/// meet one call `mlops::load_model`, which reads both.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a format or version that is not known, and bytes that are no whole and
@@ -199,6 +202,10 @@ forward!(Arc, Box);
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>> {
     if bytes.starts_with(&trees::TreeEnsemble::MAGIC) {
         return Ok(Box::new(trees::TreeEnsemble::from_bytes(bytes)?));
+    }
+    if bytes.starts_with(b"MLWT") {
+        let expected = "a model without transforms (mlops::load_model reads one with them)";
+        return Err(Error::invalid("model file", expected, "one with them"));
     }
     let ours = "one that `to_bytes` wrote";
     let whose = |e| file_kind::whose(e, ours, file_kind::FileKind::OwnJson, bytes);

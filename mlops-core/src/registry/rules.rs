@@ -257,7 +257,7 @@ impl NewVersion {
         Self { model: model.into(), author: author.into(), ..Self::default() }
     }
 
-    /// The same, with this file.
+    /// The same, with this file; of two of one name the later.
     #[must_use]
     pub fn with_artifact(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         self.artifacts.insert(name.into(), bytes.into());

@@ -10,4 +10,4 @@ pub use categorical::{Encoder, NullPolicy, OneHotEncoder, OrdinalEncoder, Unseen
 pub use numeric::{Fill, Imputer, MinMaxScaler, NumericStep, NumericSteps, StandardScaler};
 pub use pipeline::{ColumnPipeline, FittedPipeline, PipelineFit};
 pub use record::{Record, Value};
-pub use with_transforms::WithTransforms;
+pub use with_transforms::{WithTransforms, load_model};

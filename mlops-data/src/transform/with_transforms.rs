@@ -128,6 +128,48 @@ impl<M: Model> WithTransforms<M> {
     }
 }
 
+/// How deep models may stand in one another.
+const NESTED: usize = 8;
+
+/// A model of the house from the bytes that its `to_bytes` wrote, with or without transforms:
+/// what [`mlops_core::model::load`] reads, and [`WithTransforms`] of that.
+///
+/// ```
+/// use arrow::array::Float64Array;
+/// use mlops_core::model::{LinearModel, Model};
+/// use mlops_core::{MemorySource, batch};
+/// use mlops_data::{ColumnPipeline, StandardScaler, WithTransforms, load_model};
+///
+/// let rows = batch! { "x" => Float64Array::from(vec![10.0, 20.0, 30.0]) }?;
+/// let transforms =
+///     ColumnPipeline::new().numeric(["x"], StandardScaler).fit(&MemorySource::from(rows.clone()))?;
+/// let model = LinearModel::regression(["x"], [2.0], 1.0)?;
+/// let whole = WithTransforms::new(transforms, model.clone())?;
+///
+/// let loaded = load_model(&whole.to_bytes(LinearModel::to_bytes)?)?;
+/// assert_eq!(loaded.predict(&rows)?, whole.predict(&rows)?);
+/// assert_eq!(load_model(&model.to_bytes()?)?.input_schema(), model.input_schema());
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Invalid`] and [`Error::Decode`] for a format or version that is not known, and bytes
+/// that are no whole and valid model.
+pub fn load_model(bytes: &[u8]) -> Result<Box<dyn Model>> {
+    load_within(bytes, NESTED)
+}
+
+fn load_within(bytes: &[u8], depth: usize) -> Result<Box<dyn Model>> {
+    if !bytes.starts_with(MAGIC) {
+        return mlops_core::model::load(bytes);
+    }
+    let Some(depth) = depth.checked_sub(1) else {
+        let expected = format!("at most {NESTED} models in one another");
+        return Err(Error::invalid("model with transforms", expected, "more"));
+    };
+    Ok(Box::new(WithTransforms::from_bytes(bytes, |inner| load_within(inner, depth))?))
+}
+
 impl<M: Model> Model for WithTransforms<M> {
     fn input_schema(&self) -> SchemaRef {
         self.transforms.input_schema()

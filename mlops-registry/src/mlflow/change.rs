@@ -17,7 +17,7 @@ pub(super) enum Change {
     Gate { number: u64, report: GateReport },
     Approve { number: u64, approval: Approval },
     Policy { alias: String, policy: PromotionPolicy, actor: String, at: Timestamp },
-    Move(Move),
+    Move(Box<Move>),
 }
 
 /// A move of an alias, and the request under a key that asked for it.
@@ -191,7 +191,8 @@ impl State {
             Change::Policy { alias, policy, actor, at } => {
                 self.policies.insert(alias, SetPolicy { policy, by: actor, at });
             }
-            Change::Move(Move { change, request }) => {
+            Change::Move(moved) => {
+                let Move { change, request } = *moved;
                 let history = self.history.entry(change.alias.clone()).or_default();
                 if change.revision != history.len() as u64 + 1 {
                     return Err(Error::Decode {

@@ -106,11 +106,24 @@ impl Mlruns {
     /// The directory at this path.
     ///
     /// # Errors
-    /// [`Error::Io`] if it is none.
+    /// [`Error::Io`] if it is none; [`Error::Invalid`] for one that MLflow keeps no runs in.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         fs::read_dir(path).map_err(|e| Error::io(path, e))?;
-        Ok(Self { root: path.to_path_buf() })
+        let inside = names(path, true)?;
+        let is_mlruns = |directory: &Path, name: &str| {
+            matches!(name, ".trash" | "models")
+                || (name.bytes().all(|b| b.is_ascii_digit())
+                    && directory.join(name).join("meta.yaml").exists())
+        };
+        if inside.iter().any(|name| is_mlruns(path, name)) {
+            return Ok(Self { root: path.to_path_buf() });
+        }
+        // Often it is the directory that MLflow ran in.
+        let below = names(&path.join("mlruns"), true)?;
+        let here = below.iter().any(|name| is_mlruns(&path.join("mlruns"), name));
+        let found = if here { "its directory `mlruns` is one" } else { "none" };
+        Err(invalid(path, "a directory of MLflow's, with experiments and their `meta.yaml`", found))
     }
 
     /// The experiments, by id.

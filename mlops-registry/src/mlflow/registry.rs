@@ -309,7 +309,8 @@ impl MlflowRegistry {
             }
             let change = decide(state)?;
             decided = Some(change.to_alias());
-            Ok(Some(Change::Move(Move { change, request: request.map(Keyed::from) })))
+            let request = request.map(Keyed::from);
+            Ok(Some(Change::Move(Box::new(Move { change, request }))))
         })?;
         self.mirror_alias(&mut found, alias).map_err(|e| {
             e.within(format!("{model}@{alias} has moved, but MLflow's own alias has not"))

@@ -10,7 +10,7 @@ use super::client::MlflowClient;
 use super::import::Mlruns;
 use super::json::{KeyValue, all_pages};
 use super::runs::{Experiment, Metric, Run, Search};
-use super::sync::{ORIGIN, PARENT};
+use super::sync::{MODEL, ORIGIN, PARENT, cut_digest, read_model};
 use crate::tracking::{
     Batch, Dataset, ExperimentChange, NewRun, RunChange, Tracker, TrackerExt, View,
 };
@@ -237,10 +237,22 @@ fn import_run(
         .extend(run.data.tags.iter().map(|KeyValue { key, value }| (key.clone(), value.clone())));
     for input in &run.inputs.dataset_inputs {
         let context = input.tags.iter().find(|t| t.key == "mlflow.data.context");
-        let dataset = Dataset::new(&*input.dataset.name, &input.dataset.digest)
-            .with_source(&*input.dataset.source)
+        let (digest, source) = whole_digest(&input.dataset)
+            .unwrap_or_else(|| (input.dataset.digest.clone(), input.dataset.source.clone()));
+        let dataset = Dataset::new(&*input.dataset.name, digest)
+            .with_source(source)
             .with_context(context.map_or("", |t| t.value.as_str()));
         batch.datasets.push(dataset);
+    }
+    if batch.tags.get(ORIGIN).is_some_and(|origin| origin == id) {
+        // It comes back to what it was when a store of ours wrote it.
+        batch.tags.remove(ORIGIN);
+        let models = batch.tags.iter().filter(|(key, _)| key.starts_with(MODEL));
+        let models = models.filter_map(|(key, text)| Some((key.clone(), read_model(text)?)));
+        for (key, model) in models.collect::<Vec<_>>() {
+            batch.tags.remove(&key);
+            batch.models.push(model);
+        }
     }
     let mut points = tracker.log(id, &batch)?.points;
     for Metric { key, .. } in &run.data.metrics {
@@ -259,6 +271,15 @@ fn import_run(
         tracker.change_run(id, RunChange::status(run.info.status), ended)?;
     }
     Ok(points)
+}
+
+/// The digest and the source of a dataset that a store of ours sent: MLflow's digest is only the
+/// beginning, and its source has both.
+fn whole_digest(dataset: &super::runs::Dataset) -> Option<(String, String)> {
+    let source: serde_json::Value = serde_json::from_str(&dataset.source).ok()?;
+    let source = source.as_object().filter(|source| source.len() == 2)?;
+    let (digest, uri) = (source.get("digest")?.as_str()?, source.get("uri")?.as_str()?);
+    (cut_digest(digest) == dataset.digest).then(|| (digest.to_owned(), uri.to_owned()))
 }
 
 /// The run that this one is a part of, if the store has it and it is not deleted. The tag stays

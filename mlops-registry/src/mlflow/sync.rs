@@ -8,7 +8,7 @@ use serde_json::json;
 use super::client::MlflowClient;
 use super::json::{KeyValue, all_pages};
 use super::runs::{Dataset, DatasetInput, Metric, NewRun, RunBatch, Search};
-use crate::tracking::{Experiment, Point, Query, Run, RunStatus, Tracker, View};
+use crate::tracking::{Experiment, LoggedModel, Point, Query, Run, RunStatus, Tracker, View};
 
 /// The tag that names a run's id in the store that it came from.
 pub(super) const ORIGIN: &str = "mlops.run_id";
@@ -16,6 +16,8 @@ pub(super) const ORIGIN: &str = "mlops.run_id";
 pub(super) const PARENT: &str = "mlflow.parentRunId";
 /// The tag that names the digest of all that was sent of a run, once it was.
 const SENT: &str = "mlops.synced";
+/// What the tags of the models begin with that a run made.
+pub(super) const MODEL: &str = "mlops.model.";
 /// The longest digest of a dataset at MLflow, in characters.
 const DATASET_DIGEST: usize = 36;
 /// How many points wait before they are sent.
@@ -298,22 +300,33 @@ pub(super) fn tags(run: &Run, parent: Option<&str>) -> Vec<KeyValue> {
     }
     for (n, model) in run.models.iter().enumerate() {
         let text = format!("{} (step {}): {}", model.name, model.step, model.digest);
-        tags.insert(format!("mlops.model.{n}"), text);
+        tags.insert(format!("{MODEL}{n}"), text);
     }
     tags.insert(ORIGIN.to_owned(), run.id.clone());
     tags.into_iter().map(KeyValue::from).collect()
 }
 
+/// The model that a tag speaks of.
+pub(super) fn read_model(text: &str) -> Option<LoggedModel> {
+    let (rest, digest) = text.rsplit_once("): ")?;
+    let (name, step) = rest.rsplit_once(" (step ")?;
+    Some(LoggedModel::new(name, digest.parse().ok()?).at_step(step.parse().ok()?))
+}
+
+/// As much of a dataset's digest as MLflow takes.
+pub(super) fn cut_digest(digest: &str) -> String {
+    digest.strip_prefix("sha256:").unwrap_or(digest).chars().take(DATASET_DIGEST).collect()
+}
+
 /// What a run read, as MLflow has it.
 pub(super) fn inputs(run: &Run) -> Vec<DatasetInput> {
     let input = |dataset: &crate::tracking::Dataset| {
-        let digest = dataset.digest.strip_prefix("sha256:").unwrap_or(&dataset.digest);
         let source = json!({ "uri": dataset.source, "digest": dataset.digest });
         let context = Some(&dataset.context).filter(|context| !context.is_empty());
         DatasetInput {
             dataset: Dataset {
                 name: dataset.name.clone(),
-                digest: digest.chars().take(DATASET_DIGEST).collect(),
+                digest: cut_digest(&dataset.digest),
                 source_type: "local".into(),
                 source: source.to_string(),
                 ..Dataset::default()

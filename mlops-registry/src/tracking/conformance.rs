@@ -353,6 +353,7 @@ fn searches(tracker: &dyn Tracker) {
         ("tags.x like '%yz'", "e"),
         ("run_name in ('a', 'c')", "ca"),
         ("status = 'FINISHED'", "a"),
+        ("tags.mlflow.runName = 'a'", "a"),
         ("status != 'FINISHED'", "bedc"),
         ("user_id = 'ana'", "a"),
         ("user_id is null", "bedc"),
@@ -392,7 +393,10 @@ fn searches(tracker: &dyn Tracker) {
     assert_eq!(best(Best::Lowest).as_deref(), Some("b"), "NaN is not the lowest");
     let c = here.clone().filter("run_name = 'c'").expect("a filter");
     assert_eq!(tracker.best_run(&c, "auc", Best::Lowest).expect("best_run"), None, "NaN alone");
-    assert_eq!(tracker.best_run(&here, "none", Best::Lowest).expect("best_run"), None, "no metric");
+    missing(tracker.best_run(&here, "none", Best::Lowest), "no run has the metric");
+    let nothing = here.clone().filter("run_name = 'nobody'").expect("a filter");
+    assert_eq!(tracker.best_run(&nothing, "none", Best::Lowest).expect("best_run"), None, "no run");
+    missing(tracker.children("nobody"), "the children of no run");
     missing(tracker.search(&Query::new().experiment(u64::MAX)), "no such experiment");
     for limit in [0, 50_001] {
         invalid(tracker.search(&here.clone().limit(limit)), "a bad limit");

@@ -7,6 +7,7 @@ use mlops_core::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::parse;
+use super::run::RunStatus;
 
 /// Something of a run that a filter can ask about, or an order sort by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -295,7 +296,7 @@ fn like(text: &str, pattern: &str) -> bool {
 /// - A key that has other characters than letters, digits and `_-./:` stands in backticks or
 ///   double quotes: ``metrics.`val loss` ``. `metric`, `param`, `parameter`, `tag`, `attribute`,
 ///   `attr`, `run` and `dataset` are understood for their plurals, and an attribute needs no
-///   prefix.
+///   prefix. MLflow's tags `mlflow.runName` and `mlflow.parentRunId` are asked of the attributes.
 /// - In a pattern of `LIKE`, `%` stands for any characters, `_` for one, and `\` takes the next
 ///   character as it is. `ILIKE` takes upper and lower case for the same.
 /// - A run without a value there passes no comparison, not even `!=`: only `IS NULL`, and `NOT`
@@ -331,6 +332,21 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// Whether every status that it names is one.
+    pub(super) fn check_status(&self) -> Result<()> {
+        match self {
+            Self::Is(Field::Attribute(Attribute::Status), Test::Text(_, status)) => {
+                status.parse::<RunStatus>().map(drop)
+            }
+            Self::Is(Field::Attribute(Attribute::Status), Test::In { values, .. }) => {
+                values.iter().try_for_each(|status| status.parse::<RunStatus>().map(drop))
+            }
+            Self::And(parts) | Self::Or(parts) => parts.iter().try_for_each(Self::check_status),
+            Self::Not(part) => part.check_status(),
+            Self::Is(..) | Self::Everything => Ok(()),
+        }
+    }
+
     /// What passes both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -36,7 +36,8 @@ pub(crate) fn shown(text: &str) -> String {
 pub(crate) fn check_key(what: &str, key: &str) -> Result<()> {
     let good = |c: char| c.is_alphanumeric() || "_-.:/ ".contains(c);
     let parts_are_good = key.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if key.chars().all(good) && parts_are_good && fits(key, KEY_CHARS) {
+    let blank = key.trim().is_empty();
+    if key.chars().all(good) && parts_are_good && !blank && fits(key, KEY_CHARS) {
         return Ok(());
     }
     Err(Error::invalid(
@@ -97,7 +98,9 @@ mod tests {
         {
             assert!(check_key("metric", good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "../x", "a/../b", "a\0", "a\n", "a%b"] {
+        for bad in
+            ["", " ", "/", "/a", "a/", "a//b", ".", "..", "../x", "a/../b", "a\0", "a\n", "a%b"]
+        {
             assert!(check_key("metric", bad).is_err(), "{bad:?}");
         }
         assert!(check_key("metric", &"k".repeat(251)).is_err());

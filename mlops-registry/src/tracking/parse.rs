@@ -139,11 +139,12 @@ impl<'a> Parser<'a> {
                 (Token::Word(rest[..n].to_owned()), n)
             }
             (Some(c), _) => {
-                return Err(self.error(
-                    at,
-                    "a name, a value or an operator",
-                    shown(&c.to_string()),
-                ));
+                let expected = match c {
+                    '&' => "`AND`",
+                    '|' => "`OR`",
+                    _ => "a name, a value or an operator",
+                };
+                return Err(self.error(at, expected, shown(&c.to_string())));
             }
         };
         self.at = at;
@@ -223,6 +224,11 @@ impl<'a> Parser<'a> {
         match kind.as_str() {
             "metrics" | "metric" => Ok(Field::Metric(key)),
             "params" | "param" | "parameters" | "parameter" => Ok(Field::Param(key)),
+            // Who writes MLflow's name asks for what every run has here.
+            "tags" | "tag" if key == "mlflow.parentRunId" => {
+                Ok(Field::Attribute(Attribute::Parent))
+            }
+            "tags" | "tag" if key == "mlflow.runName" => Ok(Field::Attribute(Attribute::Name)),
             "tags" | "tag" => Ok(Field::Tag(key)),
             "attributes" | "attribute" | "attr" | "run" => {
                 let lower = key.to_ascii_lowercase();
@@ -291,6 +297,10 @@ impl<'a> Parser<'a> {
                 Token::Quoted(_, text) => Ok(text),
                 _ => Ok(String::new()),
             },
+            Token::Word(word) => Err(self.unexpected(format!(
+                "a text in quotes, as '{:.60}'",
+                word.escape_debug().to_string()
+            ))),
             _ => Err(self.unexpected("a text in quotes")),
         }
     }

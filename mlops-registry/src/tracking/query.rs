@@ -94,9 +94,12 @@ impl Query {
     /// The same, of runs that pass this filter, too; see [`Filter`] for the language.
     ///
     /// # Errors
-    /// [`Error::Decode`] with the byte where the filter stops making sense.
+    /// [`Error::Decode`] with the byte where the filter stops making sense; [`Error::Invalid`] for
+    /// a status that no run can have.
     pub fn filter(mut self, filter: &str) -> Result<Self> {
-        self.filter = self.filter.and(filter.parse()?);
+        let filter: Filter = filter.parse()?;
+        filter.check_status()?;
+        self.filter = self.filter.and(filter);
         Ok(self)
     }
 

@@ -1,6 +1,6 @@
 //! The seam of tracking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -233,10 +233,15 @@ pub trait TrackerExt: Tracker {
     /// A run ends, well or not.
     ///
     /// # Errors
-    /// As [`Tracker::change_run`]; [`Error::Invalid`] for a status that is not an end.
+    /// As [`Tracker::change_run`]; [`Error::Invalid`] for a status that is not an end, and a time
+    /// before the run started.
     fn finish_run(&self, id: &str, status: RunStatus, at: Timestamp) -> Result<Run> {
         if !status.is_over() {
             return Err(Error::invalid("end of a run", "FINISHED, FAILED, KILLED", status));
+        }
+        let started = self.run(id)?.started_at;
+        if at < started {
+            return Err(Error::invalid("end of a run", format!("{started} or later"), at));
         }
         self.change_run(id, RunChange::status(status), at)
     }
@@ -272,29 +277,40 @@ pub trait TrackerExt: Tracker {
     }
 
     /// The run with the best last value of a metric among those that a query asks for; its order
-    /// and page do not matter. NaN is never the best.
+    /// and page do not matter. NaN is never the best; `None` where there is nothing else, or no run
+    /// at all.
     ///
     /// # Errors
-    /// As [`Tracker::search`].
+    /// As [`Tracker::search`]; [`Error::NotFound`] where there are runs and none has the metric.
     fn best_run(&self, query: &Query, metric: &str, best: Best) -> Result<Option<Run>> {
         let field = Field::Metric(metric.to_owned());
         let has_one = Filter::Is(field.clone(), Test::Null { negated: true });
-        let query = Query {
+        let those = Query {
             filter: query.filter.clone().and(has_one),
             order: vec![Order { field, descending: best == Best::Highest }],
             limit: 1,
             page: None,
             ..query.clone()
         };
-        let first = self.search(&query)?.items.pop();
+        let first = self.search(&those)?.items.pop();
+        if first.is_none() {
+            // A slip in the name would look like an empty experiment.
+            let any = Query { limit: 20, page: None, ..query.clone() };
+            let runs = self.search(&any)?.items;
+            if !runs.is_empty() {
+                let keys: BTreeSet<_> = runs.iter().flat_map(|run| run.metrics.keys()).collect();
+                return Err(Error::not_found("metric", metric, keys));
+            }
+        }
         Ok(first.filter(|run| run.metric(metric).is_some_and(|v| !v.is_nan())))
     }
 
     /// The runs that are part of this one, the first made first.
     ///
     /// # Errors
-    /// As [`Tracker::search`].
+    /// As [`Tracker::search`]; [`Error::NotFound`] for a run that is not there.
     fn children(&self, id: &str) -> Result<Vec<Run>> {
+        self.run(id)?;
         let parent = Field::Attribute(super::filter::Attribute::Parent);
         let test = Test::Text(super::filter::Operator::Equal, id.to_owned());
         let query = Query { filter: Filter::Is(parent, test), ..Query::default() };
