@@ -70,6 +70,9 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../docs/from-python.md")]
     struct FromPython;
+    #[cfg(feature = "mlflow")]
+    #[doc = include_str!("../docs/mlflow.md")]
+    struct Mlflow;
     #[doc = include_str!("../docs/model-gates.md")]
     struct ModelGates;
     #[doc = include_str!("../docs/drift.md")]
@@ -80,4 +83,6 @@ mod pages {
     struct PerformanceWithoutLabels;
     #[doc = include_str!("../docs/attribution.md")]
     struct Attribution;
+    #[doc = include_str!("../docs/tracking.md")]
+    struct Tracking;
 }

@@ -141,6 +141,7 @@ pub mod tracking;
 
 #[cfg(feature = "async")]
 mod async_registry;
+mod backend;
 mod draft;
 mod erasure;
 mod memory;
@@ -156,6 +157,7 @@ use mlops_core::Error;
 
 #[cfg(feature = "async")]
 pub use async_registry::AsyncRegistry;
+pub use backend::Backend;
 pub use erasure::Erased;
 pub use memory::MemoryRegistry;
 #[cfg(feature = "postgres")]

@@ -289,8 +289,11 @@ mod tests {
         assert_eq!((recipe.gaps(), recipe.commit()), (vec![], Some("9e1")));
         assert_eq!(recipe.data()["adult"], "sha256:0");
         assert_eq!((&*recipe.params()["depth"], &*recipe.params()["seed"]), ("4", "7"));
-        // A run that was forgotten is no error.
-        assert_eq!(alone.clone().with_run(&MemoryRegistry::new()).unwrap(), alone);
+        // A run that was forgotten is no error, but a gap.
+        let forgotten = alone.clone().with_run(&MemoryRegistry::new()).unwrap();
+        assert_eq!(forgotten.run, None);
+        assert_eq!(forgotten.gaps().len(), expected.len() + 1, "{forgotten}");
+        assert!(forgotten.to_string().contains("(not there)"), "{forgotten}");
         assert!(recipe.to_string().contains("seed = 7"), "{recipe}");
     }
 

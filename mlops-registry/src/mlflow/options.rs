@@ -57,7 +57,11 @@ impl MlflowOptions {
         if uri.len() > 4096 || uri.chars().any(|c| c.is_control() || c == ' ' || c == '\\') {
             return Err(bad());
         }
-        let (scheme, rest) = uri.split_once("://").ok_or_else(bad)?;
+        let no_scheme = || {
+            let expected = "http:// or https:// first, as in http://localhost:5000";
+            MlflowError::invalid("tracking URI", expected, "no scheme")
+        };
+        let (scheme, rest) = uri.split_once("://").ok_or_else(no_scheme)?;
         let scheme = ["http", "https"]
             .into_iter()
             .find(|s| s.eq_ignore_ascii_case(scheme))

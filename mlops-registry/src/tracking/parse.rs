@@ -420,7 +420,9 @@ mod tests {
             ("metrics.auc > '1'", "byte 14: expected a number, found the text '1'"),
             ("metrics.auc > 1 2", "byte 16: expected `AND`, `OR` or the end, found `2`"),
             ("metrics. x > 1", "byte 9: expected a key after the dot, found `x`"),
-            ("params.x = 1", "byte 11: expected a text in quotes, found `1`"),
+            ("params.x = 1", "byte 11: expected a text in quotes, as '1', found `1`"),
+            ("name = 'x' && user = 'y'", "byte 11: expected `AND`, found `&`"),
+            ("name = 'x' || user = 'y'", "byte 11: expected `OR`, found `|`"),
             (
                 "params.x < '1'",
                 "byte 9: expected `=`, `!=`, `LIKE`, `ILIKE`, `IN` or `IS NULL`, found `<`",
