@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mlops_core::{Error, Result, Timestamp};
+use mlops_core::{Error, Result, Timestamp, same_person};
 
 use crate::MemoryRegistry;
 use crate::audit::{Draft, Entry, Head, Salt};
@@ -41,7 +41,7 @@ pub(crate) fn check(person: &str, actor: &str) -> Result<()> {
             return Err(Error::invalid(what, expected, format!("{:.60}", name.escape_debug())));
         }
     }
-    if person == actor {
+    if same_person(person, actor) {
         return Err(Error::invalid("who erases", "another person than is erased", "the same"));
     }
     Ok(())

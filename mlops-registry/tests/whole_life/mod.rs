@@ -172,7 +172,8 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     let before = notary.sign(registry).unwrap().to_string();
     let why = registry.why("loans", "champion", AT).unwrap();
     assert!(why.to_string().contains(BEN));
-    for (person, by) in [("", "dpo"), (BEN, ""), (BEN, BEN), ("a\nb", "dpo")] {
+    let shouted = BEN.to_uppercase();
+    for (person, by) in [("", "dpo"), (BEN, ""), (BEN, BEN), (BEN, &*shouted), ("a\nb", "dpo")] {
         assert!(erase(person, by).is_err(), "{person:?} by {by:?}");
     }
     let len = registry.len().unwrap();
