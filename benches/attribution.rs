@@ -26,6 +26,7 @@ use mlops_fairness::attribution::{
 const ROWS: usize = 10_000;
 const FEATURES: usize = 30;
 const RUNS: usize = 15;
+const SLOW_RUNS: usize = 5;
 const MODELS: [&str; 7] =
     ["xgb_d4", "xgb_d6", "xgb_d10", "xgb_d16", "xgb_many", "lgb_d6", "lgb_d10"];
 
@@ -81,6 +82,13 @@ fn all(
     line("path", name, RUNS, || explainer.explain(rows))?;
     let single = TreeExplainer::with_precision(model, Precision::Single)?;
     line("path_f32", name, RUNS, || single.explain(rows))?;
+    // What computers have that lack the fastest of these.
+    for kernel in TreeExplainer::kernels().into_iter().skip(1) {
+        let (double, single) =
+            (explainer.clone().with_kernel(kernel), single.clone().with_kernel(kernel));
+        line(&format!("path_{kernel}"), name, SLOW_RUNS, || double.explain(rows))?;
+        line(&format!("path_f32_{kernel}"), name, SLOW_RUNS, || single.explain(rows))?;
+    }
     let one = rows.slice(17, 1);
     line("row", name, 500, || explainer.explain(&one))?;
     for (kind, explained) in [("f64", explainer.explain(rows)?), ("f32", single.explain(rows)?)] {

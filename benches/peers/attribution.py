@@ -11,6 +11,7 @@ lgb_d6, lgb_d10: LightGBM, as many leaves as such depths have):
 
     path/MODEL            path-dependent values of 10,000 rows of 30 features
     path_f32/MODEL        ours in single precision, held against the same of the peers
+    path_avx2/MODEL       ours without AVX-512 where there is, and path_portable without any such
     interventional/MODEL  of 10,000 rows against 10,000 of background, tables not counted
     tables/MODEL          making the tables of that background (ours)
     small/MODEL           of 200 rows against 100 of background

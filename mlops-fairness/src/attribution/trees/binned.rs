@@ -125,21 +125,34 @@ impl Named {
 /// As [`TreeEnsemble::margin`]; [`Error::Value`] for a row that has no margin.
 pub(super) fn read(model: &TreeEnsemble, batch: &RecordBatch) -> Result<(Columns, Float64Array)> {
     let columns = model.columns(batch)?;
-    let margins = model.margin(batch)?;
-    if margins.null_count() > 0 {
-        let row = (0..columns.len()).find(|&row| !columns.is_known(row)).unwrap_or_default();
-        let feature = (0..)
-            .zip(model.features())
-            .find(|(at, f)| f.required && columns.value(*at, row).is_nan())
-            .map_or_else(String::new, |(_, f)| f.name.clone());
-        return Err(Error::Value {
-            column: feature,
-            row: row as u64,
-            expected: "a number, which the model requires".into(),
-            found: "null or NaN".into(),
-        });
-    }
+    let margins = margins(model, batch, &columns)?;
     Ok((columns, margins))
+}
+
+/// The margins that the model computes on its own.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn margins(
+    model: &TreeEnsemble,
+    batch: &RecordBatch,
+    columns: &Columns,
+) -> Result<Float64Array> {
+    let margins = model.margin(batch)?;
+    if margins.null_count() == 0 {
+        return Ok(margins);
+    }
+    let row = (0..columns.len()).find(|&row| !columns.is_known(row)).unwrap_or_default();
+    let feature = (0..)
+        .zip(model.features())
+        .find(|(at, f)| f.required && columns.value(*at, row).is_nan())
+        .map_or_else(String::new, |(_, f)| f.name.clone());
+    Err(Error::Value {
+        column: feature,
+        row: row as u64,
+        expected: "a number, which the model requires".into(),
+        found: "null or NaN".into(),
+    })
 }
 
 /// The most bytes of constants of all trees.

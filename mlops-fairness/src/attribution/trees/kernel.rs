@@ -1,4 +1,4 @@
-//! The steps of a tree over rows in lanes, compiled for each machine and chosen at run time.
+//! The steps of a tree over groups of rows, compiled for each machine and chosen at run time.
 //!
 //! Lanes never meet: what is computed for a row does not depend on the rows beside it, nor on how
 //! many there are. Sums over quadrature nodes are written out in one order, and no multiplication
@@ -6,13 +6,12 @@
 
 #![expect(clippy::inline_always, reason = "must be compiled for the caller's target")]
 
-use multiversion::multiversion;
-
-use super::lanes::{
-    Lanes, Mask, Real, Slot, down1, down1_repeated, down2, down2_repeated, four, plain_pair,
-    repeated_pair, three, up1, up1_repeated, up2, up2_repeated,
-};
-use super::program::{Kind, Program, Repeat, Step, Steps, Test};
+use super::lanes::{Lanes, Mask, Real, Slot};
+#[cfg(target_arch = "x86_64")]
+use super::machine::x86::{Avx2, Avx512};
+use super::machine::{Cpu, Machine, Scalar, below};
+use super::program::{Earlier, Kind, Program, Step, Steps, Test};
+use super::steps::{On, down, four, pair, repeated_down, repeated_pair, repeated_up, three, up};
 
 /// The bins of rows: those of slot `s` begin at `s · stride`.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +27,14 @@ pub(super) enum Width<'a> {
     U32(&'a [u32]),
 }
 
-/// Where a thread keeps C, S and the masks.
+/// Where a thread keeps C, S and what rows do.
 #[derive(Debug)]
 pub(super) struct Scratch<T, const W: usize> {
     slots: Vec<Lanes<T, W>>,
-    /// Whether rows go left, by depth.
-    left: Vec<Mask<W>>,
-    /// Whether they are on the path of a repeated feature still, by depth.
-    hot: Vec<Mask<W>>,
+    /// Of each row of a group a bit: whether it goes left, by depth.
+    left: Vec<u64>,
+    /// Whether it is on the path of a repeated feature still, by depth.
+    hot: Vec<u64>,
 }
 
 impl<T: Real, const W: usize> Scratch<T, W> {
@@ -48,57 +47,95 @@ impl<T: Real, const W: usize> Scratch<T, W> {
             self.slots.resize(slots, Lanes::default());
         }
         if self.left.len() < levels {
-            self.left.resize(levels, Mask::ALL);
-            self.hot.resize(levels, Mask::ALL);
+            self.left.resize(levels, 0);
+            self.hot.resize(levels, 0);
         }
     }
 }
 
+/// Adds what trees give to the attributions of groups of rows. `phi` holds group after group, in a
+/// group feature after feature.
+pub(super) type Runner<T, const W: usize> =
+    fn(Cpu, &[Program<T>], Bins<'_>, &mut Scratch<T, W>, &mut [Lanes<T, W>], usize);
+
+/// Rows of a group.
+const DOUBLES: usize = 64;
+const SINGLES: usize = 64;
+
 macro_rules! runners {
-    ($($name:ident: $real:ty, $width:literal;)*) => {$(
-        /// Adds what this tree gives to the groups' attributions. `phi` holds group after group,
-        /// in a group feature after feature.
-        #[multiversion(targets(
-            "x86_64+avx512f+avx512dq+avx512vl+avx512bw+avx2+fma",
-            "x86_64+avx2+fma",
-            "aarch64+neon"
-        ))]
+    ($($name:ident: $real:ty, $rows:expr, $($machine:ident)?;)*) => {$(
         pub(super) fn $name(
-            program: &Program<$real>,
+            cpu: Cpu,
+            programs: &[Program<$real>],
             bins: Bins<'_>,
-            scratch: &mut Scratch<$real, $width>,
-            phi: &mut [Lanes<$real, $width>],
+            scratch: &mut Scratch<$real, { $rows }>,
+            phi: &mut [Lanes<$real, { $rows }>],
             features: usize,
         ) {
-            match program {
-                Program::Of1(steps) => groups(steps, bins, scratch, phi, features),
-                Program::Of2(steps) => groups(steps, bins, scratch, phi, features),
-                Program::Of3(steps) => groups(steps, bins, scratch, phi, features),
-                Program::Of4(steps) => groups(steps, bins, scratch, phi, features),
-                Program::Of5(steps) => groups(steps, bins, scratch, phi, features),
+            type Own<'a, 'b> = &'a mut Group<'b, $real, { $rows }>;
+            runners!(@tree $real, $($machine)?);
+
+            for program in programs {
+                for (at, phi) in phi.chunks_exact_mut(features).enumerate() {
+                    let mut on = Group { bins, row: at * $rows, scratch, phi };
+                    match program {
+                        Program::Of1(steps) => tree(cpu, steps, &mut on),
+                        Program::Of2(steps) => tree(cpu, steps, &mut on),
+                        Program::Of3(steps) => tree(cpu, steps, &mut on),
+                        Program::Of4(steps) => tree(cpu, steps, &mut on),
+                        Program::Of5(steps) => tree(cpu, steps, &mut on),
+                        Program::Of6(steps) => tree(cpu, steps, &mut on),
+                    }
+                }
             }
         }
     )*};
+    (@tree $real:ty, $machine:ident) => {
+        fn tree<const Q: usize>(_: Cpu, steps: &Steps<$real, Q>, on: Own<'_, '_>) {
+            on.run($machine, steps);
+        }
+    };
+    (@tree $real:ty,) => {
+        fn tree<const Q: usize>(cpu: Cpu, steps: &Steps<$real, Q>, on: Own<'_, '_>) {
+            match cpu {
+                #[cfg(target_arch = "x86_64")]
+                Cpu::Avx512(machine) => {
+                    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,bmi1,bmi2")]
+                    fn run<const Q: usize>(
+                        machine: Avx512,
+                        steps: &Steps<$real, Q>,
+                        on: Own<'_, '_>,
+                    ) {
+                        on.run(machine, steps);
+                    }
+                    #[expect(unsafe_code, reason = "compiled for that machine")]
+                    // SAFETY: the value is only made where the computer has these features.
+                    unsafe {
+                        run(machine, steps, on);
+                    }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Cpu::Avx2(machine) => {
+                    #[target_feature(enable = "avx2,bmi1,bmi2")]
+                    fn run<const Q: usize>(machine: Avx2, steps: &Steps<$real, Q>, on: Own<'_, '_>) {
+                        on.run(machine, steps);
+                    }
+                    #[expect(unsafe_code, reason = "compiled for that machine")]
+                    // SAFETY: the value is only made where the computer has these features.
+                    unsafe {
+                        run(machine, steps, on);
+                    }
+                }
+                Cpu::Portable(machine) => on.run(machine, steps),
+            }
+        }
+    };
 }
 
 runners! {
-    run_f64: f64, 16;
-    run_f32: f32, 64;
-    run_one: f64, 1;
-}
-
-#[inline(always)]
-fn groups<T: Real, const Q: usize, const W: usize>(
-    steps: &Steps<T, Q>,
-    bins: Bins<'_>,
-    scratch: &mut Scratch<T, W>,
-    phi: &mut [Lanes<T, W>],
-    features: usize,
-) {
-    scratch.reserve(steps.slots * Q, steps.levels);
-    for (at, phi) in phi.chunks_exact_mut(features).enumerate() {
-        group(steps, bins, at * W, scratch, phi);
-    }
+    run_f64: f64, DOUBLES,;
+    run_f32: f32, SINGLES,;
+    run_one: f64, 1, Scalar;
 }
 
 #[inline(always)]
@@ -121,128 +158,123 @@ pub(super) fn ask<const W: usize>(test: Test, bins: Bins<'_>, row: usize) -> Mas
     mask
 }
 
-/// The rows that are on the feature's path still.
+/// A bit for each of the group's rows, set where it goes left.
 #[inline(always)]
-fn hot<T: Real, const Q: usize, const W: usize>(
-    repeat: &Repeat<T, Q>,
-    scratch: &Scratch<T, W>,
-) -> Mask<W> {
-    let flip = if repeat.earlier.left { 0 } else { u8::MAX };
-    let ancestor = usize::from(repeat.earlier.depth);
-    let mut mask = Mask::ALL;
-    let Some(left) = scratch.left.get(ancestor) else { return mask };
-    for (mask, &left) in mask.0.iter_mut().zip(&left.0) {
-        *mask = left ^ flip;
-    }
-    if repeat.earlier.repeats
-        && let Some(before) = scratch.hot.get(ancestor)
-    {
-        for (mask, &before) in mask.0.iter_mut().zip(&before.0) {
-            *mask &= before;
-        }
-    }
-    mask
-}
-
-#[inline(always)]
-fn group<T: Real, const Q: usize, const W: usize>(
-    program: &Steps<T, Q>,
+fn lefts<T: Real, M: Machine<T>, const W: usize>(
+    machine: M,
+    test: Test,
     bins: Bins<'_>,
     row: usize,
-    scratch: &mut Scratch<T, W>,
-    phi: &mut [Lanes<T, W>],
-) {
-    if let Some(root) = scratch.slots.get_mut(..Q) {
-        for (c, &weight) in root.iter_mut().zip(&program.weights) {
-            *c = Lanes([weight; W]);
-        }
+) -> u64 {
+    let from = test.slot as usize * bins.stride + row;
+    match bins.of {
+        Width::U16(all) => machine.below(&all[from..from + W], test.cut as u16),
+        Width::U32(all) => below(&all[from..from + W], test.cut),
     }
-    for step in &program.order {
-        let depth = usize::from(step.depth);
-        match step.kind {
-            Kind::Pair | Kind::PairR => {
-                let pair = &program.pairs[step.split as usize];
-                let left = ask(pair.test, bins, row);
-                let phi = &mut phi[pair.feature as usize];
-                if step.kind == Kind::Pair {
+}
+
+/// The rows that are on the feature's path still.
+#[inline(always)]
+fn hot<T: Real, const W: usize>(earlier: Earlier, scratch: &Scratch<T, W>) -> u64 {
+    let at = usize::from(earlier.depth);
+    let left = if earlier.left { scratch.left[at] } else { !scratch.left[at] };
+    if earlier.repeats { left & scratch.hot[at] } else { left }
+}
+
+/// Rows that a tree is run over, and where what it gives is added.
+struct Group<'a, T, const W: usize> {
+    bins: Bins<'a>,
+    row: usize,
+    scratch: &'a mut Scratch<T, W>,
+    phi: &'a mut [Lanes<T, W>],
+}
+
+impl<T: Real, const W: usize> Group<'_, T, W> {
+    #[inline(always)]
+    fn run<M: Machine<T>, const Q: usize>(&mut self, machine: M, program: &Steps<T, Q>) {
+        let Group { bins, row, scratch, phi } = self;
+        let (bins, row, scratch, phi) = (*bins, *row, &mut **scratch, &mut **phi);
+        scratch.reserve(program.slots * Q, program.levels);
+        let on = On { machine, basis: &program.basis };
+        if let Some(root) = scratch.slots.get_mut(..Q) {
+            for (c, &weight) in root.iter_mut().zip(&program.weights) {
+                *c = Lanes([weight; W]);
+            }
+        }
+        let asked = |test| lefts::<T, M, W>(machine, test, bins, row);
+        for step in &program.order {
+            let depth = usize::from(step.depth);
+            let at = step.at as usize;
+            match step.kind {
+                Kind::Pair => {
+                    let leaves = &program.linear[at];
                     let own = slot::<T, Q, W>(&mut scratch.slots, step.own);
-                    plain_pair(pair, &left, own, phi);
-                } else {
-                    let repeat = &program.repeats[step.more[0] as usize];
-                    let hot = hot(repeat, scratch);
+                    pair(on, leaves, asked(leaves.test), own, &mut phi[leaves.feature as usize]);
+                }
+                Kind::PairR => {
+                    let leaves = &program.pairs[at];
+                    let repeat = &program.repeats[step.repeat as usize];
+                    let rows = [asked(leaves.test), hot(repeat.earlier, scratch)];
                     let own = slot::<T, Q, W>(&mut scratch.slots, step.own);
-                    repeated_pair(pair, repeat, &left, &hot, own, phi);
+                    let phi = &mut phi[leaves.feature as usize];
+                    repeated_pair(on, leaves, repeat, rows, own, phi);
                 }
-            }
-            Kind::Three => {
-                let split = &program.splits[step.split as usize];
-                let pair = &program.pairs[step.more[0] as usize];
-                let masks = [ask(split.test, bins, row), ask(pair.test, bins, row)];
-                let own = slot::<T, Q, W>(&mut scratch.slots, step.own);
-                let places = [split.feature as usize, pair.feature as usize];
-                if let Ok([a, b]) = phi.get_disjoint_mut(places) {
-                    three(split, pair, &masks, own, a, b);
+                Kind::Three | Kind::Four => {
+                    let [split, first, second] = &program.linear[at..at + 3] else { continue };
+                    let own = slot::<T, Q, W>(&mut scratch.slots, step.own);
+                    let (left, first_left) = (asked(split.test), asked(first.test));
+                    if step.kind == Kind::Three {
+                        three(on, [split, first, second], [left, first_left], own, phi);
+                    } else {
+                        let rows = [left, first_left, asked(second.test)];
+                        four(on, [split, first, second], rows, own, phi);
+                    }
                 }
-            }
-            Kind::Four => {
-                let split = &program.splits[step.split as usize];
-                let pairs = step.more.map(|pair| &program.pairs[pair as usize]);
-                let masks = [
-                    ask(split.test, bins, row),
-                    ask(pairs[0].test, bins, row),
-                    ask(pairs[1].test, bins, row),
-                ];
-                let own = slot::<T, Q, W>(&mut scratch.slots, step.own);
-                let places = [split.feature, pairs[0].feature, pairs[1].feature];
-                if let Ok([a, b, c]) = phi.get_disjoint_mut(places.map(|p| p as usize)) {
-                    four(split, pairs, &masks, own, [a, b, c]);
+                Kind::Down2 | Kind::Down1 => {
+                    let split = &program.splits[at];
+                    let left = asked(split.test);
+                    scratch.left[depth] = left;
+                    let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
+                    if step.kind == Kind::Down2 {
+                        down(on, split, left, own, first, Some(second));
+                    } else {
+                        down(on, split, left, own, first, None);
+                    }
                 }
-            }
-            Kind::Down2 | Kind::Down1 => {
-                let split = &program.splits[step.split as usize];
-                scratch.left[depth] = ask(split.test, bins, row);
-                let left = &scratch.left[depth];
-                let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
-                if step.kind == Kind::Down2 {
-                    down2(split, left, own, first, second);
-                } else {
-                    down1(split, left, own, first);
+                Kind::Down2R | Kind::Down1R => {
+                    let split = &program.splits[at];
+                    let repeat = &program.repeats[step.repeat as usize];
+                    let rows = [asked(split.test), hot(repeat.earlier, scratch)];
+                    [scratch.left[depth], scratch.hot[depth]] = rows;
+                    let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
+                    if step.kind == Kind::Down2R {
+                        repeated_down(on, split, repeat, rows, own, first, Some(second));
+                    } else {
+                        repeated_down(on, split, repeat, rows, own, first, None);
+                    }
                 }
-            }
-            Kind::Down2R | Kind::Down1R => {
-                let split = &program.splits[step.split as usize];
-                let repeat = &program.repeats[step.more[0] as usize];
-                scratch.left[depth] = ask(split.test, bins, row);
-                scratch.hot[depth] = hot(repeat, scratch);
-                let (left, hot) = (&scratch.left[depth], &scratch.hot[depth]);
-                let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
-                if step.kind == Kind::Down2R {
-                    down2_repeated(split, repeat, left, hot, own, first, second);
-                } else {
-                    down1_repeated(split, repeat, left, hot, own, first);
+                Kind::Up2 | Kind::Up1 => {
+                    let split = &program.splits[at];
+                    let left = scratch.left[depth];
+                    let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
+                    let phi = &mut phi[split.feature as usize];
+                    if step.kind == Kind::Up2 {
+                        up(on, split, left, own, first, Some(second), phi);
+                    } else {
+                        up(on, split, left, own, first, None, phi);
+                    }
                 }
-            }
-            Kind::Up2 | Kind::Up1 => {
-                let split = &program.splits[step.split as usize];
-                let left = &scratch.left[depth];
-                let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
-                let phi = &mut phi[split.feature as usize];
-                if step.kind == Kind::Up2 {
-                    up2(split, left, own, first, second, phi);
-                } else {
-                    up1(split, left, own, first, phi);
-                }
-            }
-            Kind::Up2R | Kind::Up1R => {
-                let split = &program.splits[step.split as usize];
-                let repeat = &program.repeats[step.more[0] as usize];
-                let (left, hot) = (&scratch.left[depth], &scratch.hot[depth]);
-                let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
-                let phi = &mut phi[split.feature as usize];
-                let second = (step.kind == Kind::Up2R).then_some(&*second);
-                match second {
-                    Some(second) => up2_repeated(split, repeat, left, hot, own, first, second, phi),
-                    None => up1_repeated(split, repeat, left, hot, own, first, phi),
+                Kind::Up2R | Kind::Up1R => {
+                    let split = &program.splits[at];
+                    let repeat = &program.repeats[step.repeat as usize];
+                    let rows = [scratch.left[depth], scratch.hot[depth]];
+                    let [own, first, second] = family::<T, Q, W>(&mut scratch.slots, step);
+                    let phi = &mut phi[split.feature as usize];
+                    if step.kind == Kind::Up2R {
+                        repeated_up(on, split, repeat, rows, own, first, Some(second), phi);
+                    } else {
+                        repeated_up(on, split, repeat, rows, own, first, None, phi);
+                    }
                 }
             }
         }

@@ -8,8 +8,10 @@ mod interventional;
 mod kernel;
 mod lanes;
 mod legendre;
+mod machine;
 mod program;
 mod rescaled;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod tree_shap;

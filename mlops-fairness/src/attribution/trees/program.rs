@@ -12,9 +12,14 @@
 //! Going down, C is the product of what was passed on; coming up, S is the mean of the leaves that
 //! the shares make. Then a split adds `Σ_q w_q · C · f′ · (S_left − S_right)` to its feature, where
 //! `f′ = (m − r) · z / (z + (1 − z)·t)²` is the derivative by t, 0 where the row left the path
-//! before. Nothing is divided at run time, nothing cancels, and the sum over q is exact with half
-//! as many nodes as there are distinct features on a path, rounded up (Wettenstein, Mitchell & Yu
-//! 2026, arXiv:2605.04497; arXiv:2602.11623).
+//! before. Nothing is divided at run time, and the sum over q is exact with half as many nodes as
+//! there are distinct features on a path, rounded up (Wettenstein, Mitchell & Yu 2026,
+//! arXiv:2605.04497; arXiv:2602.11623).
+//!
+//! The last two splits of a path are done at once, unless they repeat a feature: there S is a
+//! polynomial of degree 2 in t, so that of C only Σ C and Σ t·C count. Nodes lie symmetrically
+//! about ½; with `v = (t − ½) / a`, where the outermost are ±1, both are sums and differences, and
+//! so are the polynomial's values. The weights are divided by a, for `d/dv = a · d/dt`.
 
 use mlops_core::model::trees::{Node, Routes, Split, Tree};
 
@@ -50,7 +55,7 @@ impl Places<'_> {
 }
 
 /// Quadrature nodes that are worked on at once; more are done in several passes.
-pub(super) const MAX_NODES: usize = 5;
+pub(super) const MAX_NODES: usize = 6;
 
 /// One tree of one output, in one of the sizes that there are kernels for.
 #[derive(Clone, Debug)]
@@ -60,21 +65,33 @@ pub(super) enum Program<T> {
     Of3(Steps<T, 3>),
     Of4(Steps<T, 4>),
     Of5(Steps<T, 5>),
+    Of6(Steps<T, 6>),
 }
 
 /// What is done, in this order, with `Q` quadrature nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Steps<T, const Q: usize> {
     pub(super) order: Vec<Step>,
-    pub(super) splits: Vec<SplitConstants<T, Q>>,
-    pub(super) pairs: Vec<PairConstants<T, Q>>,
+    pub(super) splits: Vec<Shares<T, Q>>,
+    pub(super) linear: Vec<Linear<T>>,
+    pub(super) pairs: Vec<Leaves<T, Q>>,
     pub(super) repeats: Vec<Repeat<T, Q>>,
-    /// The weights of the quadrature nodes.
+    /// The weights of the quadrature nodes, by the scale of `v`.
     pub(super) weights: [T; Q],
+    pub(super) basis: Basis<T>,
     /// How many slots C and S need.
     pub(super) slots: usize,
     /// How many levels of masks.
     pub(super) levels: usize,
+}
+
+/// The places of the nodes in the variable `v = (t − ½) / a`, where the nodes, which lie
+/// symmetrically, begin at −1 and end at 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Basis<T> {
+    /// Of the other positive ones, from the outermost.
+    pub(super) inner: [T; MAX_NODES / 2 - 1],
+    pub(super) squares: [T; MAX_NODES / 2 - 1],
 }
 
 /// A step. A split's `own` slot holds C until S replaces it.
@@ -84,10 +101,10 @@ pub(super) struct Step {
     /// The depth of the split.
     pub(super) depth: u16,
     pub(super) own: u16,
-    /// Its [`SplitConstants`], or [`PairConstants`] for [`Kind::Pair`].
-    pub(super) split: u32,
-    /// The [`PairConstants`] of children, or the [`Repeat`] of a repeated feature.
-    pub(super) more: [u32; 2],
+    /// Its [`Shares`], [`Leaves`] or [`Linear`].
+    pub(super) at: u32,
+    /// Its [`Repeat`].
+    pub(super) repeat: u32,
 }
 
 /// What a step does. `R` is of a feature that the path has asked before.
@@ -114,15 +131,15 @@ pub(super) enum Kind {
     Four,
 }
 
+/// What the children get: of two numbers the first where the row goes right, the second where it
+/// goes left.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SplitConstants<T, const Q: usize> {
-    /// What the first child gets where the row goes left, and where it goes right. The first child
-    /// is the left one, unless that is a leaf and the right one is none.
-    pub(super) left: [T; Q],
-    pub(super) right: [T; Q],
-    /// `m − r` of the first child where the row goes left, and where it goes right.
-    pub(super) out_left: T,
-    pub(super) out_right: T,
+pub(super) struct Shares<T, const Q: usize> {
+    /// The first child's share. The first child is the left one, unless that is a leaf and the
+    /// right one is none.
+    pub(super) share: [[T; 2]; Q],
+    /// `a·(m − r)` of the first child.
+    pub(super) out: [T; 2],
     /// The value of the second child if it is a leaf.
     pub(super) leaf: T,
     pub(super) test: Test,
@@ -130,14 +147,23 @@ pub(super) struct SplitConstants<T, const Q: usize> {
     pub(super) feature: u32,
 }
 
+/// A split of a feature that the path asks nowhere else, which passes on `middle + slope·v`; or,
+/// with two leaves below it, whose S that is. A leaf is its own middle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PairConstants<T, const Q: usize> {
-    /// S where the row goes left, and where it goes right.
-    pub(super) left: [T; Q],
-    pub(super) right: [T; Q],
-    /// `(m − r)·(v_left − v_right)`.
-    pub(super) out_left: T,
-    pub(super) out_right: T,
+pub(super) struct Linear<T> {
+    pub(super) middle: [T; 2],
+    pub(super) slope: [T; 2],
+    pub(super) test: Test,
+    pub(super) feature: u32,
+}
+
+/// A split of a repeated feature with two leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaves<T, const Q: usize> {
+    /// S.
+    pub(super) values: [[T; 2]; Q],
+    /// `a·(m − r)·(v_left − v_right)`.
+    pub(super) out: [T; 2],
     pub(super) test: Test,
     pub(super) feature: u32,
 }
@@ -314,16 +340,15 @@ impl<'a> Outline<'a> {
         if self.split(0).is_none() {
             return Vec::new();
         }
-        let nodes = gauss_legendre(self.distinct.div_ceil(2));
-        let passes = nodes.len().div_ceil(MAX_NODES);
-        nodes
-            .chunks(nodes.len().div_ceil(passes))
+        passes(&gauss_legendre(self.distinct.div_ceil(2)))
+            .iter()
             .map(|nodes| match nodes.len() {
                 1 => Program::Of1(self.steps(nodes, places)),
                 2 => Program::Of2(self.steps(nodes, places)),
                 3 => Program::Of3(self.steps(nodes, places)),
                 4 => Program::Of4(self.steps(nodes, places)),
-                _ => Program::Of5(self.steps(nodes, places)),
+                5 => Program::Of5(self.steps(nodes, places)),
+                _ => Program::Of6(self.steps(nodes, places)),
             })
             .collect()
     }
@@ -334,15 +359,24 @@ impl<'a> Outline<'a> {
         places: Places<'_>,
     ) -> Steps<T, Q> {
         let nodes: [QuadratureNode; Q] = std::array::from_fn(|q| nodes[q]);
+        // One node lies in the middle: any scale will do.
+        let scale = if Q == 1 { 0.5 } else { nodes[Q - 1].t - 0.5 };
+        let inner = |k: usize| if k + 1 < Q / 2 { (nodes[Q - 2 - k].t - 0.5) / scale } else { 0.0 };
         let mut out = Steps {
             order: Vec::new(),
             splits: Vec::new(),
+            linear: Vec::new(),
             pairs: Vec::new(),
             repeats: Vec::new(),
-            weights: nodes.map(|node| T::of(node.weight)),
+            weights: nodes.map(|node| T::of(node.weight / scale)),
+            basis: Basis {
+                inner: std::array::from_fn(|k| T::of(inner(k))),
+                squares: std::array::from_fn(|k| T::of(inner(k) * inner(k))),
+            },
             slots: 1,
             levels: 1,
         };
+        let add = Add { outline: self, nodes, scale, places };
         // Where a split's C and S are, by its node; and its Up step, if it has gone down.
         let mut own = vec![0u16; self.tree.nodes.len()];
         let mut up: Vec<Option<Step>> = vec![None; self.tree.nodes.len()];
@@ -356,33 +390,38 @@ impl<'a> Outline<'a> {
                         kind: Kind::Pair,
                         depth: note.depth,
                         own: own[at],
-                        split: 0,
-                        more: [0; 2],
+                        at: 0,
+                        repeat: 0,
                     };
                     out.levels = out.levels.max(usize::from(note.depth) + 1);
                     if note.repeat.is_some() {
-                        step.more[0] = out.repeats.len() as u32;
+                        step.repeat = out.repeats.len() as u32;
                     }
                     if let Some(values) = self.pair(at) {
-                        step.kind = if note.repeat.is_some() { Kind::PairR } else { Kind::Pair };
-                        step.split = self.add_pair(&mut out, at, values, &nodes, places);
-                        out.order.push(step);
-                        continue;
-                    }
-                    let (l, r) = (split.left as usize, split.right as usize);
-                    step.split = self.add_split(&mut out, at, &nodes, places);
-                    if let Some(pairs) = self.fusible(at) {
-                        step.kind = if pairs[1].is_some() { Kind::Four } else { Kind::Three };
-                        for (more, pair) in step.more.iter_mut().zip(pairs) {
-                            if let Some(pair) = pair
-                                && let Some(values) = self.pair(pair)
-                            {
-                                *more = self.add_pair(&mut out, pair, values, &nodes, places);
-                            }
+                        if note.repeat.is_some() {
+                            step.kind = Kind::PairR;
+                            step.at = out.pairs.len() as u32;
+                            add.repeated_pair(&mut out, at, values);
+                        } else {
+                            step.at = out.linear.len() as u32;
+                            out.linear.extend(add.linear_of(at));
                         }
                         out.order.push(step);
                         continue;
                     }
+                    let (l, r) = (split.left as usize, split.right as usize);
+                    if let Some(children) = self.fusible(at) {
+                        let both = children.iter().all(|&child| self.split(child).is_some());
+                        step.kind = if both { Kind::Four } else { Kind::Three };
+                        step.at = out.linear.len() as u32;
+                        out.linear.push(add.linear(at, 1.0, 0.0, children[0] == r));
+                        out.linear
+                            .extend(children.iter().filter_map(|&child| add.linear_of(child)));
+                        out.order.push(step);
+                        continue;
+                    }
+                    step.at = out.splits.len() as u32;
+                    add.split(&mut out, at);
                     let (first, second) = if self.split(l).is_some() { (l, r) } else { (r, l) };
                     let both = self.split(second).is_some();
                     let slot = 2 * note.depth + 1;
@@ -411,40 +450,19 @@ impl<'a> Outline<'a> {
         out
     }
 
-    /// The children that are pairs, if this split and they can be done at once: none repeats a
-    /// feature of the path, and what they add to are three different features.
-    fn fusible(&self, at: usize) -> Option<[Option<usize>; 2]> {
+    /// The children, if this split and they can be done at once: the first is a pair, the second a
+    /// pair or a leaf, and none repeats a feature of the path.
+    fn fusible(&self, at: usize) -> Option<[usize; 2]> {
         let split = self.split(at)?;
-        if self.notes[at].repeat.is_some() {
-            return None;
-        }
         let plain = |child: usize| self.pair(child).is_some() && self.notes[child].repeat.is_none();
         let (l, r) = (split.left as usize, split.right as usize);
-        match (self.split(l), self.split(r)) {
-            (Some(a), Some(b)) if plain(l) && plain(r) && a.feature != b.feature => {
-                Some([Some(l), Some(r)])
-            }
-            (Some(_), None) if plain(l) => Some([Some(l), None]),
-            (None, Some(_)) if plain(r) => Some([Some(r), None]),
-            _ => None,
-        }
-    }
-
-    fn add_repeat<T: Real, const Q: usize>(
-        &self,
-        out: &mut Steps<T, Q>,
-        at: usize,
-        cold: f64,
-        nodes: &[QuadratureNode; Q],
-    ) {
-        let note = self.notes[at];
-        if let Some(earlier) = note.repeat {
-            out.repeats.push(Repeat {
-                cold: T::of(cold),
-                slope: nodes.map(|node| T::of(note.slope(node.t))),
-                earlier,
-            });
-        }
+        let both = match (self.split(l), self.split(r)) {
+            (Some(_), Some(_)) if plain(l) && plain(r) => [l, r],
+            (Some(_), None) if plain(l) => [l, r],
+            (None, Some(_)) if plain(r) => [r, l],
+            _ => return None,
+        };
+        self.notes[at].repeat.is_none().then_some(both)
     }
 
     /// What the first child gets where the row goes its way, and where it goes the other.
@@ -452,57 +470,118 @@ impl<'a> Outline<'a> {
         let beta = t / (note.z + (1.0 - note.z) * t);
         (share + beta * (1.0 - share), share - beta * share)
     }
+}
 
-    fn add_split<T: Real, const Q: usize>(
-        &self,
-        out: &mut Steps<T, Q>,
-        at: usize,
-        nodes: &[QuadratureNode; Q],
-        places: Places<'_>,
-    ) -> u32 {
-        let note = self.notes[at];
-        let Some(split) = self.split(at) else { return 0 };
-        // The first child is one that is no leaf.
-        let left_is_first = self.split(split.left as usize).is_some();
-        let share = if left_is_first { note.share } else { 1.0 - note.share };
-        let passed = nodes.map(|node| Self::passed(note, share, node.t));
-        let (towards, away) = (passed.map(|p| T::of(p.0)), passed.map(|p| T::of(p.1)));
-        let (out_towards, out_away) = (T::of(1.0 - share), T::of(-share));
-        let second = if left_is_first { split.right } else { split.left };
-        let leaf = T::of(self.value(second as usize).unwrap_or_default());
-        let (left, right, out_left, out_right) = if left_is_first {
-            (towards, away, out_towards, out_away)
-        } else {
-            (away, towards, out_away, out_towards)
-        };
-        let (test, feature) = (places.test(at), places.feature(split));
-        self.add_repeat(out, at, share, nodes);
-        out.splits.push(SplitConstants { left, right, out_left, out_right, leaf, test, feature });
-        out.splits.len() as u32 - 1
+/// The nodes of each pass: symmetrical, and as few passes as there can be.
+fn passes(nodes: &[QuadratureNode]) -> Vec<Vec<QuadratureNode>> {
+    let n = nodes.len();
+    // Pairs from without to within; the node in the middle stands alone.
+    let count = n.div_ceil(MAX_NODES);
+    let pairs = (n / 2).div_ceil(count);
+    let mut all: Vec<Vec<QuadratureNode>> = (0..n / 2)
+        .collect::<Vec<_>>()
+        .chunks(pairs.max(1))
+        .map(|pairs| {
+            let left = pairs.iter().map(|&k| nodes[k]);
+            left.chain(pairs.iter().rev().map(|&k| nodes[n - 1 - k])).collect()
+        })
+        .collect();
+    if n % 2 == 1 {
+        let middle = nodes[n / 2];
+        match all.last_mut() {
+            Some(last) if last.len() < MAX_NODES => last.insert(last.len() / 2, middle),
+            _ => all.push(vec![middle]),
+        }
+    }
+    all
+}
+
+/// What constants are made of.
+struct Add<'a, 'b, const Q: usize> {
+    outline: &'a Outline<'b>,
+    nodes: [QuadratureNode; Q],
+    /// `a`, what `v` is measured in.
+    scale: f64,
+    places: Places<'a>,
+}
+
+impl<const Q: usize> Add<'_, '_, Q> {
+    fn repeat<T: Real>(&self, out: &mut Steps<T, Q>, at: usize, cold: f64) {
+        let note = self.outline.note(at);
+        if let Some(earlier) = note.repeat {
+            out.repeats.push(Repeat {
+                cold: T::of(cold),
+                slope: self.nodes.map(|node| T::of(note.slope(node.t))),
+                earlier,
+            });
+        }
     }
 
-    fn add_pair<T: Real, const Q: usize>(
-        &self,
-        out: &mut Steps<T, Q>,
-        at: usize,
-        (left, right): (f64, f64),
-        nodes: &[QuadratureNode; Q],
-        places: Places<'_>,
-    ) -> u32 {
-        let note = self.notes[at];
-        let Some(split) = self.split(at) else { return 0 };
-        let step = left - right;
-        let passed = nodes.map(|node| Self::passed(note, note.share, node.t));
-        self.add_repeat(out, at, right + note.share * step, nodes);
-        out.pairs.push(PairConstants {
-            left: passed.map(|p| T::of(right + p.0 * step)),
-            right: passed.map(|p| T::of(right + p.1 * step)),
-            out_left: T::of((1.0 - note.share) * step),
-            out_right: T::of(-note.share * step),
-            test: places.test(at),
-            feature: places.feature(split),
+    fn split<T: Real>(&self, out: &mut Steps<T, Q>, at: usize) {
+        let (outline, note) = (self.outline, self.outline.note(at));
+        let Some(split) = outline.split(at) else { return };
+        // The first child is one that is no leaf.
+        let left_is_first = outline.split(split.left as usize).is_some();
+        let share = if left_is_first { note.share } else { 1.0 - note.share };
+        let sides = |towards: f64, away: f64| {
+            if left_is_first {
+                [T::of(away), T::of(towards)]
+            } else {
+                [T::of(towards), T::of(away)]
+            }
+        };
+        let second = if left_is_first { split.right } else { split.left };
+        self.repeat(out, at, share);
+        out.splits.push(Shares {
+            share: self.nodes.map(|node| {
+                let (towards, away) = Outline::passed(note, share, node.t);
+                sides(towards, away)
+            }),
+            out: sides(self.scale * (1.0 - share), -self.scale * share),
+            leaf: T::of(outline.value(second as usize).unwrap_or_default()),
+            test: self.places.test(at),
+            feature: self.places.feature(split),
         });
-        out.pairs.len() as u32 - 1
+    }
+
+    fn repeated_pair<T: Real>(&self, out: &mut Steps<T, Q>, at: usize, (left, right): (f64, f64)) {
+        let note = self.outline.note(at);
+        let Some(split) = self.outline.split(at) else { return };
+        let step = left - right;
+        self.repeat(out, at, right + note.share * step);
+        out.pairs.push(Leaves {
+            values: self.nodes.map(|node| {
+                let (towards, away) = Outline::passed(note, note.share, node.t);
+                [T::of(right + away * step), T::of(right + towards * step)]
+            }),
+            out: [-note.share, 1.0 - note.share].map(|out| T::of(self.scale * out * step)),
+            test: self.places.test(at),
+            feature: self.places.feature(split),
+        });
+    }
+
+    /// A pair, or a leaf.
+    fn linear_of<T: Real>(&self, at: usize) -> Option<Linear<T>> {
+        if let Some((left, right)) = self.outline.pair(at) {
+            return Some(self.linear(at, left, right, false));
+        }
+        let value = T::of(self.outline.value(at)?);
+        let test = Test { slot: 0, cut: 0 };
+        Some(Linear { middle: [value; 2], slope: [T::default(); 2], test, feature: 0 })
+    }
+
+    /// The mean of what stands left and right of a split; `turned` has left and right changed.
+    fn linear<T: Real>(&self, at: usize, left: f64, right: f64, turned: bool) -> Linear<T> {
+        let note = self.outline.note(at);
+        let (left, right) = if turned { (right, left) } else { (left, right) };
+        let step = left - right;
+        let (towards, away) = Outline::passed(note, note.share, 0.5);
+        Linear {
+            middle: [T::of(right + away * step), T::of(right + towards * step)],
+            slope: [-note.share, 1.0 - note.share].map(|out| T::of(self.scale * out * step)),
+            test: self.places.test(at),
+            feature: self.outline.split(at).map_or(0, |split| self.places.feature(split)),
+        }
     }
 }
 

@@ -9,20 +9,21 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Attributions, Explainer, Watch};
-use super::binned::{Binned, Named, check_covers, read};
-use super::kernel::{Bins, Scratch, run_f32, run_f64, run_one};
+use super::binned::{Binned, Named, check_covers, margins, read};
+use super::kernel::{Runner, Scratch, run_f32, run_f64, run_one};
 use super::lanes::{Lanes, Real};
+use super::machine::Cpu;
 use super::program::{Outline, Places, Program};
 
 /// Trees that are added up together: their sums are then added in order, so that a row has the
 /// same bits whether its trees are shared out among threads or not.
 const BLOCK: usize = 32;
 /// Rows that a thread explains at once, unless there are many features.
-const TILE: usize = 512;
+const TILE: usize = 1024;
 /// Below so many rows threads share the trees, not the rows.
 const FEW: usize = 64;
 /// Below so many rows, lanes cost more than they give.
-const LONELY: usize = 6;
+const LONELY: usize = 3;
 /// What the attributions of a tile may take, in bytes.
 const TILE_BYTES: usize = 1 << 20;
 
@@ -108,6 +109,7 @@ pub struct TreeExplainer {
     named: Named,
     base_values: Vec<f64>,
     compiled: Compiled,
+    cpu: Cpu,
 }
 
 impl Debug for TreeExplainer {
@@ -129,8 +131,6 @@ enum Compiled {
 }
 
 type Block<T> = Vec<Program<T>>;
-type Runner<T, const W: usize> =
-    fn(&Program<T>, Bins<'_>, &mut Scratch<T, W>, &mut [Lanes<T, W>], usize);
 
 impl TreeExplainer {
     /// An explainer in [`Precision::Double`].
@@ -161,7 +161,22 @@ impl TreeExplainer {
         if base_values.iter().any(|b| !b.is_finite()) {
             return Err(Error::undefined("base value", "the mean margin overflows"));
         }
-        Ok(Self { model: model.clone(), named, base_values, compiled })
+        let cpu = Cpu::default();
+        Ok(Self { model: model.clone(), named, base_values, compiled, cpu })
+    }
+
+    /// The kernels that this computer has, from the fastest.
+    #[doc(hidden)]
+    pub fn kernels() -> Vec<&'static str> {
+        Cpu::all().into_iter().map(Cpu::name).collect()
+    }
+
+    /// With one of [`kernels`](Self::kernels), whose results differ in nothing but their time.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_kernel(self, name: &str) -> Self {
+        let cpu = Cpu::all().into_iter().find(|cpu| cpu.name() == name).unwrap_or(self.cpu);
+        Self { cpu, ..self }
     }
 
     /// The numbers that it computes with.
@@ -212,7 +227,9 @@ impl TreeExplainer {
             return Ok(values);
         }
         let of_row = self.named.used.len() * 2 * size_of::<f64>();
-        let tile = (TILE_BYTES / of_row / FEW * FEW).clamp(FEW, TILE);
+        // A tile more or less changes no row.
+        let fair = rows.div_ceil(rayon::current_num_threads()).next_multiple_of(FEW);
+        let tile = (TILE_BYTES / of_row / FEW * FEW).min(fair).clamp(FEW, TILE);
         values.par_chunks_mut(tile * width).enumerate().try_for_each(|(at, out)| {
             let rows = at * tile..at * tile + out.len() / width;
             match &self.compiled {
@@ -247,9 +264,7 @@ impl TreeExplainer {
             total.fill(Lanes::default());
             for block in blocks {
                 here.fill(Lanes::default());
-                for program in block {
-                    run(program, binned.bins(), &mut scratch, &mut here, used);
-                }
+                run(self.cpu, block, binned.bins(), &mut scratch, &mut here, used);
                 for (total, here) in total.iter_mut().zip(&here) {
                     for (total, here) in total.0.iter_mut().zip(&here.0) {
                         *total += here.to_f64();
@@ -276,9 +291,7 @@ impl TreeExplainer {
                 let one = |block: &Block<T>| {
                     let mut scratch = Scratch::new();
                     let mut here = vec![Lanes::<T, W>::default(); n.div_ceil(W) * used];
-                    for program in block {
-                        run(program, binned.bins(), &mut scratch, &mut here, used);
-                    }
+                    run(self.cpu, block, binned.bins(), &mut scratch, &mut here, used);
                     here
                 };
                 blocks.par_iter().map(one).collect()
@@ -349,8 +362,18 @@ impl Explainer for TreeExplainer {
     }
 
     fn explain_with(&self, batch: &RecordBatch, watch: Watch<'_>) -> Result<Attributions> {
-        let (columns, margins) = read(&self.model, batch)?;
-        let values = self.values(&columns, watch)?;
+        let (values, margins) = if batch.num_rows() < LONELY {
+            // The model walks so few rows on one thread.
+            let columns = self.model.columns(batch)?;
+            let margins = || margins(&self.model, batch, &columns);
+            let (margins, values) = rayon::join(margins, || self.values(&columns, watch));
+            // Without a margin the values mean nothing.
+            let margins = margins?;
+            (values?, margins)
+        } else {
+            let (columns, margins) = read(&self.model, batch)?;
+            (self.values(&columns, watch)?, margins)
+        };
         let parts = self.named.parts(&self.base_values, values, &margins);
         Attributions::new(parts, self.precision().tolerance())
     }
@@ -425,7 +448,7 @@ mod tests {
             let whole = bits(&explainer.explain(&batch).unwrap());
             let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
             prop_assert_eq!(&whole, &bits(&pool.install(|| explainer.explain(&batch)).unwrap()));
-            for size in [1, 5, 7, 63, 65] {
+            for size in [1, 2, 5, 7, 63, 65] {
                 let mut parts = Vec::new();
                 for first in (0..130).step_by(size) {
                     let part = batch.slice(first, size.min(130 - first));
@@ -438,6 +461,42 @@ mod tests {
             let n = FEATURES;
             let turned: Vec<_> = bits(&reversed).chunks(n).rev().flatten().copied().collect();
             prop_assert_eq!(&whole, &turned);
+        }
+    }
+
+    /// Every kernel that this computer has: all bits of `f64`, and of `f32` too, for each number of
+    /// quadrature nodes, and a tree that takes several passes.
+    #[test]
+    fn the_same_bits_on_every_machine() {
+        let kernels = TreeExplainer::kernels();
+        assert_eq!(kernels.last(), Some(&"portable"));
+        let bits = |a: Attributions| a.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let same = |model: &TreeEnsemble, batch: &RecordBatch| {
+            for precision in [Precision::Double, Precision::Single] {
+                let explainer = TreeExplainer::with_precision(model, precision).unwrap();
+                let first = bits(explainer.explain(batch).unwrap());
+                for kernel in &kernels {
+                    let explainer = explainer.clone().with_kernel(kernel);
+                    let found = bits(explainer.explain(batch).unwrap());
+                    assert!(first == found, "{kernel} in {precision:?}");
+                }
+            }
+        };
+        for (seed, depth) in (0u64..).zip([1usize, 2, 3, 5, 8]) {
+            let kinds = Kinds { trees: 6, depth, outputs: 1, zero_covers: depth == 3 };
+            let model = ensemble(seed, kinds);
+            if model.has_covers() {
+                same(&model, &rows(seed, 70));
+            }
+        }
+        for d in [2usize, 4, 6, 8, 9, 11, 14, 23] {
+            let model = chain(d, |depth| 0.7f64.powi(depth as i32));
+            let column = |f: usize| {
+                let values = (0..67).map(|row| f64::from((row * (f + 3)) as u32 % 5 > 1));
+                std::sync::Arc::new(Float64Array::from_iter_values(values)) as _
+            };
+            let columns = (0..d).map(|f| (format!("x{f}"), column(f)));
+            same(&model, &RecordBatch::try_from_iter(columns).unwrap());
         }
     }
 
