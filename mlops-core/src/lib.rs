@@ -72,6 +72,7 @@ mod rows;
 mod scan;
 mod source;
 mod statistics;
+mod text_codes;
 mod time;
 mod validator;
 mod verdict;

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{
-    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, Float64Array, GenericStringArray,
-    OffsetSizeTrait, RecordBatch, RecordBatchOptions, StringArray, StringViewArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, RecordBatchOptions,
+    StringArray, UInt32Array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, FilterPredicate, cast, take};
@@ -23,6 +23,7 @@ use arrow::datatypes::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::text_codes::TextCodes;
 use crate::verdict::RowId;
 use crate::{Error, Extent, Result};
 
@@ -569,8 +570,6 @@ impl Categories {
     /// # Errors
     /// [`Error::ColumnType`] for types that have no text.
     pub fn of(name: &str, array: &ArrayRef) -> Result<Self> {
-        let wrong =
-            || Error::column_type(name, "text, a boolean, an integer or a date", array.data_type());
         match array.data_type() {
             DataType::Dictionary(_, _) => {
                 let dictionary = array.as_any_dictionary();
@@ -581,22 +580,20 @@ impl Categories {
                 }
                 let values = Self::of(name, dictionary.values())?;
                 // Dictionaries may hold a value twice, or a null among the values.
-                let keys = keys(dictionary.keys()).ok_or_else(wrong)?;
+                let keys = keys(dictionary.keys()).ok_or_else(|| wrong_type(name, array))?;
                 Ok(Self { codes: through(&keys, &values.codes), labels: values.labels })
             }
             DataType::Boolean => Ok(Self::of_booleans(array.as_boolean())),
-            DataType::Utf8 => Self::of_strings(name, array.as_string::<i32>()),
-            DataType::LargeUtf8 => Self::of_strings(name, array.as_string::<i64>()),
-            DataType::Utf8View => Self::of_views(name, array.as_string_view()),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::of_text(name, array),
             DataType::Null => Ok(Self {
                 codes: UInt32Array::new_null(array.len()),
                 labels: StringArray::from(Vec::<String>::new()),
             }),
             other if is_numeric(other) => {
-                let text = cast(array, &DataType::Utf8).map_err(|_| wrong())?;
-                Self::of_strings(name, text.as_string::<i32>())
+                let text = cast(array, &DataType::Utf8).map_err(|_| wrong_type(name, array))?;
+                Self::of_text(name, &text)
             }
-            _ => Err(wrong()),
+            _ => Err(wrong_type(name, array)),
         }
     }
 
@@ -606,55 +603,33 @@ impl Categories {
         Self { codes, labels: StringArray::from(vec!["false", "true"]) }
     }
 
-    fn of_strings<O: OffsetSizeTrait>(name: &str, array: &GenericStringArray<O>) -> Result<Self> {
-        let (data, offsets) = (array.value_data(), array.value_offsets());
-        Self::of_words(name, array, |row| {
-            let (start, end) = (offsets[row].as_usize(), offsets[row + 1].as_usize());
-            (end - start <= SHORT).then(|| (short_word(data, start, end - start), end - start))
-        })
-    }
-
-    fn of_views(name: &str, array: &StringViewArray) -> Result<Self> {
-        let views = array.views();
-        // The length stands in the low half of the low word, what is short right behind it.
-        Self::of_words(name, array, |row| {
-            let len = views[row] as u32 as usize;
-            (len <= SHORT).then(|| ((views[row] >> 32) as u64 & MASKS[len], len))
-        })
-    }
-
-    /// Of strings of which `word` knows the short ones as words with their lengths.
-    fn of_words<'s>(
-        name: &str,
-        array: impl ArrayAccessor<Item = &'s str> + Copy,
-        word: impl Fn(usize) -> Option<(u64, usize)>,
-    ) -> Result<Self> {
-        let mut known = Interner::new();
-        let mut code = |row: usize| {
-            if let Some((word, len)) = word(row) {
-                return known.code(word, len as u32, || array.value(row));
-            }
-            let label = array.value(row);
-            known.code(xxh3_64(label.as_bytes()), LONG, || label)
-        };
-        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-        let codes: Vec<u32> = match &nulls {
-            None => (0..array.len()).map(code).collect(),
-            Some(nulls) => nulls
-                .iter()
-                .enumerate()
-                .map(|(row, valid)| if valid { code(row) } else { 0 })
-                .collect(),
-        };
+    fn of_text(name: &str, array: &ArrayRef) -> Result<Self> {
+        let text = TextCodes::of(array, usize::MAX);
+        let (codes, labels) = text.ok_or_else(|| wrong_type(name, array))?.into_words();
         // Arrow's offsets would overflow, and panic.
-        let bytes: usize = known.labels.iter().map(|label| label.len()).sum();
+        let bytes: usize = labels.iter().map(|label| label.len()).sum();
         if i32::try_from(bytes).is_err() {
             let what = format!("column `{name}`");
             let expected = "less than 2 GiB of different labels in a batch";
             return Err(Error::invalid(what, expected, format!("{bytes} bytes")));
         }
-        let labels = StringArray::from(known.labels);
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        let labels = StringArray::from(labels);
         Ok(Self { codes: UInt32Array::new(codes.into(), nulls), labels })
+    }
+
+    /// The codes of a column of text in a byte each, and their labels; what stands under a null is
+    /// any code. `None` where it is no plain text, or has more than 255 labels.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, StringArray};
+    /// use mlops_core::Categories;
+    /// let text: ArrayRef = Arc::new(StringArray::from(vec!["b", "a", "b"]));
+    /// assert_eq!(Categories::byte_codes(&text), Some((vec![0, 1, 0], vec!["b", "a"])));
+    /// ```
+    pub fn byte_codes(array: &ArrayRef) -> Option<(Vec<u8>, Vec<&str>)> {
+        TextCodes::of(array, 255)?.into_bytes()
     }
 
     /// A code for each row, null where the row is.
@@ -711,6 +686,10 @@ impl Categories {
     }
 }
 
+fn wrong_type(name: &str, array: &ArrayRef) -> Error {
+    Error::column_type(name, "text, a boolean, an integer or a date", array.data_type())
+}
+
 /// The keys of a dictionary that has at most 2³² values, in 32 bits.
 fn keys(keys: &dyn Array) -> Option<UInt32Array> {
     fn of<K: ArrowDictionaryKeyType>(keys: &dyn Array) -> UInt32Array {
@@ -742,100 +721,6 @@ fn through(keys: &UInt32Array, values: &UInt32Array) -> UInt32Array {
     }
     let code = |key: u32| values.is_valid(key as usize).then(|| values.value(key as usize));
     keys.iter().map(|key| code(key?)).collect()
-}
-
-/// The bytes of a string that fit into a word.
-const SHORT: usize = 8;
-
-/// What a word keeps of strings of each short length.
-const MASKS: [u64; SHORT + 1] = {
-    let mut masks = [u64::MAX; SHORT + 1];
-    let mut len = 0;
-    while len < SHORT {
-        masks[len] = (1 << (8 * len)) - 1;
-        len += 1;
-    }
-    masks
-};
-
-/// A short string as a word: with the length it is told apart from all others.
-fn short_word(data: &[u8], start: usize, len: usize) -> u64 {
-    // Bytes that follow the string are masked away; only at the end of the buffer there are none.
-    if let Some(eight) = data.get(start..).and_then(<[u8]>::first_chunk::<SHORT>) {
-        return u64::from_le_bytes(*eight) & MASKS[len];
-    }
-    let rest = data.get(start..start + len).unwrap_or_default();
-    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-}
-
-/// The length of all strings that are not short, and that of a place where none is.
-const LONG: u32 = 9;
-const EMPTY: u32 = u32::MAX;
-
-/// Gives each string the number of its first appearance: a table with open places, at most half
-/// full. A short string is found by its word alone, a long one by its hash and a second look.
-struct Interner<'s> {
-    labels: Vec<&'s str>,
-    places: Vec<Place>,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    word: u64,
-    len: u32,
-    code: u32,
-}
-
-impl<'s> Interner<'s> {
-    fn new() -> Self {
-        let empty = Place { word: 0, len: EMPTY, code: 0 };
-        Self { labels: Vec::new(), places: vec![empty; 64] }
-    }
-
-    /// Where to begin to look.
-    fn start(word: u64, len: u32, places: usize) -> usize {
-        // 2⁶⁴ over the golden ratio: the top bits of the product depend on all bits of the word.
-        let hash = (word ^ u64::from(len) << 59).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash >> (places.leading_zeros() + 1)) as usize
-    }
-
-    #[inline]
-    fn code(&mut self, word: u64, len: u32, text: impl Fn() -> &'s str) -> u32 {
-        let mut at = Self::start(word, len, self.places.len());
-        loop {
-            let place = self.places[at];
-            if place.word == word
-                && place.len == len
-                && (len != LONG || self.labels[place.code as usize] == text())
-            {
-                return place.code;
-            }
-            if place.len == EMPTY {
-                return self.add(at, word, len, text());
-            }
-            at = (at + 1) & (self.places.len() - 1);
-        }
-    }
-
-    #[cold]
-    fn add(&mut self, at: usize, word: u64, len: u32, label: &'s str) -> u32 {
-        let code = self.labels.len() as u32;
-        self.labels.push(label);
-        self.places[at] = Place { word, len, code };
-        if self.labels.len() * 2 > self.places.len() {
-            let empty = Place { word: 0, len: EMPTY, code: 0 };
-            let mut places = vec![empty; self.places.len() * 4];
-            for place in self.places.iter().filter(|place| place.len != EMPTY) {
-                let mut at = Self::start(place.word, place.len, places.len());
-                while places[at].len != EMPTY {
-                    at = (at + 1) & (places.len() - 1);
-                }
-                places[at] = *place;
-            }
-            self.places = places;
-        }
-        code
-    }
 }
 
 #[cfg(test)]

@@ -165,6 +165,13 @@ fn of_array(
             DataType::UInt32 => dictionary!(UInt32Type),
             _ => dictionary!(UInt64Type),
         },
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            let Some((codes, labels)) = Categories::byte_codes(array) else {
+                return Ok(of_categories(&categories()?, false));
+            };
+            let labels = labels.into_iter().map(|label| Some(Arc::from(label))).collect();
+            Ok(Codes::of_bytes(codes, labels, array.nulls()))
+        }
         _ => Ok(of_categories(&categories()?, is_number(array.data_type()))),
     }
 }

@@ -10,7 +10,7 @@ use mlops_core::bytes::{
 };
 
 use crate::codes::{Codes, Label};
-use crate::tally::{Places, tally};
+use crate::tally::{AllKeys, Places, tally};
 
 /// What is remembered of the rows of one combination.
 pub(crate) trait Cell: Clone + Debug + Default + Send + Sync + 'static {
@@ -33,6 +33,7 @@ pub(crate) trait Cell: Clone + Debug + Default + Send + Sync + 'static {
 pub(crate) struct CrossTab<T> {
     columns: Vec<Column>,
     cells: Cells<T>,
+    all: AllKeys,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,7 @@ const DENSE_BYTES: usize = 1 << 20;
 impl<T: Cell> CrossTab<T> {
     pub(crate) fn new(columns: usize) -> Self {
         let cells = Cells::Dense(vec![T::default()]);
-        Self { columns: vec![Column::default(); columns], cells }
+        Self { columns: vec![Column::default(); columns], cells, all: AllKeys::default() }
     }
 
     /// For each column what each of its labels adds to a key. `None` where the combinations of
@@ -119,7 +120,8 @@ impl<T: Cell> CrossTab<T> {
             return Some(());
         }
         let parts = self.parts(labels)?;
-        tally(columns, &parts, rows, |key, n| add(self.cells.at(key), n));
+        let (cells, all) = (&mut self.cells, &mut self.all);
+        tally(columns, &parts, rows, all, |key, n| add(cells.at(key), n));
         Some(())
     }
 

@@ -9,6 +9,24 @@
 //!
 //! [`Limits`] takes Newcombe's limits of differences or Katz's of ratios by name. Where rows are
 //! weighted every rate counts as Kish's effective number of rows.
+//!
+//! What is no rate has limits of its own in each group, and gaps get theirs from these by MOVER (Zou
+//! and Donner 2008, doi:10.1002/sim.3095), ratios on the scale of logarithms:
+//!
+//! | of a group | limits |
+//! |---|---|
+//! | F1 | Wilson's of TP / (TP + FP + FN), which it grows with |
+//! | balanced accuracy | of the two rates together, by MOVER |
+//! | FN / FP | Wilson's of FN / (FN + FP), which it grows with |
+//! | ROC AUC | DeLong's on the logit scale; with fewer than 20 rows of a label Hoeffding's, which always hold |
+//! | log loss, Brier score, absolute and squared error | Student's t on the scale of logarithms |
+//! | mean error, mean score, prediction, label | Student's t |
+//! | calibration error | see below |
+//!
+//! A calibration error Σ w |d| is too large by chance: with errors of the bins' shares that are
+//! normal, of sizes σ, it is at least the true one less z √(Σ w² σ²), and at most that much more than
+//! the true one and √(2/π) Σ w σ (the concentration of Gaussian measure; Borell 1975,
+//! doi:10.1007/BF01425510). So its limits begin at 0 where the model may well be calibrated.
 
 use std::fmt;
 
@@ -16,8 +34,9 @@ use mlops_core::stats::{Interval, Share};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::{Estimate, Limited};
 use crate::measure::{Measure, Operation, Question};
-use crate::{Counts, Group, Method, Metric, MetricFrame, Rate};
+use crate::{Estimates, Group, Method, Metric, MetricFrame, Rate, Undefined};
 
 /// The most groups of which every pair is compared, 2,016 pairs; see [`difference()`].
 pub const MAX_PAIRED_GROUPS: usize = 64;
@@ -88,26 +107,6 @@ impl Limits {
         self.confidence = 1.0 - (1.0 - self.confidence) / statements;
         self
     }
-
-    fn of_difference(self, a: Share, b: Share) -> Result<(f64, f64)> {
-        let interval = match self.difference {
-            DifferenceLimits::MiettinenNurminen => a.difference(b, self.confidence)?,
-            DifferenceLimits::Newcombe => a.newcombe_difference(b, self.confidence)?,
-        };
-        Ok((interval.low, interval.high))
-    }
-
-    /// The limits of a ratio; all ratios where neither has a success.
-    fn of_ratio(self, a: Share, b: Share) -> Result<(f64, f64)> {
-        if a.estimate == 0.0 && b.estimate == 0.0 {
-            // Still an error where the confidence is none.
-            return a.interval(self.confidence).map(|_| (0.0, f64::INFINITY));
-        }
-        let log = self.ratio == RatioLimits::Log && a.estimate > 0.0 && b.estimate > 0.0;
-        let interval =
-            if log { a.log_ratio(b, self.confidence)? } else { a.ratio(b, self.confidence)? };
-        Ok((interval.low, interval.high))
-    }
 }
 
 impl From<f64> for Limits {
@@ -123,16 +122,38 @@ pub struct Gap {
     /// The name of the gap: `demographic_parity_difference`.
     pub name: String,
     /// The difference in `[0, 1]` (0 is parity), the ratio in `[0, 1]` (1 is parity), or the lowest
-    /// or highest rate.
+    /// or highest value.
     pub value: f64,
     /// Simultaneous limits over all pairs of groups, or over all groups.
     pub interval: Interval,
-    /// The rate behind it.
-    pub metric: Metric,
-    /// The group of the highest rate.
-    pub highest: (Group, Rate),
-    /// The group of the lowest rate.
-    pub lowest: (Group, Rate),
+    /// The number behind it; of a criterion of several the one that decides.
+    pub metric: Measure,
+    /// The group of the highest value.
+    pub highest: (Group, GroupValue),
+    /// The group of the lowest value.
+    pub lowest: (Group, GroupValue),
+}
+
+/// A group's value, and what it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GroupValue {
+    /// The value.
+    pub value: f64,
+    /// The rows that could count.
+    pub rows: u64,
+    /// Of a rate the rows that do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u64>,
+}
+
+impl fmt::Display for GroupValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Some(part) => write!(f, "{:.4} ({part}/{})", self.value, self.rows),
+            None => write!(f, "{:.4} ({} rows)", self.value, self.rows),
+        }
+    }
 }
 
 impl fmt::Display for Gap {
@@ -155,26 +176,96 @@ impl fmt::Display for Gap {
 
 /// What a question asks of the groups of a frame; [`difference()`] and [`ratio()`] say how.
 ///
+/// ```
+/// use mlops_core::arrow::array::{BooleanArray, Float64Array, StringArray};
+/// use mlops_core::{DataSourceExt, MemorySource, batch};
+/// use mlops_fairness::{GroupScores, Measure, Operation, Question, ScoreMetric, gap};
+///
+/// let people = MemorySource::from(batch! {
+///     "sex" => StringArray::from_iter_values((0..400).map(|i| ["F", "M"][i % 2])),
+///     "paid" => (0..400).map(|i| Some(i % 3 == 0)).collect::<BooleanArray>(),
+///     "score" => Float64Array::from_iter_values((0..400).map(|i| f64::from(i % 7) / 7.0)),
+/// }?);
+/// let frame = people.measure(&GroupScores::new("paid", "true", "score", ["sex"]))?;
+/// let auc = Question::new(Measure::Score(ScoreMetric::RocAuc), Operation::GroupMin);
+/// let least = gap::of(&frame, auc, 0.95)?;
+/// assert!(least.value > 0.45 && least.interval.low > 0.35);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Undefined`] where there are fewer than two groups to compare, none at all, or a group's
-/// rate is undefined: a gap that leaves a group out would be a silent pass. [`Error::Invalid`] for
-/// a confidence outside (0, 1).
-pub fn of(frame: &MetricFrame, question: Question, limits: impl Into<Limits>) -> Result<Gap> {
+/// value is undefined: a gap that leaves a group out would be a silent pass. [`Error::Invalid`] for
+/// a confidence outside (0, 1), and for what this frame does not have or no limits are known of.
+pub fn of<C: Estimates>(
+    frame: &MetricFrame<C>,
+    question: Question,
+    limits: impl Into<Limits>,
+) -> Result<Gap> {
     scaled(frame, question, limits.into(), 1.0)
 }
 
-/// The gap that would be seen in so many times the rows, at the same rates.
-pub(crate) fn scaled(
-    frame: &MetricFrame,
+/// A value with its limits, or why there is none.
+pub type WithLimits = Result<(GroupValue, Interval), Undefined>;
+
+/// The value of every group with limits that belong to it alone.
+///
+/// # Errors
+/// [`Error::Invalid`] for what this frame does not have or no limits are known of, and for a
+/// confidence outside (0, 1).
+pub fn by_group<C: Estimates>(
+    frame: &MetricFrame<C>,
+    measure: Measure,
+    confidence: f64,
+) -> Result<Vec<(Group, WithLimits)>> {
+    Interval::new(0.0, 0.0, confidence)?;
+    let [part] = measure.parts()[..] else {
+        return Err(Error::invalid("a value of groups", "a single metric", measure.name()));
+    };
+    there::<C>(part, || format!("{measure} by group"))?;
+    Question::new(part, Operation::GroupMax).check()?;
+    frame
+        .groups()
+        .map(|(group, cell)| {
+            let found = match cell.estimate(part, 1.0) {
+                Err(undefined) => Err(undefined),
+                Ok(estimate) => {
+                    let (low, high) = estimate.interval(confidence)?;
+                    Ok((GroupValue::of(&estimate), Interval::new(low, high, confidence)?))
+                }
+            };
+            Ok((group.clone(), found))
+        })
+        .collect()
+}
+
+/// That a frame has a number.
+fn there<C: Estimates>(measure: Measure, what: impl Fn() -> String) -> Result<()> {
+    if C::has(measure) {
+        return Ok(());
+    }
+    let known: Vec<_> = Measure::all().filter(|&m| m.parts().into_iter().all(C::has)).collect();
+    let known: Vec<_> = known.into_iter().map(Measure::name).collect();
+    let expected = format!("of {}: one of {}", C::WHAT, known.join(", "));
+    Err(Error::invalid(what(), expected, measure.name()))
+}
+
+/// The gap that would be seen in so many times the rows, at the same values.
+pub(crate) fn scaled<C: Estimates>(
+    frame: &MetricFrame<C>,
     question: Question,
     limits: Limits,
     times: f64,
 ) -> Result<Gap> {
-    let metrics = question.metric.metrics();
-    let each = limits.split(metrics.len() as f64);
-    let mut gaps = metrics
+    question.check()?;
+    let parts = question.metric.parts();
+    for &part in &parts {
+        there::<C>(part, || question.name())?;
+    }
+    let each = limits.split(parts.len() as f64);
+    let mut gaps = parts
         .iter()
-        .map(|&metric| Arms::of(frame, metric, question, times)?.gap(question, each))
+        .map(|&part| Arms::of(frame, part, question, times)?.gap(question, each))
         .collect::<Result<Vec<_>>>()?
         .into_iter();
     let mut found =
@@ -267,49 +358,58 @@ named! {
     predictive_parity_difference: PredictiveParity, Difference;
 }
 
-/// A group and its rate, in a form that has intervals.
+impl GroupValue {
+    pub(crate) fn of(estimate: &Estimate) -> Self {
+        Self { value: estimate.value, rows: estimate.rows, part: estimate.part }
+    }
+}
+
+/// A group and its number.
 struct Arm {
     group: Group,
-    rate: Rate,
-    share: Share,
+    estimate: Estimate,
     /// All others, and how much of everyone the group is.
-    rest: Option<(Share, f64)>,
+    rest: Option<(Estimate, f64)>,
 }
 
 struct Arms {
-    metric: Metric,
+    metric: Measure,
     groups: Vec<Arm>,
     overall: Option<f64>,
 }
 
 impl Arms {
-    fn of(frame: &MetricFrame, metric: Metric, question: Question, times: f64) -> Result<Self> {
+    fn of<C: Estimates>(
+        frame: &MetricFrame<C>,
+        metric: Measure,
+        question: Question,
+        times: f64,
+    ) -> Result<Self> {
         let what = || format!("{question} between groups of {}", frame.features().join(" × "));
         let needed = if question.operation.compares() { 2 } else { 1 };
-        let total = metric.of(frame.total());
         let mut arms: Vec<Arm> = Vec::with_capacity(frame.groups().len());
-        for (group, rate) in frame.by_group(metric) {
-            let value = rate.value.ok_or_else(|| {
-                Error::undefined(what(), format!("in {group} {metric} is {rate}"))
+        for (group, cell) in frame.groups() {
+            let estimate = cell.estimate(metric, times).map_err(|undefined| {
+                Error::undefined(what(), format!("in {group} {metric} is {undefined}"))
             })?;
-            let share = Share::new(value, (rate.effective_n() * times).max(1.0))?;
             let rest = match question.method {
-                Method::ToOverall => rest(&total, &rate, times),
+                Method::ToOverall => C::rest(frame.total(), cell, metric, times),
                 Method::BetweenGroups => None,
             };
-            arms.push(Arm { group: group.clone(), rate, share, rest });
+            arms.push(Arm { group: group.clone(), estimate, rest });
         }
         if arms.len() < needed {
             let found =
                 arms.first().map_or("no group".to_owned(), |arm| format!("only {}", arm.group));
             return Err(Error::undefined(what(), format!("there is {found}")));
         }
-        Ok(Self { metric, groups: arms, overall: total.value })
+        let overall = frame.total().estimate(metric, times).ok().map(|total| total.value);
+        Ok(Self { metric, groups: arms, overall })
     }
 
     fn gap(&self, question: Question, limits: Limits) -> Result<Gap> {
-        let (high, low) = self.extremes();
-        let (top, bottom) = (high.share.estimate, low.share.estimate);
+        let (high, low) = self.extremes()?;
+        let (top, bottom) = (high.estimate.value, low.estimate.value);
         let (value, (from, upto)) = match (question.operation, question.method) {
             (Operation::Difference, Method::BetweenGroups) => {
                 (top - bottom, self.difference(limits)?)
@@ -317,7 +417,7 @@ impl Arms {
             (Operation::Ratio, Method::BetweenGroups) => {
                 if top == 0.0 {
                     let what = question.name();
-                    return Err(Error::undefined(what, "the rate is 0 in every group"));
+                    return Err(Error::undefined(what, "it is 0 in every group"));
                 }
                 (bottom / top, self.ratio(limits)?)
             }
@@ -328,38 +428,36 @@ impl Arms {
         Ok(Gap {
             name: question.name(),
             value,
-            // The point lies between the limits but for rounding in the last place.
             interval: Interval::new(from.min(value), upto.max(value), limits.confidence)?,
             metric: self.metric,
-            highest: (high.group.clone(), high.rate),
-            lowest: (low.group.clone(), low.rate),
+            highest: (high.group.clone(), GroupValue::of(&high.estimate)),
+            lowest: (low.group.clone(), GroupValue::of(&low.estimate)),
         })
     }
 
-    /// The group of the highest and of the lowest rate; of equal ones the first.
-    fn extremes(&self) -> (&Arm, &Arm) {
-        let (mut high, mut low) = (&self.groups[0], &self.groups[0]);
-        for arm in &self.groups {
-            if arm.share.estimate > high.share.estimate {
-                high = arm;
-            }
-            if arm.share.estimate < low.share.estimate {
-                low = arm;
-            }
-        }
-        (high, low)
+    /// Of equal values the first group.
+    fn extremes(&self) -> Result<(&Arm, &Arm)> {
+        let none = || Error::undefined(self.metric.name(), "there is no group");
+        let (first, others) = self.groups.split_first().ok_or_else(none)?;
+        Ok(others.iter().fold((first, first), |(high, low), arm| {
+            let value = arm.estimate.value;
+            (
+                if value > high.estimate.value { arm } else { high },
+                if value < low.estimate.value { arm } else { low },
+            )
+        }))
     }
 
     fn difference(&self, limits: Limits) -> Result<(f64, f64)> {
         if self.groups.len() > MAX_PAIRED_GROUPS {
-            // Every rate lies in its own interval: the largest gap is at most that between the ends
-            // of all, and at least the space between the lowest interval and the highest.
+            // Every value lies in its own interval: the largest gap is at most that between the
+            // ends of all, and at least the space between the lowest interval and the highest.
             let ends = self.ends(limits)?;
             return Ok(((ends.highest_low - ends.lowest_high).max(0.0), ends.high - ends.low));
         }
         let mut found = (0.0_f64, 0.0_f64);
-        self.pairs(|a, b, pairs| {
-            let (low, high) = limits.split(pairs).of_difference(a.share, b.share)?;
+        self.pairs(limits, |a, b| {
+            let (low, high) = a.difference(b)?;
             found.0 = found.0.max(low).max(-high);
             found.1 = found.1.max(high).max(-low);
             Ok(())
@@ -370,15 +468,16 @@ impl Arms {
     fn ratio(&self, limits: Limits) -> Result<(f64, f64)> {
         if self.groups.len() > MAX_PAIRED_GROUPS {
             let ends = self.ends(limits)?;
-            // Neither is divided by 0: the highest rate is not, and its interval has some width.
+            // Neither is divided by 0: the highest value is not, and its interval has some width.
             let apart = ends.lowest_high < ends.highest_low;
             let high = if apart { ends.lowest_high / ends.highest_low } else { 1.0 };
-            return Ok((ends.low / ends.high, high));
+            let low = if ends.high > 0.0 { ends.low / ends.high } else { 0.0 };
+            return Ok((low, high));
         }
         let mut found = (1.0_f64, 1.0_f64);
-        self.pairs(|a, b, pairs| {
+        self.pairs(limits, |a, b| {
             for (a, b) in [(a, b), (b, a)] {
-                let (low, high) = limits.split(pairs).of_ratio(a.share, b.share)?;
+                let (low, high) = a.ratio(b)?;
                 found.0 = found.0.min(low);
                 found.1 = found.1.min(high);
             }
@@ -403,51 +502,63 @@ impl Arms {
         if operation == Operation::Difference {
             let (mut value, mut found) = (0.0_f64, (0.0_f64, 0.0_f64));
             for arm in &self.groups {
-                let Some((rest, s)) = arm.rest else { continue };
-                value = value.max((arm.share.estimate - overall).abs());
-                let (low, high) = each.of_difference(arm.share, rest)?;
+                let Some((rest, s)) = &arm.rest else { continue };
+                value = value.max((arm.estimate.value - overall).abs());
+                let (low, high) = arm.estimate.at(each)?.difference(&rest.at(each)?)?;
                 let (low, high) = (low * (1.0 - s), high * (1.0 - s));
                 found = (found.0.max(low).max(-high), found.1.max(high).max(-low));
             }
             return Ok((value, found));
         }
         if overall == 0.0 {
-            return Err(Error::undefined(question.name(), "the rate is 0 in every group"));
+            return Err(Error::undefined(question.name(), "it is 0 in every group"));
         }
         let (mut value, mut found) = (1.0_f64, (1.0_f64, 1.0_f64));
         for arm in &self.groups {
-            let Some((rest, s)) = arm.rest else { continue };
-            let own = arm.share.estimate / overall;
+            let Some((rest, s)) = &arm.rest else { continue };
+            let own = arm.estimate.value / overall;
             value = value.min(own).min(own.recip());
             let to_everyone = |ratio: f64| {
                 if ratio.is_finite() { ratio / (s * ratio + 1.0 - s) } else { s.recip() }
             };
-            let (low, high) = each.of_ratio(arm.share, rest)?;
+            let (low, high) = arm.estimate.at(each)?.ratio(&rest.at(each)?)?;
             let (low, high) = (to_everyone(low), to_everyone(high));
             found = (found.0.min(low).min(high.recip()), found.1.min(high).min(low.recip()));
         }
         Ok((value, found))
     }
 
-    /// The ends of the simultaneous intervals of the groups' rates.
+    /// The ends of the simultaneous intervals of the groups' values.
     fn ends(&self, limits: Limits) -> Result<Ends> {
         let each = limits.split(self.groups.len() as f64).confidence;
-        let mut ends = Ends { low: 1.0, high: 0.0, lowest_high: 1.0, highest_low: 0.0 };
+        let mut ends = Ends {
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            lowest_high: f64::INFINITY,
+            highest_low: f64::NEG_INFINITY,
+        };
         for arm in &self.groups {
-            let interval = arm.share.interval(each)?;
-            ends.low = ends.low.min(interval.low);
-            ends.high = ends.high.max(interval.high);
-            ends.lowest_high = ends.lowest_high.min(interval.high);
-            ends.highest_low = ends.highest_low.max(interval.low);
+            let (low, high) = arm.estimate.interval(each)?;
+            ends.low = ends.low.min(low);
+            ends.high = ends.high.max(high);
+            ends.lowest_high = ends.lowest_high.min(high);
+            ends.highest_low = ends.highest_low.max(low);
         }
         Ok(ends)
     }
 
-    fn pairs(&self, mut each: impl FnMut(&Arm, &Arm, f64) -> Result<()>) -> Result<()> {
+    fn pairs(
+        &self,
+        limits: Limits,
+        mut each: impl FnMut(&Limited, &Limited) -> Result<()>,
+    ) -> Result<()> {
         let pairs = (self.groups.len() * (self.groups.len() - 1) / 2) as f64;
-        for (i, a) in self.groups.iter().enumerate() {
-            for b in &self.groups[i + 1..] {
-                each(a, b, pairs)?;
+        let limits = limits.split(pairs);
+        let groups = self.groups.iter().map(|arm| arm.estimate.at(limits));
+        let groups = groups.collect::<Result<Vec<_>>>()?;
+        for (i, a) in groups.iter().enumerate() {
+            for b in &groups[i + 1..] {
+                each(a, b)?;
             }
         }
         Ok(())
@@ -455,7 +566,7 @@ impl Arms {
 }
 
 /// Everyone but a group, and the group's share of everyone; `None` where it is everyone.
-fn rest(total: &Rate, rate: &Rate, times: f64) -> Option<(Share, f64)> {
+pub(crate) fn rest(total: &Rate, rate: &Rate, times: f64) -> Option<(Share, f64)> {
     let (part, whole, n) =
         if let (Some((part, whole)), Some((own_part, own_whole))) = (total.weights, rate.weights) {
             let (sum, squares) = (whole.sum - own_whole.sum, whole.squares - own_whole.squares);
@@ -501,20 +612,10 @@ impl Ends {
     }
 }
 
-/// The rows of a group that a question is about: those with a prediction, and a label if its rates
-/// need one.
-pub(crate) fn rows_asked(question: Question, counts: &Counts) -> u64 {
-    if question.metric.metrics().iter().any(|metric| metric.needs_labels()) {
-        counts.complete()
-    } else {
-        counts.predicted()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GapKind;
+    use crate::{Counts, GapKind};
 
     /// Groups of these many selected of these many rows.
     fn frame(groups: &[(u64, u64)]) -> MetricFrame {
@@ -673,6 +774,9 @@ mod tests {
         assert!((gap.value - 0.15).abs() < 1e-15 && gap.interval.contains(0.15), "{gap}");
         assert_eq!(gap.name, "mean_equalized_odds_difference");
         let worst = equalized_odds_difference(&all, 0.95).unwrap();
-        assert!((worst.value - 0.2).abs() < 1e-15 && worst.metric == Metric::TruePositiveRate);
+        assert!(
+            (worst.value - 0.2).abs() < 1e-15
+                && worst.metric == Measure::Rate(Metric::TruePositiveRate)
+        );
     }
 }

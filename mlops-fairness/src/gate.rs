@@ -6,9 +6,10 @@ use arrow::datatypes::Schema;
 use mlops_core::{Assessment, Error, Finding, Judge, Plan, Result, Severity, Validator, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::gap::{self, DifferenceLimits, Limits, RatioLimits, rows_asked};
+use crate::estimate::{Estimates, Scale};
+use crate::gap::{self, DifferenceLimits, Limits, RatioLimits};
 use crate::measure::{Measure, Operation, Question};
-use crate::{Gap, Group, GroupCounts, Method, MetricFrame};
+use crate::{Frames, Gap, Group, Measured, Method, MetricFrame};
 
 /// What is held against the bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub enum At {
     Point,
 }
 
-/// What a group is that a rate has no value for: no positives, no rows.
+/// What a group is that has no value: no positives, no rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -59,8 +60,11 @@ pub enum SmallGroups {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rule {
-    /// The rate or criterion.
+    /// The metric or criterion.
     pub metric: Measure,
+    /// Of more than two classes the one that is the positive one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// How the groups' values become one.
     #[serde(default)]
     pub operation: Operation,
@@ -69,8 +73,8 @@ pub struct Rule {
     pub method: Method,
     /// The sensitive feature whose values are the groups; several for their intersections.
     pub features: Vec<String>,
-    /// The most that a difference or the highest rate may be, the least that a ratio or the lowest
-    /// rate must be.
+    /// The most that a difference or the highest value may be, the least that a ratio or the lowest
+    /// value must be.
     pub bound: f64,
     /// What is held against it.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -103,6 +107,7 @@ impl Rule {
         let Question { metric, operation, method } = question.into();
         Self {
             metric,
+            class: None,
             operation,
             method,
             features: features.into_iter().map(Into::into).collect(),
@@ -113,6 +118,13 @@ impl Rule {
             severity: Severity::default(),
             description: None,
         }
+    }
+
+    /// The same with this class, of more than two, as the positive one.
+    #[must_use]
+    pub fn class(mut self, class: impl Into<String>) -> Self {
+        self.class = Some(class.into());
+        self
     }
 
     /// The same, its value itself held against the bound.
@@ -153,14 +165,35 @@ impl Rule {
         self.question().name()
     }
 
+    /// What it is asked of: `sex × race`, `sex, class c`.
+    fn subject(&self) -> String {
+        let features = self.features.join(" × ");
+        match &self.class {
+            None => features,
+            Some(class) => format!("{features}, class {class}"),
+        }
+    }
+
     fn check(&self) -> Result<()> {
-        let (bound, name) = (self.bound, self.name());
+        let (bound, name, scale) = (self.bound, self.name(), self.metric.scale());
         // What nothing can break is no rule.
-        let (useful, expected) = match self.operation {
-            Operation::Difference => ((0.0..1.0).contains(&bound), "a number in [0, 1)"),
-            Operation::GroupMax => ((0.0..1.0).contains(&bound), "a rate in [0, 1)"),
-            Operation::Ratio => (bound > 0.0 && bound <= 1.0, "a number in (0, 1]"),
-            Operation::GroupMin => (bound > 0.0 && bound <= 1.0, "a rate in (0, 1]"),
+        let share = bound > 0.0 && bound <= 1.0;
+        let (useful, expected) = match (self.operation, scale) {
+            (Operation::Ratio, _) | (Operation::GroupMin, Scale::Unit) => {
+                (share, "a number in (0, 1]")
+            }
+            (Operation::Difference | Operation::GroupMax, Scale::Unit) => {
+                ((0.0..1.0).contains(&bound), "a number in [0, 1)")
+            }
+            (Operation::GroupMin, Scale::Positive) => {
+                (bound > 0.0 && bound.is_finite(), "a number above 0")
+            }
+            (Operation::GroupMin | Operation::GroupMax, Scale::Signed) => {
+                (bound.is_finite(), "a number")
+            }
+            (Operation::Difference, _) | (Operation::GroupMax, Scale::Positive) => {
+                (bound >= 0.0 && bound.is_finite(), "a number that is not negative")
+            }
         };
         if !useful {
             return Err(Error::invalid(format!("bound of {name}"), expected, bound));
@@ -169,11 +202,16 @@ impl Rule {
             let what = format!("features of {name}");
             return Err(Error::invalid(what, "a sensitive feature", "none"));
         }
+        if self.class.is_some() && matches!(self.metric, Measure::Score(_) | Measure::Error(_)) {
+            let what = format!("class of {name}");
+            let expected = "none: only counts of labels and predictions have classes";
+            return Err(Error::invalid(what, expected, self.class.as_deref().unwrap_or_default()));
+        }
         if !self.operation.compares() && self.method != Method::BetweenGroups {
             let what = format!("method of {name}");
             return Err(Error::invalid(what, "none: it compares no groups", "to_overall"));
         }
-        Ok(())
+        self.question().check()
     }
 
     pub(crate) fn judge(&self, gap: &Gap) -> Verdict {
@@ -197,7 +235,7 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.operation.has_floor() { "≥" } else { "≤" };
-        write!(f, "{} by {} {sign} {}", self.name(), self.features.join(" × "), self.bound)
+        write!(f, "{} by {} {sign} {}", self.name(), self.subject(), self.bound)
     }
 }
 
@@ -376,24 +414,105 @@ impl FairnessGate {
         Ok(())
     }
 
-    /// The verdicts on these counts.
-    pub fn judge(&self, frame: &MetricFrame) -> Assessment {
+    /// The verdicts on what was measured: a frame of counts, of scores, of errors or of classes, or
+    /// several ([`Frames`]). A rule about what was not measured is inconclusive.
+    ///
+    /// ```
+    /// use mlops_core::Verdict;
+    /// use mlops_core::arrow::array::{BooleanArray, Float64Array, StringArray};
+    /// use mlops_core::{DataSourceExt, MemorySource, batch};
+    /// use mlops_fairness::{FairnessGate, Frames, GroupCounts, GroupScores};
+    ///
+    /// let people = MemorySource::from(batch! {
+    ///     "sex" => StringArray::from_iter_values((0..4000).map(|i| ["F", "M"][i % 2])),
+    ///     "paid" => (0..4000).map(|i| Some(i / 2 % 5 < 3)).collect::<BooleanArray>(),
+    ///     "score" => Float64Array::from_iter_values((0..4000).map(|i| f64::from(i / 2 % 4) / 4.0)),
+    ///     "says" => (0..4000).map(|i| Some(i / 2 % 4 > 1)).collect::<BooleanArray>(),
+    /// }?);
+    /// let gate = FairnessGate::from_json(r#"{"name": "lending", "rules": [
+    ///     {"metric": "demographic_parity", "features": ["sex"], "bound": 0.1},
+    ///     {"metric": "roc_auc", "features": ["sex"], "bound": 0.1},
+    ///     {"metric": "brier", "operation": "group_max", "features": ["sex"], "bound": 0.5}
+    /// ]}"#)?;
+    /// let counts = people.measure(&GroupCounts::new("says", "true", ["sex"]).with_labels("paid"))?;
+    /// let scores = people.measure(&GroupScores::new("paid", "true", "score", ["sex"]))?;
+    /// let found = gate.judge(Frames::from(&counts).scores(&scores));
+    /// assert_eq!(found.verdict, Verdict::Pass);
+    /// // What was not measured is no pass.
+    /// assert_eq!(gate.judge(&counts).verdict, Verdict::Inconclusive);
+    /// # Ok::<(), mlops_core::Error>(())
+    /// ```
+    pub fn judge<'a>(&self, measured: impl Into<Frames<'a>>) -> Assessment {
+        let measured = measured.into();
         let mut findings = Vec::new();
         for rule in &self.rules {
-            self.judge_rule(rule, frame, &mut findings);
+            let see = Judging { gate: self, rule };
+            see.judge(&measured, &mut findings);
         }
-        Assessment::new(&self.name, frame.total().rows(), findings)
+        Assessment::new(&self.name, measured.rows(), findings)
     }
 
-    /// The gate as a validator of a table that has the columns of labels, predictions and
-    /// sensitive features.
-    pub fn on(self, counts: GroupCounts) -> FairnessValidator {
-        FairnessValidator { gate: self, counts }
+    /// The gate as a validator of a table that has the columns of labels, predictions or scores, and
+    /// sensitive features: of [`GroupCounts`](crate::GroupCounts), and with
+    /// [`also`](FairnessValidator::also) of further measurements.
+    pub fn on(self, measured: impl Into<Measured>) -> FairnessValidator {
+        FairnessValidator { gate: self, measured: measured.into() }
     }
 
-    fn judge_rule(&self, rule: &Rule, frame: &MetricFrame, findings: &mut Vec<Finding>) {
-        let say = speaker(rule, rule.features.join(" × "), self.confidence);
-        let frame = match self.check().and_then(|()| frame.features_of(&rule.features)) {
+    /// The rules that are inconclusive for want of rows: each with the rows of its smallest group
+    /// now, and how many it takes if the values stay as they are; `None` where the value lies at
+    /// the bound itself, so that no number would do.
+    pub fn unsettled<'a>(&self, measured: impl Into<Frames<'a>>) -> Vec<(&Rule, u64, Option<u64>)> {
+        let measured = measured.into();
+        let needs = |rule| {
+            let see = Judging { gate: self, rule };
+            see.needs(&measured).map(|(now, then)| (rule, now, then))
+        };
+        self.rules.iter().filter_map(needs).collect()
+    }
+}
+
+/// A rule of a gate, being judged.
+struct Judging<'a> {
+    gate: &'a FairnessGate,
+    rule: &'a Rule,
+}
+
+/// Does the same with a frame of any kind.
+macro_rules! with_frame {
+    ($rule:expr, $measured:expr, |$frame:ident| $do:expr, |$why:ident| $else:expr) => {
+        match $measured.of($rule.metric, $rule.class.as_deref()) {
+            Ok(crate::frames::Frame::Counts($frame)) => $do,
+            Ok(crate::frames::Frame::OneClass($frame)) => {
+                let $frame = &$frame;
+                $do
+            }
+            Ok(crate::frames::Frame::Classes($frame)) => $do,
+            Ok(crate::frames::Frame::Scores($frame)) => $do,
+            Ok(crate::frames::Frame::Errors($frame)) => $do,
+            Err($why) => $else,
+        }
+    };
+}
+pub(crate) use with_frame;
+
+impl Judging<'_> {
+    fn judge(&self, measured: &Frames<'_>, findings: &mut Vec<Finding>) {
+        if let Err(error) = self.gate.check() {
+            let say = speaker(self.rule, self.rule.subject(), self.gate.confidence);
+            findings.push(say(Verdict::Inconclusive, error.to_string()));
+            return;
+        }
+        with_frame!(self.rule, measured, |frame| self.judge_frame(frame, findings), |why| {
+            let say = speaker(self.rule, self.rule.subject(), self.gate.confidence);
+            findings.push(say(Verdict::Inconclusive, why));
+        });
+    }
+
+    fn judge_frame<C: Estimates>(&self, frame: &MetricFrame<C>, findings: &mut Vec<Finding>) {
+        let Self { gate, rule } = *self;
+        let say = speaker(rule, rule.subject(), gate.confidence);
+        let frame = match frame.features_of(&rule.features) {
             Ok(frame) => frame,
             Err(error) => {
                 findings.push(say(Verdict::Inconclusive, error.to_string()));
@@ -401,35 +520,41 @@ impl FairnessGate {
             }
         };
         if frame.control_features().is_empty() {
-            self.judge_cell(rule, &frame, self.limits(), &say, findings);
+            self.judge_cell(&frame, gate.limits(), &say, findings);
             return;
         }
         let cells = frame.by_control();
         if cells.is_empty() {
             findings.push(say(Verdict::Inconclusive, "there are no rows".to_owned()));
         }
-        let mut limits = self.limits();
-        limits.confidence = 1.0 - (1.0 - self.confidence) / cells.len().max(1) as f64;
+        let mut limits = gate.limits();
+        limits.confidence = 1.0 - (1.0 - gate.confidence) / cells.len().max(1) as f64;
         let controls = frame.control_features().join(" × ");
         for (cell, frame) in &cells {
-            let subject = format!("{} where {controls} is {cell}", rule.features.join(" × "));
+            let subject = format!("{} where {controls} is {cell}", rule.subject());
             let say = speaker(rule, subject, limits.confidence);
-            self.judge_cell(rule, frame, limits, &say, findings);
+            self.judge_cell(frame, limits, &say, findings);
         }
     }
 
-    fn judge_cell(
+    /// The groups that are large enough, and the names of the others.
+    fn large<C: Estimates>(&self, frame: &MetricFrame<C>) -> (MetricFrame<C>, Vec<Group>) {
+        let least = self.rule.min_group_size.unwrap_or(self.gate.min_group_size);
+        frame.split(|cell| cell.asked(self.rule.metric) >= least)
+    }
+
+    fn judge_cell<C: Estimates>(
         &self,
-        rule: &Rule,
-        frame: &MetricFrame,
+        frame: &MetricFrame<C>,
         limits: Limits,
         say: &dyn Fn(Verdict, String) -> Finding,
         findings: &mut Vec<Finding>,
     ) {
+        let Self { gate, rule } = *self;
         let question = rule.question();
         let missing: Vec<_> = frame
             .groups()
-            .map(|(group, counts)| (group, counts.rows() - rows_asked(question, counts)))
+            .map(|(group, cell)| (group, cell.rows().saturating_sub(cell.asked(rule.metric))))
             .filter(|(_, rows)| *rows > 0)
             .map(|(group, rows)| format!("{rows} in {group}"))
             .collect();
@@ -440,11 +565,11 @@ impl FairnessGate {
             let observed = format!("rows without a label or prediction: {}", few(&missing));
             findings.push(warn(observed));
         }
-        let least = rule.min_group_size.unwrap_or(self.min_group_size);
-        let (mut kept, small) = frame.split(|counts| rows_asked(question, counts) >= least);
+        let (mut kept, small) = self.large(frame);
         if !small.is_empty() {
+            let least = rule.min_group_size.unwrap_or(gate.min_group_size);
             let observed = format!("fewer than {least} rows in: {}", few(&names(&small)));
-            match self.small_groups {
+            match gate.small_groups {
                 SmallGroups::Inconclusive => {
                     findings.push(say(Verdict::Inconclusive, observed));
                     return;
@@ -453,9 +578,9 @@ impl FairnessGate {
             }
         }
         if rule.undefined != WhenUndefined::Inconclusive {
-            let metrics = question.metric.metrics();
+            let parts = rule.metric.parts();
             let (defined, without) =
-                kept.split(|counts| metrics.iter().all(|m| m.of(counts).value.is_some()));
+                kept.split(|cell| parts.iter().all(|&part| cell.estimate(part, 1.0).is_ok()));
             if !without.is_empty() {
                 let observed = format!("it is undefined in: {}", few(&names(&without)));
                 if rule.undefined == WhenUndefined::Fail {
@@ -479,11 +604,31 @@ impl FairnessGate {
             && let Some(times) = rows_needed(rule, &kept, limits)
         {
             observed = format!(
-                "{observed}; about {times:.1} times the rows would settle it at these rates"
+                "{observed}; about {times:.1} times the rows would settle it at these values"
             );
         }
         let (low, high) = (gap.interval.low, gap.interval.high);
         findings.push(say(verdict, observed).with_value(gap.value).with_interval(low, high));
+    }
+
+    fn needs(&self, measured: &Frames<'_>) -> Option<(u64, Option<u64>)> {
+        with_frame!(self.rule, measured, |frame| self.needs_of(frame), |_why| None)
+    }
+
+    fn needs_of<C: Estimates>(&self, frame: &MetricFrame<C>) -> Option<(u64, Option<u64>)> {
+        let Self { gate, rule } = *self;
+        let frame = frame.features_of(&rule.features).ok()?;
+        if !frame.control_features().is_empty() {
+            return None;
+        }
+        let (kept, _) = self.large(&frame);
+        let smallest = kept.groups().map(|(_, cell)| cell.asked(rule.metric)).min()?;
+        let gap = gap::of(&kept, rule.question(), gate.limits()).ok()?;
+        if rule.judge(&gap) != Verdict::Inconclusive {
+            return None;
+        }
+        let times = rows_needed(rule, &kept, gate.limits());
+        Some((smallest, times.map(|times| (smallest as f64 * times).ceil() as u64)))
     }
 }
 
@@ -504,9 +649,9 @@ fn speaker(rule: &Rule, subject: String, confidence: f64) -> impl Fn(Verdict, St
     }
 }
 
-/// How many times the rows would make an inconclusive rule pass or fail, if the rates stayed as
+/// How many times the rows would make an inconclusive rule pass or fail, if the values stayed as
 /// they are; `None` beyond 10,000 times, as where the value lies at the bound itself.
-pub(crate) fn rows_needed(rule: &Rule, frame: &MetricFrame, limits: Limits) -> Option<f64> {
+fn rows_needed<C: Estimates>(rule: &Rule, frame: &MetricFrame<C>, limits: Limits) -> Option<f64> {
     // Limits of a closed form are near enough for an estimate, and many are asked for.
     let limits = limits.difference(DifferenceLimits::Newcombe).ratio(RatioLimits::Log);
     let settled = |times: f64| {
@@ -546,40 +691,51 @@ fn few(names: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FairnessValidator {
     gate: FairnessGate,
-    counts: GroupCounts,
+    measured: Measured,
 }
 
 impl FairnessValidator {
+    /// The same with a further measurement, in the same scan: scores beside counts. Of one kind the
+    /// last counts.
+    #[must_use]
+    pub fn also(mut self, further: impl Into<Measured>) -> Self {
+        self.measured = self.measured.with(further);
+        self
+    }
+
     /// The gate.
     pub fn gate(&self) -> &FairnessGate {
         &self.gate
     }
 
-    /// What it counts.
-    pub fn counts(&self) -> &GroupCounts {
-        &self.counts
+    /// What it measures.
+    pub fn measured(&self) -> &Measured {
+        &self.measured
     }
 }
 
 impl Validator for FairnessValidator {
     fn plan(&self, _: &Schema, plan: &mut Plan) -> Result<Judge<Assessment>> {
         self.gate.check()?;
-        let handle = plan.add(self.counts.clone());
+        for (at, rule) in self.gate.rules.iter().enumerate() {
+            self.measured
+                .covers(rule.metric, rule.class.as_deref())
+                .map_err(|e| e.within(format!("rule {}", at + 1)))?;
+        }
+        let handles = self.measured.plan(plan);
         let gate = self.gate.clone();
-        Ok(Judge::new(move |measured| match measured.get(&handle) {
-            Ok(frame) => Ok(gate.judge(frame)),
-            Err(error @ Error::Within { .. }) => {
-                let observed = error.to_string();
-                let finding = Finding::new(
-                    "group_counts",
-                    &gate.name,
-                    Verdict::Inconclusive,
-                    "labels, predictions and groups that can be counted",
-                    observed,
-                );
-                Ok(Assessment::new(&gate.name, 0, vec![finding]))
+        Ok(Judge::new(move |measured| {
+            let (frames, broken) = handles.frames(measured)?;
+            let mut found = gate.judge(frames);
+            if !broken.is_empty() {
+                let broken = broken.into_iter().map(|(what, error)| {
+                    let expected = "labels, predictions and groups that can be counted";
+                    Finding::new(what, &gate.name, Verdict::Inconclusive, expected, error)
+                });
+                let findings = broken.chain(found.findings).collect();
+                found = Assessment::new(&gate.name, found.rows, findings);
             }
-            Err(error) => Err(error),
+            Ok(found)
         }))
     }
 }
@@ -590,7 +746,7 @@ mod tests {
     use mlops_core::{MemorySource, ValidatorExt, batch};
 
     use super::*;
-    use crate::{Counts, GapKind};
+    use crate::{Counts, GapKind, GroupCounts};
 
     fn frame(groups: &[(&str, [u64; 4])]) -> MetricFrame {
         MetricFrame::new(
@@ -797,5 +953,198 @@ mod tests {
         assert!(gate(Operation::GroupMin, 0.0).check().is_err());
         let question = Question::new(Measure::DemographicParity, Operation::GroupMin).to_overall();
         assert!(FairnessGate::new("f").rule(question, "g", 0.5).check().is_err());
+    }
+
+    /// Scores, counts, errors and classes of two or three groups that are alike but for a shift.
+    fn people(n: usize, shift: f64) -> MemorySource {
+        use mlops_core::arrow::array::{BooleanArray, Float64Array};
+        use mlops_core::stats::Draws;
+        let mut draws = Draws::new(3, 0, 0);
+        let (mut g, mut y, mut s, mut w) = (vec![], vec![], vec![], vec![]);
+        for row in 0..n {
+            let group = row % 2;
+            let score = (draws.uniform() * 20.0).floor() / 20.0 + 0.025;
+            let hit = draws.bernoulli(score);
+            g.push(["a", "b"][group]);
+            y.push(if group == 1 && draws.uniform() < shift { draws.bernoulli(0.5) } else { hit });
+            s.push(score);
+            w.push(10.0 + draws.normal() + group as f64 * shift);
+        }
+        let said: BooleanArray = s.iter().map(|s| Some(*s > 0.5)).collect();
+        let grade = s.iter().map(|s| Some(["low", "middle", "high"][(s * 2.99) as usize]));
+        let batch = batch! {
+            "g" => StringArray::from(g),
+            "y" => y.into_iter().map(Some).collect::<BooleanArray>(),
+            "p" => said,
+            "grade" => grade.collect::<StringArray>(),
+            "said" => StringArray::from_iter_values((0..n).map(|i| ["low", "middle", "high"][i % 3])),
+            "s" => Float64Array::from(s),
+            "wage" => Float64Array::from_iter_values((0..n).map(|i| 10.0 + (i / 2 % 5) as f64 / 10.0)),
+            "guess" => Float64Array::from(w),
+        };
+        MemorySource::from(batch.unwrap())
+    }
+
+    fn all_of_it() -> Measured {
+        Measured::from(GroupCounts::new("p", "true", ["g"]).with_labels("y"))
+            .with(crate::GroupScores::new("y", "true", "s", ["g"]))
+            .with(crate::GroupErrors::new("wage", "guess", ["g"]))
+            .with(crate::GroupClasses::new("grade", "said", ["g"]))
+    }
+
+    #[test]
+    fn every_measure_is_judged_by_every_operation_or_refused_with_what_can_be() {
+        let fair = people(6000, 0.0);
+        for measure in Measure::all() {
+            for operation in
+                [Operation::Difference, Operation::Ratio, Operation::GroupMin, Operation::GroupMax]
+            {
+                for question in [
+                    Question::new(measure, operation),
+                    Question::new(measure, operation).to_overall(),
+                ] {
+                    let unit = measure.scale() == Scale::Unit;
+                    let bound = match operation {
+                        Operation::Difference => {
+                            if unit {
+                                0.25
+                            } else {
+                                2.0
+                            }
+                        }
+                        Operation::Ratio => 0.5,
+                        Operation::GroupMin => {
+                            if measure.scale() == Scale::Signed {
+                                -1.0
+                            } else {
+                                0.001
+                            }
+                        }
+                        Operation::GroupMax => {
+                            if unit {
+                                0.999
+                            } else {
+                                99.0
+                            }
+                        }
+                    };
+                    let gate = FairnessGate::new("f").rule(question, "g", bound);
+                    let found = gate.clone().on(all_of_it()).validate(&fair);
+                    if let Err(error) = question.check() {
+                        assert!(found.is_err() && gate.check().is_err(), "{question}");
+                        let text = error.to_string();
+                        assert!(text.contains("one of") || text.contains("another"), "{text}");
+                        continue;
+                    }
+                    let found = found.unwrap();
+                    // Nobody knows that scores are not calibrated.
+                    let least = operation == Operation::GroupMin;
+                    let zero = measure.name() == "calibration_error" && least;
+                    let expected = if zero { Verdict::Inconclusive } else { Verdict::Pass };
+                    assert_eq!(found.verdict, expected, "{question}: {found}");
+                    let values: Vec<_> = found.findings.iter().filter_map(|f| f.interval).collect();
+                    assert_eq!(values.len(), 1, "{question}: {found}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_differs_by_group_fails() {
+        let unfair = people(6000, 0.8);
+        for (metric, bound) in [
+            ("roc_auc", 0.05),
+            ("brier", 0.02),
+            ("log_loss", 0.05),
+            ("calibration_error", 0.02),
+            ("mean_prediction", 0.3),
+            ("mean_error", 0.3),
+            ("mean_squared_error", 0.1),
+            ("f1", 0.05),
+            ("balanced_accuracy", 0.05),
+        ] {
+            let text = format!(
+                r#"{{"name": "f", "rules": [{{"metric": "{metric}", "features": ["g"], "bound": {bound}}}]}}"#
+            );
+            let gate = FairnessGate::from_json(&text).unwrap();
+            let found = gate.on(all_of_it()).validate(&unfair).unwrap();
+            assert_eq!(found.verdict, Verdict::Fail, "{metric}: {found}");
+        }
+    }
+
+    #[test]
+    fn classes_are_judged_one_by_one_and_by_what_they_have_together() {
+        let source = people(9000, 0.0);
+        let judge = |rule: Rule| {
+            let gate = FairnessGate::new("f").with(rule);
+            let classes = crate::GroupClasses::new("grade", "said", ["g"]);
+            gate.on(classes).validate(&source)
+        };
+        let rule =
+            |metric, bound| Rule::new((Measure::Rate(metric), Operation::Difference), ["g"], bound);
+        let high = rule(crate::Metric::TruePositiveRate, 0.2).class("high");
+        assert_eq!(high.to_string(), "true_positive_rate_difference by g, class high ≤ 0.2");
+        let found = judge(high.clone()).unwrap();
+        assert_eq!(found.verdict, Verdict::Pass, "{found}");
+        assert_eq!(judge(rule(crate::Metric::Accuracy, 0.2)).unwrap().verdict, Verdict::Pass);
+        let balanced = (Measure::Composite(crate::Composite::BalancedAccuracy), Operation::Ratio);
+        assert_eq!(judge(Rule::new(balanced, ["g"], 0.6)).unwrap().verdict, Verdict::Pass);
+        // Without a class there is no positive one; a class that nobody has is said.
+        let error = judge(rule(crate::Metric::TruePositiveRate, 0.2)).unwrap_err().to_string();
+        assert!(error.contains("rule 1") && error.contains("balanced_accuracy"), "{error}");
+        let other = judge(rule(crate::Metric::Accuracy, 0.2).class("none")).unwrap();
+        assert_eq!(other.verdict, Verdict::Inconclusive);
+        assert!(other.to_string().contains("the classes are high, low, middle"), "{other}");
+        let scored = Question::new(Measure::Score(crate::ScoreMetric::RocAuc), Operation::GroupMin);
+        assert!(
+            FairnessGate::new("f").with(Rule::new(scored, ["g"], 0.6).class("a")).check().is_err()
+        );
+        let text = serde_json::to_string(&high).unwrap();
+        assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), high);
+    }
+
+    #[test]
+    fn few_rows_and_rows_that_are_all_alike_are_no_pass() {
+        use mlops_core::arrow::array::Float64Array;
+        // Everyone is estimated without an error, which says nothing of the next.
+        let rows = batch! {
+            "g" => StringArray::from_iter_values((0..80).map(|i| ["a", "b"][i % 2])),
+            "y" => Float64Array::from(vec![1.0; 80]),
+        }
+        .unwrap();
+        let errors = crate::GroupErrors::new("y", "y", ["g"]);
+        let error = |metric| Question::new(Measure::Error(metric), Operation::Difference);
+        let gate = FairnessGate::new("f").rule(error(crate::ErrorMetric::MeanError), "g", 0.1);
+        let source = MemorySource::from(rows);
+        let found = gate.on(errors.clone()).validate(&source).unwrap();
+        assert_eq!(found.verdict, Verdict::Inconclusive, "{found}");
+        let rule = Rule::new(error(crate::ErrorMetric::MeanAbsoluteError), ["g"], 0.1).at_point();
+        let found = FairnessGate::new("f").with(rule).on(errors).validate(&source).unwrap();
+        assert_eq!(found.verdict, Verdict::Pass, "{found}");
+        // Scores that separate few rows are no certainty.
+        let few = people(80, 0.0);
+        let auc = Question::new(Measure::Score(crate::ScoreMetric::RocAuc), Operation::Difference);
+        let found = FairnessGate::new("f").rule(auc, "g", 0.1).on(all_of_it()).validate(&few);
+        let found = found.unwrap();
+        assert_eq!(found.verdict, Verdict::Inconclusive);
+        assert!(found.to_string().contains("times the rows"), "{found}");
+    }
+
+    #[test]
+    fn a_summary_changes_no_verdict() {
+        let source = people(3000, 0.0);
+        let frame = mlops_core::DataSourceExt::measure(
+            &source,
+            &GroupCounts::new("p", "true", ["g"]).with_labels("y"),
+        )
+        .unwrap();
+        let gate = gate().rule(GapKind::EqualizedOddsDifference, "g", 0.2);
+        let (plain, told) = (gate.judge(&frame), gate.judge_with_summary(&frame));
+        assert_eq!((plain.verdict, plain.findings.len()), (told.verdict, 2));
+        let told: Vec<_> = told.findings.iter().filter(|f| f.severity == Severity::Info).collect();
+        // Three rates of two groups.
+        assert_eq!(told.len(), 6);
+        assert!(told.iter().all(|f| f.value.is_some() && f.interval.is_some()));
+        assert_eq!(told[1].subject, "g b");
     }
 }

@@ -64,13 +64,6 @@ impl GroupClasses {
         }
     }
 
-    /// The same, with a column of weights.
-    #[must_use]
-    pub fn with_weights(mut self, weight: impl Into<String>) -> Self {
-        self.weight = Some(weight.into());
-        self
-    }
-
     fn tab(&self) -> Tab<'_> {
         Tab {
             groups: &self.groups,
@@ -180,6 +173,26 @@ impl ClassCounts {
             *rows = rows.saturating_add(cell.rows);
             if let Some(weights) = &cell.weights {
                 counts.weights.get_or_insert_default().set(label, predicted, weights);
+            }
+        }
+        counts
+    }
+
+    /// Rows that have a label and a prediction.
+    pub fn complete(&self) -> u64 {
+        let complete = self.cells.iter().filter(|c| c.label.is_some() && c.predicted.is_some());
+        complete.fold(0, |rows, cell| rows.saturating_add(cell.rows))
+    }
+
+    /// Whether the prediction is the label, or is not, as a prediction that is positive where so.
+    pub(crate) fn hits(&self, right: bool) -> Counts {
+        let mut counts = Counts::default();
+        for cell in self.cells.iter().filter(|c| c.label.is_some() && c.predicted.is_some()) {
+            let hit = usize::from((cell.label == cell.predicted) == right);
+            let rows = counts.at(2, hit);
+            *rows = rows.saturating_add(cell.rows);
+            if let Some(weights) = &cell.weights {
+                counts.weights.get_or_insert_default().set(2, hit, weights);
             }
         }
         counts

@@ -89,13 +89,6 @@ impl GroupCounts {
         self
     }
 
-    /// The same, with a column of weights.
-    #[must_use]
-    pub fn with_weights(mut self, weight: impl Into<String>) -> Self {
-        self.weight = Some(weight.into());
-        self
-    }
-
     fn tab(&self) -> Tab<'_> {
         Tab {
             groups: &self.groups,

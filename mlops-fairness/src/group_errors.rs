@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::Label;
 use crate::cross_tab::{Cell, CrossTab};
+use crate::estimate::Spread;
 use crate::groups::{bad_weights, group, grouped, numbers, weights};
 use crate::value::ratio;
 use crate::{Group, GroupCell, GroupMetric, Groups, MetricFrame, Undefined, Value};
@@ -66,13 +67,6 @@ impl GroupErrors {
             groups: Groups::by(sensitive_features),
         }
     }
-
-    /// The same, with a column of weights.
-    #[must_use]
-    pub fn with_weights(mut self, weight: impl Into<String>) -> Self {
-        self.weight = Some(weight.into());
-        self
-    }
 }
 
 /// What is known of the errors of a group; sums are exact until they are read.
@@ -84,33 +78,37 @@ pub struct ErrorCounts {
     /// Rows whose weight is none.
     invalid: u64,
     y_true: Moments,
-    y_pred: Sum,
+    y_pred: Moments,
     error: Moments,
-    absolute: Sum,
+    absolute: Moments,
+    squared: Moments,
     weighted: Option<Box<Weighted>>,
 }
 
 /// The same sums by weight.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Weighted {
-    weight: Sum,
+    weight: Moments,
     y_true: Sum,
     y_true_squared: Sum,
     y_pred: Sum,
+    y_pred_squared: Sum,
     error: Sum,
     squared: Sum,
+    fourth: Sum,
     absolute: Sum,
 }
 
 impl Weighted {
-    fn sums(&mut self) -> [&mut Sum; 7] {
+    fn sums(&mut self) -> [&mut Sum; 8] {
         [
-            &mut self.weight,
             &mut self.y_true,
             &mut self.y_true_squared,
             &mut self.y_pred,
+            &mut self.y_pred_squared,
             &mut self.error,
             &mut self.squared,
+            &mut self.fourth,
             &mut self.absolute,
         ]
     }
@@ -122,19 +120,49 @@ impl ErrorCounts {
         self.error.n()
     }
 
+    /// How a metric that is a mean of rows is spread, of the root of a mean that mean; `None` without
+    /// rows, and for R².
+    pub(crate) fn spread(&self, metric: ErrorMetric) -> Option<Spread> {
+        use ErrorMetric as M;
+        if let Some(sums) = self.weighted.as_deref() {
+            let (sum, square) = match metric {
+                M::MeanAbsoluteError => (&sums.absolute, &sums.squared),
+                M::MeanSquaredError | M::RootMeanSquaredError => (&sums.squared, &sums.fourth),
+                M::MeanError => (&sums.error, &sums.squared),
+                M::MeanPrediction => (&sums.y_pred, &sums.y_pred_squared),
+                M::MeanLabel => (&sums.y_true, &sums.y_true_squared),
+                M::R2 => return None,
+            };
+            return Spread::weighted(&sums.weight, sum.value(), square.value());
+        }
+        Spread::plain(match metric {
+            M::MeanAbsoluteError => &self.absolute,
+            M::MeanSquaredError | M::RootMeanSquaredError => {
+                // All of them, or what is left says nothing.
+                Some(&self.squared).filter(|squared| squared.n() == self.error.n())?
+            }
+            M::MeanError => &self.error,
+            M::MeanPrediction => &self.y_pred,
+            M::MeanLabel => &self.y_true,
+            M::R2 => return None,
+        })
+    }
+
     /// Takes in rows of a label, a prediction and a weight.
     fn take(&mut self, rows: &[[f64; 3]], weighted: bool) {
         add_count(&mut self.rows, rows.len() as u64);
-        let mut columns: [Vec<f64>; 4] = Default::default();
+        let mut columns: [Vec<f64>; 5] = Default::default();
         for &[y_true, y_pred, weight] in rows {
             let error = y_pred - y_true;
+            let square = error * error;
             let terms = [
-                weight,
                 weight * y_true,
                 weight * y_true * y_true,
                 weight * y_pred,
+                weight * y_pred * y_pred,
                 weight * error,
-                weight * error * error,
+                weight * square,
+                weight * square * square,
                 weight * error.abs(),
             ];
             if !weight.is_finite() {
@@ -144,22 +172,26 @@ impl ErrorCounts {
             {
                 self.left_out += 1;
             } else {
-                for (column, x) in columns.iter_mut().zip([y_true, y_pred, error, error.abs()]) {
+                let numbers = [y_true, y_pred, error, error.abs(), square];
+                for (column, x) in columns.iter_mut().zip(numbers) {
                     column.push(x);
                 }
                 if weighted {
                     let sums = self.weighted.get_or_insert_default();
+                    sums.weight.add(weight);
                     for (sum, term) in sums.sums().into_iter().zip(terms) {
                         sum.add(term);
                     }
                 }
             }
         }
-        let [y_true, y_pred, error, absolute] = columns;
+        let [y_true, y_pred, error, absolute, squared] = columns;
         self.y_true.add_slice(&y_true);
         self.y_pred.add_slice(&y_pred);
         self.error.add_slice(&error);
         self.absolute.add_slice(&absolute);
+        // A square beyond the range of f64 is left out, and the limits of their mean with it.
+        self.squared.add_slice(&squared);
     }
 
     fn join(&mut self, mut other: Self) {
@@ -171,8 +203,10 @@ impl ErrorCounts {
         let _ = self.y_pred.merge(other.y_pred);
         let _ = self.error.merge(other.error);
         let _ = self.absolute.merge(other.absolute);
+        let _ = self.squared.merge(other.squared);
         if let Some(theirs) = &mut other.weighted {
             let mine = self.weighted.get_or_insert_default();
+            let _ = mine.weight.merge(theirs.weight);
             for (mine, theirs) in mine.sums().into_iter().zip(theirs.sums()) {
                 let _ = mine.merge(*theirs);
             }
@@ -211,7 +245,9 @@ impl Cell for ErrorCounts {
         self.y_pred.encode(out);
         self.error.encode(out);
         self.absolute.encode(out);
+        self.squared.encode(out);
         if let Some(weighted) = &self.weighted {
+            weighted.weight.encode(out);
             weighted.clone().sums().iter().for_each(|sum| sum.encode(out));
         }
     }
@@ -222,17 +258,24 @@ impl Cell for ErrorCounts {
             left_out: take_count(bytes)?,
             invalid: take_count(bytes)?,
             y_true: Moments::decode(bytes)?,
-            y_pred: Sum::decode(bytes)?,
+            y_pred: Moments::decode(bytes)?,
             error: Moments::decode(bytes)?,
-            absolute: Sum::decode(bytes)?,
+            absolute: Moments::decode(bytes)?,
+            squared: Moments::decode(bytes)?,
             weighted: None,
         };
         let known = counts.error.n().saturating_add(counts.left_out).saturating_add(counts.invalid);
-        if known != counts.rows || counts.y_true.n() != counts.error.n() {
+        let n = counts.error.n();
+        let same = [&counts.y_true, &counts.y_pred, &counts.absolute].iter().all(|m| m.n() == n);
+        if known != counts.rows || !same || counts.squared.n() > n {
             return Err(bad(bytes, format!("errors of {} rows", counts.rows), known));
         }
-        if *weighted && counts.error.n() > 0 {
-            let mut sums = Weighted::default();
+        if *weighted && n > 0 {
+            let weight = Moments::decode(bytes)?;
+            if weight.n() != n {
+                return Err(bad(bytes, format!("weights of {n} rows"), weight.n()));
+            }
+            let mut sums = Weighted { weight, ..Weighted::default() };
             for sum in sums.sums() {
                 *sum = Sum::decode(bytes)?;
             }
@@ -314,7 +357,7 @@ impl Analyzer for GroupErrors {
     }
 
     fn description(&self) -> Option<Description> {
-        Some(Description::new("group_errors", 1, self))
+        Some(Description::new("group_errors", 2, self))
     }
 }
 
@@ -374,18 +417,18 @@ impl ErrorMetric {
         let n = counts.complete();
         let plain = n as f64;
         let weighted = counts.weighted.as_deref();
-        let weight = weighted.map_or(plain, |sums| sums.weight.value());
+        let weight = weighted.map_or(plain, |sums| sums.weight.sum());
         let mean = |sum: f64| ratio(sum, weight, NONE);
         let of = |whole: f64, part: fn(&Weighted) -> &Sum| {
             mean(weighted.map_or(whole, |sums| part(sums).value()))
         };
         let squared = || of(counts.error.sum_of_squares(), |sums| &sums.squared);
         match self {
-            Self::MeanAbsoluteError => of(counts.absolute.value(), |sums| &sums.absolute),
+            Self::MeanAbsoluteError => of(counts.absolute.sum(), |sums| &sums.absolute),
             Self::MeanSquaredError => squared(),
             Self::RootMeanSquaredError => squared().map(f64::sqrt),
             Self::MeanError => of(counts.error.sum(), |sums| &sums.error),
-            Self::MeanPrediction => of(counts.y_pred.value(), |sums| &sums.y_pred),
+            Self::MeanPrediction => of(counts.y_pred.sum(), |sums| &sums.y_pred),
             Self::MeanLabel => of(counts.y_true.sum(), |sums| &sums.y_true),
             Self::R2 => {
                 let variance = match weighted {

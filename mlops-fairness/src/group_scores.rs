@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codes::{Codes, Keys, Label, Positive, outcomes};
 use crate::cross_tab::{Cell, CrossTab};
 use crate::groups::{bad_weights, group, grouped, numbers, weights};
-use crate::scores::{Bins, ScoreCounts, Side};
+use crate::scores::{Bins, ScoreCounts, Side, WeightedSide};
 use crate::{Group, Groups, MetricFrame};
 
 /// Counts scores by group and label: ROC AUC, average precision, log loss, Brier score,
@@ -84,13 +84,6 @@ impl GroupScores {
         }
     }
 
-    /// The same, with a column of weights.
-    #[must_use]
-    pub fn with_weights(mut self, weight: impl Into<String>) -> Self {
-        self.weight = Some(weight.into());
-        self
-    }
-
     /// The same with these bins of scores.
     #[must_use]
     pub fn with_score_bins(mut self, bins: Bins) -> Self {
@@ -156,8 +149,8 @@ pub(crate) struct Scores {
 impl Scores {
     /// Takes in rows of a score, a weight and the class: negative, positive or none.
     fn take(&mut self, rows: &[(f64, f64, u8)], bins: &Bins, weighted: bool) {
+        self.side.take(rows, weighted);
         for &(score, weight, class) in rows {
-            self.side.take(score, weight, class, weighted);
             if class < 2 && !score.is_nan() && weight.is_finite() {
                 self.add(score + 0.0, weight, weighted, bins);
             }
@@ -443,37 +436,54 @@ impl Analyzer for GroupScores {
     }
 
     fn description(&self) -> Option<Description> {
-        Some(Description::new("group_scores", 1, self))
+        Some(Description::new("group_scores", 2, self))
     }
 }
 
 impl Side {
-    fn take(&mut self, score: f64, weight: f64, class: u8, weighted: bool) {
-        add_count(&mut self.rows, 1);
-        if !weight.is_finite() {
-            self.invalid += 1;
-        } else if class > 1 || score.is_nan() {
-            self.unscored += 1;
-        } else if !(0.0..=1.0).contains(&score) {
-            self.outside += 1;
-        } else {
+    /// Takes in rows of a score, a weight and the class: negative, positive or none.
+    fn take(&mut self, rows: &[(f64, f64, u8)], weighted: bool) {
+        add_count(&mut self.rows, rows.len() as u64);
+        let mut columns: [Vec<f64>; 3] = Default::default();
+        let mut weights = Vec::new();
+        for &(score, weight, class) in rows {
+            if !weight.is_finite() {
+                self.invalid += 1;
+                continue;
+            }
+            if class > 1 || score.is_nan() {
+                self.unscored += 1;
+                continue;
+            }
+            if weighted {
+                weights.push(weight);
+            }
+            if !(0.0..=1.0).contains(&score) {
+                self.outside += 1;
+                continue;
+            }
             let residual = score - f64::from(class);
             // As far from 0 and 1 as scikit-learn keeps them.
             let p = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
             let loss = -if class == 1 { p.ln() } else { (-p).ln_1p() };
-            self.residuals.add(residual);
-            self.losses.add(loss);
+            let square = residual * residual;
+            for (column, x) in columns.iter_mut().zip([residual, square, loss]) {
+                column.push(x);
+            }
             if weighted {
-                let sums = self.weighted.get_or_insert_default();
-                let terms =
-                    [weight, weight * residual, weight * residual * residual, weight * loss];
+                let sums = &mut self.weighted.get_or_insert_default().sums;
+                let terms = [1.0, residual, square, square * square, loss, loss * loss];
                 for (sum, term) in sums.iter_mut().zip(terms) {
-                    sum.add(term);
+                    sum.add(weight * term);
                 }
             }
         }
+        let [residuals, squares, losses] = columns;
+        self.residuals.add_slice(&residuals);
+        self.squares.add_slice(&squares);
+        self.losses.add_slice(&losses);
         if weighted {
-            self.weighted.get_or_insert_default();
+            self.weighted.get_or_insert_default().weights.add_slice(&weights);
         }
     }
 
@@ -482,12 +492,15 @@ impl Side {
         add_count(&mut self.unscored, other.unscored);
         add_count(&mut self.invalid, other.invalid);
         add_count(&mut self.outside, other.outside);
+        // Merging sums never fails.
         let _ = self.residuals.merge(other.residuals);
+        let _ = self.squares.merge(other.squares);
         let _ = self.losses.merge(other.losses);
         if let Some(theirs) = &other.weighted {
             let mine = self.weighted.get_or_insert_default();
-            for (mine, theirs) in mine.iter_mut().zip(theirs.iter()) {
-                let _ = mine.merge(*theirs);
+            let _ = mine.weights.merge(theirs.weights);
+            for (mine, theirs) in mine.sums.iter_mut().zip(theirs.sums) {
+                let _ = mine.merge(theirs);
             }
         }
     }
@@ -501,10 +514,12 @@ impl Side {
         for n in [self.rows, self.unscored, self.invalid, self.outside] {
             put_u64(out, n);
         }
-        self.residuals.encode(out);
-        self.losses.encode(out);
-        if let Some(sums) = &self.weighted {
-            sums.iter().for_each(|sum| sum.encode(out));
+        for moments in [&self.residuals, &self.squares, &self.losses] {
+            moments.encode(out);
+        }
+        if let Some(weighted) = &self.weighted {
+            weighted.weights.encode(out);
+            weighted.sums.iter().for_each(|sum| sum.encode(out));
         }
     }
 
@@ -515,19 +530,26 @@ impl Side {
             invalid: take_count(bytes)?,
             outside: take_count(bytes)?,
             residuals: Moments::decode(bytes)?,
-            losses: Sum::decode(bytes)?,
+            squares: Moments::decode(bytes)?,
+            losses: Moments::decode(bytes)?,
             weighted: None,
         };
         let known = side.scored().saturating_add(side.unscored).saturating_add(side.invalid);
-        if known != side.rows {
+        let n = side.residuals.n();
+        if known != side.rows || side.squares.n() != n || side.losses.n() != n {
             return Err(bad(bytes, format!("scores of {} rows", side.rows), known));
         }
         if weighted {
-            let mut sums: [Sum; 4] = Default::default();
+            let weights = Moments::decode(bytes)?;
+            if weights.n() != side.scored() {
+                let expected = format!("weights of {} rows", side.scored());
+                return Err(bad(bytes, expected, weights.n()));
+            }
+            let mut sums: [Sum; 6] = Default::default();
             for sum in &mut sums {
                 *sum = Sum::decode(bytes)?;
             }
-            side.weighted = Some(Box::new(sums));
+            side.weighted = Some(Box::new(WeightedSide { weights, sums }));
         }
         Ok(side)
     }

@@ -160,6 +160,13 @@ pub(crate) fn bad_weights(column: Option<&str>, group: &Group, rows: u64) -> Err
 macro_rules! grouped {
     ($type:ty) => {
         impl $type {
+            /// The same, with a column of weights.
+            #[must_use]
+            pub fn with_weights(mut self, weight: impl Into<String>) -> Self {
+                self.weight = Some(weight.into());
+                self
+            }
+
             /// The same within each cell of these control features.
             #[must_use]
             pub fn with_control_features<S: Into<String>>(

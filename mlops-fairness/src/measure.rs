@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use mlops_core::Result;
+use mlops_core::{Error, Result};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Deserialize as De, Serialize, Serializer};
 
+use crate::estimate::Scale;
 use crate::gap::{self, Limits};
-use crate::{Gap, Metric, MetricFrame};
+use crate::{Composite, ErrorMetric, Gap, Metric, MetricFrame, ScoreMetric};
 
 /// How the groups' values become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, De)]
@@ -47,9 +48,11 @@ impl Operation {
     }
 }
 
-/// A rate, or a criterion of the literature.
+/// A number that groups are compared by: a criterion of the literature, or a metric of counts, of
+/// scores, or of errors of estimated numbers.
 ///
-/// In a policy it is its name: `selection_rate`, `equalized_odds`.
+/// In a policy it is its name: `selection_rate`, `equalized_odds`, `roc_auc`. [`Measure::all`] are
+/// those that a gate can judge, because limits of them are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Measure {
@@ -67,6 +70,12 @@ pub enum Measure {
     MeanEqualizedOdds,
     /// A rate.
     Rate(Metric),
+    /// What is no rate but comes from the same counts.
+    Composite(Composite),
+    /// A metric of scores.
+    Score(ScoreMetric),
+    /// A metric of estimated numbers.
+    Error(ErrorMetric),
 }
 
 impl Measure {
@@ -79,12 +88,32 @@ impl Measure {
         Self::MeanEqualizedOdds,
     ];
 
-    /// Every one of them, the criteria first.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::CRITERIA.into_iter().chain(Metric::ALL.into_iter().map(Self::Rate))
+    /// What has limits besides rates: the others have none that hold for few rows.
+    const FURTHER: [Self; 14] = [
+        Self::Composite(Composite::BalancedAccuracy),
+        Self::Composite(Composite::F1),
+        Self::Composite(Composite::TreatmentRatio),
+        Self::Score(ScoreMetric::RocAuc),
+        Self::Score(ScoreMetric::LogLoss),
+        Self::Score(ScoreMetric::Brier),
+        Self::Score(ScoreMetric::CalibrationError),
+        Self::Score(ScoreMetric::MeanPrediction),
+        Self::Error(ErrorMetric::MeanAbsoluteError),
+        Self::Error(ErrorMetric::MeanSquaredError),
+        Self::Error(ErrorMetric::RootMeanSquaredError),
+        Self::Error(ErrorMetric::MeanError),
+        Self::Error(ErrorMetric::MeanPrediction),
+        Self::Error(ErrorMetric::MeanLabel),
+    ];
+
+    /// Every one that a gate can judge, the criteria first.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        let rates = Metric::ALL.into_iter().map(Self::Rate);
+        Self::CRITERIA.into_iter().chain(rates).chain(Self::FURTHER)
     }
 
-    /// The name in snake case.
+    /// The name in snake case. The mean score is `mean_score`, the mean of estimated numbers
+    /// `mean_prediction`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DemographicParity => "demographic_parity",
@@ -94,10 +123,14 @@ impl Measure {
             Self::EqualizedOdds => "equalized_odds",
             Self::MeanEqualizedOdds => "mean_equalized_odds",
             Self::Rate(metric) => metric.name(),
+            Self::Composite(metric) => metric.name(),
+            Self::Score(ScoreMetric::MeanPrediction) => "mean_score",
+            Self::Score(metric) => metric.name(),
+            Self::Error(metric) => metric.name(),
         }
     }
 
-    /// The rates that it is about.
+    /// The rates that it is about; none where it is about something else.
     pub const fn metrics(self) -> &'static [Metric] {
         use Metric as M;
         match self {
@@ -118,7 +151,54 @@ impl Measure {
             Self::Rate(M::FalseOmissionRate) => &[M::FalseOmissionRate],
             Self::Rate(M::Accuracy) => &[M::Accuracy],
             Self::Rate(M::ZeroOneLoss) => &[M::ZeroOneLoss],
+            Self::Composite(_) | Self::Score(_) | Self::Error(_) => &[],
         }
+    }
+
+    /// The single numbers that it is about.
+    pub(crate) fn parts(self) -> Vec<Self> {
+        match self.metrics() {
+            [] => vec![self],
+            rates => rates.iter().copied().map(Self::Rate).collect(),
+        }
+    }
+
+    /// Where its values can lie.
+    pub(crate) const fn scale(self) -> Scale {
+        match self {
+            Self::Composite(Composite::TreatmentRatio | Composite::Count)
+            | Self::Score(ScoreMetric::LogLoss)
+            | Self::Error(
+                ErrorMetric::MeanAbsoluteError
+                | ErrorMetric::MeanSquaredError
+                | ErrorMetric::RootMeanSquaredError,
+            ) => Scale::Positive,
+            Self::Error(_) => Scale::Signed,
+            _ => Scale::Unit,
+        }
+    }
+
+    /// Whether limits of this operation on it are known.
+    fn can(self, operation: Operation, method: crate::Method) -> bool {
+        let known = Self::all().any(|known| known == self);
+        let ratio =
+            self.scale() != Scale::Signed && self != Self::Score(ScoreMetric::CalibrationError);
+        // The mean over everyone is made of the means of the groups.
+        let mean = matches!(
+            self,
+            Self::Score(ScoreMetric::LogLoss | ScoreMetric::Brier | ScoreMetric::MeanPrediction)
+                | Self::Error(
+                    ErrorMetric::MeanAbsoluteError
+                        | ErrorMetric::MeanSquaredError
+                        | ErrorMetric::MeanError
+                        | ErrorMetric::MeanPrediction
+                        | ErrorMetric::MeanLabel
+                )
+        );
+        let to_overall = mean || !self.metrics().is_empty();
+        known
+            && (operation != Operation::Ratio || ratio)
+            && (method == crate::Method::BetweenGroups || (operation.compares() && to_overall))
     }
 }
 
@@ -134,14 +214,17 @@ impl Serialize for Measure {
     }
 }
 
+fn names(measures: impl Iterator<Item = Measure>) -> String {
+    measures.map(Measure::name).collect::<Vec<_>>().join(", ")
+}
+
 impl<'de> Deserialize<'de> for Measure {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
         Self::all().find(|measure| measure.name() == name).ok_or_else(|| {
-            let known: Vec<_> = Self::all().map(Self::name).collect();
             D::Error::custom(format_args!(
-                "there is no metric `{name}`; the metrics are {}",
-                known.join(", ")
+                "no metric `{name}` can be judged; those that can are {}",
+                names(Self::all())
             ))
         })
     }
@@ -233,6 +316,28 @@ impl Question {
         self
     }
 
+    /// Checks that its limits are known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the measures of which this operation can be judged.
+    pub fn check(&self) -> Result<()> {
+        let Self { metric, operation, method } = *self;
+        if metric.can(operation, method) {
+            return Ok(());
+        }
+        let how = match method {
+            crate::Method::BetweenGroups => operation.name().to_owned(),
+            crate::Method::ToOverall => format!("{} to_overall", operation.name()),
+        };
+        let able = names(Measure::all().filter(|measure| measure.can(operation, method)));
+        let expected = if able.is_empty() {
+            "another operation: a single group is not compared with everyone".to_owned()
+        } else {
+            format!("one of {able}")
+        };
+        Err(Error::invalid(format!("the metric of a {how}"), expected, metric.name()))
+    }
+
     /// Its name: `equalized_odds_difference`.
     pub fn name(&self) -> String {
         let to = match self.method {
@@ -265,7 +370,7 @@ mod tests {
         for measure in Measure::all() {
             let text = serde_json::to_string(&measure).unwrap();
             assert_eq!(serde_json::from_str::<Measure>(&text).unwrap(), measure);
-            assert!(!measure.metrics().is_empty());
+            assert!(!measure.parts().is_empty());
         }
         let error = serde_json::from_str::<Measure>("\"selection\"").unwrap_err().to_string();
         assert!(error.contains("`selection`") && error.contains("selection_rate"), "{error}");

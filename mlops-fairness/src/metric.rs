@@ -191,7 +191,8 @@ impl Metric {
     pub fn of(self, counts: &Counts) -> Rate {
         let (part, whole) = self.cells();
         let (part, whole) = (counts.mass(part), counts.mass(whole));
-        let defined = whole.rows > 0 && whole.value() > 0.0;
+        // Weights may sum to more than an f64 can hold.
+        let defined = whole.rows > 0 && whole.value() > 0.0 && whole.value().is_finite();
         Rate {
             metric: self,
             numerator: part.rows,
@@ -261,10 +262,12 @@ impl Rate {
             ));
         }
         self.value.ok_or_else(|| {
-            let weightless = self.denominator > 0;
-            let reason =
-                if weightless { "all weights are 0" } else { self.metric.undefined_because() };
-            Undefined::new(reason)
+            let heavy = self.weights.is_some_and(|(_, whole)| !whole.sum.is_finite());
+            Undefined::new(match self.denominator {
+                0 => self.metric.undefined_because(),
+                _ if heavy => "the weights sum to more than a number can hold",
+                _ => "all weights are 0",
+            })
         })
     }
 
@@ -335,7 +338,11 @@ impl Composite {
     pub fn value(self, counts: &Counts) -> Value {
         let [tp, fp, _, fn_] = counts.weighted_confusion();
         let ratio = |part: f64, whole: f64, reason: &'static str| {
-            if whole > 0.0 { Ok(part / whole) } else { Err(Undefined::new(reason)) }
+            if whole > 0.0 && whole.is_finite() && part.is_finite() {
+                Ok(part / whole)
+            } else {
+                Err(Undefined::new(reason))
+            }
         };
         match self {
             Self::Count => Ok(counts.rows() as f64),

@@ -8,7 +8,7 @@ use mlops_core::{Assessment, Error, Finding, Result, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::gap::{self, Limits};
-use crate::measure::{Operation, Question};
+use crate::measure::{Measure, Operation, Question};
 use crate::{Gap, Group, Metric, MetricFrame};
 
 /// Watches gaps between groups over windows.
@@ -200,6 +200,12 @@ impl GapsOverTime {
         }
         if !matches!(self.question.operation, Operation::Difference | Operation::Ratio) {
             let expected = "a difference or a ratio";
+            return Err(Error::invalid("what is watched over time", expected, self.question));
+        }
+        if self.question.metric.metrics().is_empty() {
+            let known: Vec<_> = Measure::all().filter(|m| !m.metrics().is_empty()).collect();
+            let known: Vec<_> = known.into_iter().map(Measure::name).collect();
+            let expected = format!("one of {}", known.join(", "));
             return Err(Error::invalid("what is watched over time", expected, self.question));
         }
         Interval::new(0.0, 0.0, self.limits.confidence)?;

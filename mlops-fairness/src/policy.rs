@@ -96,7 +96,8 @@ impl FairnessGate {
                 },
                 "method": {"enum": ["between_groups", "to_overall"], "default": "between_groups"},
                 "features": names,
-                "bound": {"type": "number", "minimum": 0, "maximum": 1},
+                "class": {"type": "string"},
+                "bound": {"type": "number"},
                 "at": {"enum": ["confidence_limit", "point"], "default": "confidence_limit"},
                 "min_group_size": {"type": "integer", "minimum": 0},
                 "undefined": {

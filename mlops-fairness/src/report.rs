@@ -11,9 +11,12 @@ use mlops_core::report::{
 };
 
 use crate::gap::{self, Limits};
-use crate::gate::{FairnessGate, rows_needed};
+use crate::gate::FairnessGate;
 use crate::measure::{Measure, Operation, Question};
-use crate::{Counts, Group, Metric, MetricFrame, ScoreCounts};
+use crate::{
+    ClassCounts, Counts, ErrorCounts, ErrorMetric, Estimates, Frames, Group, Metric, MetricFrame,
+    ScoreCounts, ScoreMetric,
+};
 
 /// The rates that a page shows as pictures.
 const PICTURES: [Metric; 4] = [
@@ -22,6 +25,12 @@ const PICTURES: [Metric; 4] = [
     Metric::FalsePositiveRate,
     Metric::PositivePredictiveValue,
 ];
+
+/// The metrics of scores and of errors that it shows.
+const SCORES: [ScoreMetric; 3] =
+    [ScoreMetric::RocAuc, ScoreMetric::Brier, ScoreMetric::CalibrationError];
+const ERRORS: [ErrorMetric; 3] =
+    [ErrorMetric::MeanAbsoluteError, ErrorMetric::RootMeanSquaredError, ErrorMetric::MeanError];
 
 /// Of more groups than so many, curves would be a tangle.
 const MOST_CURVES: usize = 6;
@@ -50,6 +59,8 @@ pub struct FairnessReport<'a> {
     frame: &'a MetricFrame,
     gate: Option<(&'a FairnessGate, &'a Assessment)>,
     scores: Option<&'a MetricFrame<ScoreCounts>>,
+    errors: Option<&'a MetricFrame<ErrorCounts>>,
+    classes: Option<&'a MetricFrame<ClassCounts>>,
     limits: Limits,
     suppress_below: u64,
 }
@@ -57,7 +68,15 @@ pub struct FairnessReport<'a> {
 impl<'a> FairnessReport<'a> {
     /// On these groups, with limits at 95 %.
     pub fn new(frame: &'a MetricFrame) -> Self {
-        Self { frame, gate: None, scores: None, limits: Limits::new(0.95), suppress_below: 0 }
+        Self {
+            frame,
+            gate: None,
+            scores: None,
+            errors: None,
+            classes: None,
+            limits: Limits::new(0.95),
+            suppress_below: 0,
+        }
     }
 
     /// The same, with the verdicts of a gate, and limits like its own.
@@ -73,6 +92,34 @@ impl<'a> FairnessReport<'a> {
     pub fn scores(mut self, scores: &'a MetricFrame<ScoreCounts>) -> Self {
         self.scores = Some(scores);
         self
+    }
+
+    /// The same with errors of estimated numbers by the same features.
+    #[must_use]
+    pub fn errors(mut self, errors: &'a MetricFrame<ErrorCounts>) -> Self {
+        self.errors = Some(errors);
+        self
+    }
+
+    /// The same with counts of more than two classes, which rules of the gate are about.
+    #[must_use]
+    pub fn classes(mut self, classes: &'a MetricFrame<ClassCounts>) -> Self {
+        self.classes = Some(classes);
+        self
+    }
+
+    fn frames(&self) -> Frames<'a> {
+        let mut frames = Frames::from(self.frame);
+        if let Some(scores) = self.scores {
+            frames = frames.scores(scores);
+        }
+        if let Some(errors) = self.errors {
+            frames = frames.errors(errors);
+        }
+        if let Some(classes) = self.classes {
+            frames = frames.classes(classes);
+        }
+        frames
     }
 
     /// The same with these limits, or limits at this confidence.
@@ -118,7 +165,12 @@ impl<'a> FairnessReport<'a> {
         for feature in self.frame.features() {
             let Ok(frame) = self.frame.feature(feature) else { continue };
             let scores = self.scores.and_then(|scores| scores.feature(feature).ok());
-            blocks.push(self.by(&frame, scores.as_ref()));
+            let mut block = self.by(&frame, scores.as_ref());
+            if let Some(errors) = self.errors.and_then(|errors| errors.feature(feature).ok()) {
+                let figures = ERRORS.map(|metric| self.dots(&errors, Measure::Error(metric)));
+                block = block.figures(figures);
+            }
+            blocks.push(block);
         }
         if self.frame.features().len() > 1 {
             blocks.push(self.intersections());
@@ -131,31 +183,16 @@ impl<'a> FairnessReport<'a> {
         let mut section = Section::new("Verdicts").verdict(found.verdict).findings(found);
         let mut table =
             Table::new(["Rule", "Rows now, smallest group", "Rows that would settle it"]);
-        for rule in &gate.rules {
-            let Ok(frame) = self.frame.features_of(&rule.features) else { continue };
-            if !frame.control_features().is_empty() {
-                continue;
-            }
-            let asked = |counts: &Counts| gap::rows_asked(rule.question(), counts);
-            let least = rule.min_group_size.unwrap_or(gate.min_group_size);
-            let (kept, _) = frame.split(|counts| asked(counts) >= least);
-            let Some(smallest) = kept.groups().map(|(_, counts)| asked(counts)).min() else {
-                continue;
-            };
-            let Ok(gap) = gap::of(&kept, rule.question(), gate.limits()) else { continue };
-            if rule.judge(&gap) != mlops_core::Verdict::Inconclusive {
-                continue;
-            }
-            let needed = rows_needed(rule, &kept, gate.limits());
+        for (rule, now, needed) in gate.unsettled(self.frames()) {
             let needed = match needed {
-                Some(times) => Cell::from((smallest as f64 * times).ceil() as u64),
+                Some(rows) => Cell::from(rows),
                 None => Cell::from("none: it lies at the bound"),
             };
-            table = table.row((rule.to_string(), smallest, needed));
+            table = table.row((rule.to_string(), now, needed));
         }
         if !table.rows.is_empty() {
             section = section
-                .text("Rules that are inconclusive, and how many rows would settle them if the rates stayed as they are.")
+                .text("Rules that are inconclusive, and how many rows would settle them if the values stayed as they are.")
                 .table(table);
         }
         section
@@ -181,6 +218,8 @@ impl<'a> FairnessReport<'a> {
             let (scores, _) =
                 scores.split(|cell| crate::GroupCell::rows(cell) >= self.suppress_below);
             section = section.figures([roc(&scores), calibration(&scores)].into_iter().flatten());
+            section =
+                section.figures(SCORES.map(|metric| self.dots(&scores, Measure::Score(metric))));
         }
         section.table(rates(&shown))
     }
@@ -201,6 +240,25 @@ impl<'a> FairnessReport<'a> {
             plot = plot.bound("everyone", overall);
         }
         Figure::new(metric.name().replace('_', " "), plot)
+    }
+
+    /// The groups' values of any measure as dots with whiskers; limits that are endless stay away.
+    fn dots<C: Estimates>(&self, frame: &MetricFrame<C>, measure: Measure) -> Figure {
+        let mut plot = Intervals::new();
+        let (shown, _) = frame.split(|cell| cell.rows() >= self.suppress_below);
+        let values = gap::by_group(&shown, measure, self.limits.confidence);
+        for (group, value) in values.unwrap_or_default() {
+            match value {
+                Ok((value, limits)) => {
+                    let label = format!("{group} (n = {})", value.rows);
+                    let limits = (limits.low, limits.high);
+                    let limits = Some(limits).filter(|(a, b)| a.is_finite() && b.is_finite());
+                    plot = plot.point(label, value.value, limits, None);
+                }
+                Err(_) => plot = plot.point(group.to_string(), f64::NAN, None, None),
+            }
+        }
+        Figure::new(measure.name().replace('_', " "), plot)
     }
 
     /// The gaps of the criteria, each with its limits.

@@ -9,6 +9,7 @@ use mlops_core::{Error, Result, State};
 use serde::{Deserialize, Serialize};
 
 use crate::counts::total;
+use crate::estimate::Spread;
 use crate::group_scores::{Entry, Scores, Table, times};
 use crate::{Counts, Group, GroupCell, GroupMetric, MetricFrame, Undefined, Value};
 
@@ -89,11 +90,20 @@ pub(crate) struct Side {
     pub(crate) invalid: u64,
     /// With a score that is no probability.
     pub(crate) outside: u64,
-    /// Score less class, of probabilities.
+    /// Score less class, of probabilities; the square of it, and −ln of what was given to the class.
     pub(crate) residuals: Moments,
-    pub(crate) losses: Sum,
-    /// Σw, Σw·residual, Σw·residual², Σw·loss.
-    pub(crate) weighted: Option<Box<[Sum; 4]>>,
+    pub(crate) squares: Moments,
+    pub(crate) losses: Moments,
+    pub(crate) weighted: Option<Box<WeightedSide>>,
+}
+
+/// The same by weight.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WeightedSide {
+    /// Of all rows with a score.
+    pub(crate) weights: Moments,
+    /// Of probabilities Σw times 1, residual, residual², residual⁴, loss, loss².
+    pub(crate) sums: [Sum; 6],
 }
 
 /// Rows that share a score, or a bin of scores.
@@ -115,7 +125,7 @@ pub struct ScorePoint {
 
 impl ScorePoint {
     /// Negatives and positives, or their weights.
-    fn mass(&self) -> [f64; 2] {
+    pub(crate) fn mass(&self) -> [f64; 2] {
         self.weights.map_or([self.negatives as f64, self.positives as f64], |weights| {
             weights.map(|weight| weight.value())
         })
@@ -334,7 +344,7 @@ impl ScoreCounts {
         [part(0), part(1)]
     }
 
-    fn classes(&self) -> std::result::Result<[f64; 2], Undefined> {
+    pub(crate) fn classes(&self) -> std::result::Result<[f64; 2], Undefined> {
         match self.mass() {
             [_, positives] if positives <= 0.0 => Err(Undefined::new("no positive labels")),
             [negatives, _] if negatives <= 0.0 => Err(Undefined::new("no negative labels")),
@@ -443,7 +453,7 @@ impl ScoreCounts {
     /// A sum over both classes, or the weighted one of this number.
     fn over(&self, plain: fn(&Side) -> f64, weighted: usize) -> f64 {
         total(self.sides.iter().map(|side| {
-            side.weighted.as_ref().map_or_else(|| plain(side), |sums| sums[weighted].value())
+            side.weighted.as_ref().map_or_else(|| plain(side), |of| of.sums[weighted].value())
         }))
     }
 
@@ -453,7 +463,7 @@ impl ScoreCounts {
     /// # Errors
     /// [`Undefined`] without rows, or where a score is no probability.
     pub fn log_loss(&self) -> Value {
-        Ok(self.over(|side| side.losses.value(), 3) / self.probabilities()?)
+        Ok(self.over(|side| side.losses.sum(), 4) / self.probabilities()?)
     }
 
     /// The mean squared difference of score and label, in `[0, 1]`. scikit-learn:
@@ -474,8 +484,79 @@ impl ScoreCounts {
         let positives = self.sides[1]
             .weighted
             .as_ref()
-            .map_or(self.sides[1].residuals.n() as f64, |sums| sums[0].value());
+            .map_or(self.sides[1].residuals.n() as f64, |of| of.sums[0].value());
         Ok((self.over(|side| side.residuals.sum(), 1) + positives) / weight)
+    }
+
+    /// How a metric that is a mean of rows is spread; `None` without rows, and for what is no mean.
+    pub(crate) fn spread(&self, metric: ScoreMetric) -> Option<Spread> {
+        let [negative, positive] = &self.sides;
+        let both = |of: fn(&Side) -> &Moments| {
+            let mut moments = *of(negative);
+            // Merging moments never fails.
+            let _ = moments.merge(*of(positive));
+            moments
+        };
+        // Where the moments of the number stand among the sums by weight, and of its square.
+        let (moments, at): (fn(&Side) -> &Moments, _) = match metric {
+            ScoreMetric::Brier => (|side| &side.squares, (2, 3)),
+            ScoreMetric::LogLoss => (|side| &side.losses, (4, 5)),
+            ScoreMetric::MeanPrediction => (|side| &side.residuals, (1, 2)),
+            _ => return None,
+        };
+        let weighted = self.sides.iter().any(|side| side.weighted.is_some());
+        let mean_score = metric == ScoreMetric::MeanPrediction;
+        if !weighted && !mean_score {
+            return Spread::plain(&both(moments));
+        }
+        // A score is the residual, and 1 where the class is: Σs = Σr + n₁, Σs² = Σr² + 2 Σr₁ + n₁.
+        let (n, first, second, of_positive) = if weighted {
+            let over = |at: usize| self.over(|_| 0.0, at);
+            let of_positive = positive.weighted.as_ref();
+            let of_positive = |at: usize| of_positive.map_or(0.0, |of| of.sums[at].value());
+            (self.all_weights(), over(at.0), over(at.1), [of_positive(0), of_positive(1)])
+        } else {
+            let all = both(moments);
+            let of_positive = [positive.residuals.n() as f64, positive.residuals.sum()];
+            return Spread::of_rows(
+                all.n(),
+                all.sum() + of_positive[0],
+                all.sum_of_squares() + 2.0 * of_positive[1] + of_positive[0],
+            );
+        };
+        if mean_score {
+            let [n1, r1] = of_positive;
+            return Spread::weighted(&n, first + n1, second + 2.0 * r1 + n1);
+        }
+        Spread::weighted(&n, first, second)
+    }
+
+    /// How much the rows of a label weigh that have a score, where they are weighted.
+    pub(crate) fn weights(&self, label: usize) -> Option<&Moments> {
+        self.sides[label].weighted.as_ref().map(|of| &of.weights)
+    }
+
+    /// The rows of a label that have a score.
+    pub(crate) fn scored(&self, label: usize) -> u64 {
+        self.sides[label].scored()
+    }
+
+    fn all_weights(&self) -> Moments {
+        let mut weights = Moments::new();
+        for side in self.sides.iter().filter_map(|side| side.weighted.as_ref()) {
+            let _ = weights.merge(side.weights);
+        }
+        weights
+    }
+
+    /// How many rows of equal weight would know as much.
+    pub(crate) fn effective_rows(&self) -> f64 {
+        let weights = self.all_weights();
+        if weights.n() == 0 {
+            return self.complete() as f64;
+        }
+        let squares = weights.sum_of_squares();
+        if squares > 0.0 { weights.sum() / squares * weights.sum() } else { 0.0 }
     }
 
     /// The share of positive labels among rows with a score, in `[0, 1]`.

@@ -32,17 +32,35 @@ fn sums(parts: &[Vec<u128>]) -> Vec<u128> {
     })
 }
 
+/// The keys of all combinations, in their order: those of one batch are mostly those of the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllKeys {
+    parts: Vec<Vec<u128>>,
+    keys: Vec<u128>,
+}
+
+impl AllKeys {
+    fn of(&mut self, parts: &[Vec<u128>]) -> &[u128] {
+        if self.keys.is_empty() || self.parts != parts {
+            self.parts = parts.to_vec();
+            self.keys = sums(parts);
+        }
+        &self.keys
+    }
+}
+
 /// Calls back with the key of every combination that has rows, and their number. The key is the
 /// sum of the parts that `parts` has for the code of each column.
 pub(crate) fn tally(
     columns: &[&Codes],
     parts: &[Vec<u128>],
     rows: usize,
+    all: &mut AllKeys,
     mut each: impl FnMut(u128, u64),
 ) {
     let counts = match product(columns, rows) {
         Some(n) if n <= FEW => count_bytes(columns, n, rows),
-        Some(n) => count_words(&mixed(columns, rows), n),
+        Some(n) => count_mixed(columns, n, rows),
         None => {
             let places = Places::of(columns, parts, rows);
             let counts = count_words(&places.of_row, places.keys.len());
@@ -50,8 +68,11 @@ pub(crate) fn tally(
             return;
         }
     };
-    let keys = sums(parts).into_iter().zip(counts);
-    keys.filter(|(_, n)| *n > 0).for_each(|(key, n)| each(key, n));
+    for (&key, n) in all.of(parts).iter().zip(counts) {
+        if n > 0 {
+            each(key, n);
+        }
+    }
 }
 
 /// The combination of every row.
@@ -213,6 +234,36 @@ fn count_bytes(columns: &[&Codes], combinations: usize, rows: usize) -> Vec<u64>
     counts
 }
 
+/// The rows of each of many combinations, whose numbers are made block by block.
+fn count_mixed(columns: &[&Codes], combinations: usize, rows: usize) -> Vec<u64> {
+    // No batch has 2³² rows. The same counter twice in a row would wait for itself.
+    let mut lanes = vec![0_u32; combinations * 2];
+    let (even, odd) = lanes.split_at_mut(combinations);
+    let mut places = [0_u32; BLOCK / 4];
+    for start in (0..rows).step_by(places.len()) {
+        let n = places.len().min(rows - start);
+        let places = &mut places[..n];
+        for (i, column) in columns.iter().enumerate() {
+            let radix = column.labels.len().max(1) as u32;
+            // The first column overwrites what is there.
+            let radix = if i == 0 { 0 } else { radix };
+            match &column.rows {
+                Keys::Bytes(codes) => add_bytes_to_words(places, &codes[start..start + n], radix),
+                Keys::Words(codes) => add_words(places, &codes[start..start + n], radix),
+            }
+        }
+        let (pairs, rest) = places.as_chunks::<2>();
+        for &[a, b] in pairs {
+            even[a as usize] += 1;
+            odd[b as usize] += 1;
+        }
+        for &place in rest {
+            even[place as usize] += 1;
+        }
+    }
+    even.iter().zip(odd).map(|(&a, b)| u64::from(a) + u64::from(*b)).collect()
+}
+
 /// The rows of each of many combinations.
 fn count_words(places: &[u32], combinations: usize) -> Vec<u64> {
     // No batch has 2³² rows.
@@ -282,7 +333,9 @@ mod tests {
                 keys.push(key);
             }
             let mut found = BTreeMap::new();
-            tally(&columns, &parts, rows, |key, n| *found.entry(key).or_insert(0) += n);
+            tally(&columns, &parts, rows, &mut AllKeys::default(), |key, n| {
+                *found.entry(key).or_insert(0) += n;
+            });
             assert_eq!(found, expected, "{labels:?}");
             let mut found = BTreeMap::new();
             Places::of(&columns, &parts, rows).group(&keys, |key, values| {

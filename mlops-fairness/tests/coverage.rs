@@ -15,11 +15,11 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use mlops_core::Verdict;
-use mlops_core::stats::{Draws, Interval, binomial_pmf, wilson};
+use mlops_core::stats::{Draws, Interval, Proportion, Share, binomial_pmf, wilson};
 use mlops_fairness::gap::{
     DifferenceLimits, Limits, RatioLimits, demographic_parity_difference, demographic_parity_ratio,
 };
-use mlops_fairness::{Counts, FairnessGate, GapKind, Group, MetricFrame};
+use mlops_fairness::{Counts, FairnessGate, GapKind, Group, Metric, MetricFrame};
 
 const CONFIDENCE: f64 = 0.95;
 const MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/coverage-map.csv");
@@ -65,7 +65,17 @@ fn ratio(p: f64, q: f64) -> f64 {
     p.min(q) / p.max(q)
 }
 
-const SUBJECTS: [Subject; 4] = [
+/// The ratio of the first group's rate to the second's, whichever is larger.
+fn of_one_to_the_other(frame: &MetricFrame) -> Option<Interval> {
+    let rates = frame.by_group(Metric::SelectionRate).map(|(_, rate)| {
+        Share::try_from(Proportion { successes: rate.numerator, n: rate.denominator }).unwrap()
+    });
+    let rates: Vec<_> = rates.collect();
+    rates[0].ratio(rates[1], CONFIDENCE).ok()
+}
+
+const SUBJECTS: [Subject; 5] = [
+    Subject { name: "ratio of one to the other", limits: of_one_to_the_other, truth: |p, q| p / q },
     Subject {
         name: "difference",
         limits: |f| demographic_parity_difference(f, CONFIDENCE).ok().map(|g| g.interval),
@@ -157,9 +167,10 @@ fn one_rate_by_enumeration() {
 }
 
 /// The map: at every two rates the coverage of differences and ratios, nowhere below 92 % from 30
-/// rows on; the mean of differences within a point of 95 %, of ratios, which are a little cautious
-/// with few rows, within a point and a half. Limits on the log scale are wider, and on the map for
-/// comparison.
+/// rows on, and the mean within a point of 95 %. The smaller of a ratio and its reciprocal is a
+/// question with one side near parity, where the limits of either direction hold: its mean is
+/// within a point and a quarter, whichever limits (Koopman without the factor: 96.0 %, MOVER 96.2 %
+/// of 30 rows each). Limits on the log scale are wider, and on the map for comparison.
 #[test]
 fn two_groups_by_enumeration() {
     let mut sizes = vec![(30, 30), (30, 90)];
@@ -177,7 +188,7 @@ fn two_groups_by_enumeration() {
             let name = subject.name;
             println!("| {name} | {n} and {m} | {:.2} % | {:.2} % |", mean * 100.0, least * 100.0);
             if !name.ends_with("log") {
-                let near = if name == "ratio" { 0.015 } else { 0.01 };
+                let near = if name == "ratio" { 0.0125 } else { 0.01 };
                 assert!((mean - CONFIDENCE).abs() <= near, "{name} of {n} and {m}: mean {mean}");
                 assert!(least >= 0.92, "{name} of {n} and {m}: least {least}");
             }

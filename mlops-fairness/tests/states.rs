@@ -115,8 +115,9 @@ fn the_bytes_of_earlier_releases() {
     check_bytes("group_counts-2-crossed", &crossed);
     check_bytes("group_counts-2-weighted", &weighted());
     check_bytes("group_classes-1", &classes());
-    check_bytes("group_scores-1", &scores());
-    check_bytes("group_errors-1", &errors().with_weights("weight"));
+    check_bytes("group_scores-2", &scores());
+    check_bytes("group_scores-2-weighted", &scores().with_weights("weight"));
+    check_bytes("group_errors-2", &errors().with_weights("weight"));
 }
 
 fn check_bytes<A>(name: &str, analyzer: &A)

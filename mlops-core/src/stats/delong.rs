@@ -24,6 +24,20 @@ pub struct RocAuc {
 }
 
 impl RocAuc {
+    /// An area that was found from counts of scores, with its standard error.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an area outside \[0, 1\], or an error that is negative or no number.
+    pub fn new(auc: f64, std_error: Option<f64>, positives: u64, negatives: u64) -> Result<Self> {
+        if !(0.0..=1.0).contains(&auc) {
+            return Err(Error::invalid("a ROC AUC", "a number in [0, 1]", auc));
+        }
+        if let Some(error) = std_error.filter(|error| !(*error >= 0.0 && error.is_finite())) {
+            return Err(Error::invalid("a standard error", "a number from 0", error));
+        }
+        Ok(Self { auc, std_error, positives, negatives })
+    }
+
     /// Limits on the logit scale, so that they stay within (0, 1).
     ///
     /// # Errors
