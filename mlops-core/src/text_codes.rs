@@ -11,17 +11,6 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The bytes of a string that fit into a word.
 const SHORT: usize = 8;
 
-/// What a word keeps of strings of each short length.
-const MASKS: [u64; SHORT + 1] = {
-    let mut masks = [u64::MAX; SHORT + 1];
-    let mut len = 0;
-    while len < SHORT {
-        masks[len] = (1 << (8 * len)) - 1;
-        len += 1;
-    }
-    masks
-};
-
 /// The word of what is no short string. No text has a byte of 255, so that none has this word.
 const LONG: u64 = u64::MAX;
 
@@ -30,7 +19,7 @@ const LONG: u64 = u64::MAX;
 #[inline]
 fn word(bytes: u64, len: usize) -> u64 {
     if len < SHORT {
-        bytes & MASKS[len] | (len as u64) << 56
+        bytes & ((1 << (8 * len)) - 1) | (len as u64) << 56
     } else if len == SHORT && bytes >> 56 > 7 {
         bytes
     } else {
@@ -202,7 +191,8 @@ impl<'s> Interner<'s> {
         (words, codes): (&[u64], &mut [u64]),
         nulls: Option<&NullBuffer>,
     ) {
-        if codes.iter().all(|&code| code != MISSED) {
+        // All of them, without a way out in the middle: many at a time.
+        if !codes.iter().fold(false, |missed, &code| missed | (code == MISSED)) {
             return;
         }
         for (at, (code, &word)) in codes.iter_mut().zip(words).enumerate() {

@@ -139,8 +139,8 @@ fn of_array(
         };
     }
     macro_rules! dictionary {
-        ($type:ty) => {
-            of_dictionary::<$type>(name, array.as_dictionary(), categories)
+        ($type:ty, $narrow:ident) => {
+            of_dictionary::<$type>(name, array.as_dictionary(), $narrow, categories)
         };
     }
     match array.data_type() {
@@ -156,14 +156,14 @@ fn of_array(
         DataType::Float32 => numbers!(Float32Type),
         DataType::Float64 => numbers!(Float64Type),
         DataType::Dictionary(key, _) => match **key {
-            DataType::Int8 => dictionary!(Int8Type),
-            DataType::Int16 => dictionary!(Int16Type),
-            DataType::Int32 => dictionary!(Int32Type),
-            DataType::Int64 => dictionary!(Int64Type),
-            DataType::UInt8 => dictionary!(UInt8Type),
-            DataType::UInt16 => dictionary!(UInt16Type),
-            DataType::UInt32 => dictionary!(UInt32Type),
-            _ => dictionary!(UInt64Type),
+            DataType::Int8 => dictionary!(Int8Type, narrow_i8),
+            DataType::Int16 => dictionary!(Int16Type, narrow_i16),
+            DataType::Int32 => dictionary!(Int32Type, narrow_i32),
+            DataType::Int64 => dictionary!(Int64Type, narrow_i64),
+            DataType::UInt8 => dictionary!(UInt8Type, narrow_u8),
+            DataType::UInt16 => dictionary!(UInt16Type, narrow_u16),
+            DataType::UInt32 => dictionary!(UInt32Type, narrow_u32),
+            _ => dictionary!(UInt64Type, narrow_u64),
         },
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let Some((codes, labels)) = Categories::byte_codes(array) else {
@@ -191,9 +191,27 @@ fn of_booleans(array: &BooleanArray) -> Codes {
     Codes::of_bytes(bytes(array.values()), labels, array.nulls())
 }
 
+/// The low byte of each key.
+macro_rules! narrow {
+    ($($name:ident, $type:ty;)*) => {$(
+        #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+        fn $name(keys: &[$type], codes: &mut [u8]) {
+            for (code, &key) in codes.iter_mut().zip(keys) {
+                *code = key.to_le_bytes()[0];
+            }
+        }
+    )*};
+}
+
+narrow! {
+    narrow_i8, i8; narrow_i16, i16; narrow_i32, i32; narrow_i64, i64;
+    narrow_u8, u8; narrow_u16, u16; narrow_u32, u32; narrow_u64, u64;
+}
+
 fn of_dictionary<K: ArrowDictionaryKeyType>(
     name: &str,
     array: &DictionaryArray<K>,
+    narrow: fn(&[K::Native], &mut [u8]),
     categories: &dyn Fn() -> Result<Categories>,
 ) -> Result<Codes> {
     let (keys, values) = (array.keys(), array.values());
@@ -207,7 +225,9 @@ fn of_dictionary<K: ArrowDictionaryKeyType>(
         Keys::Bytes(places) => {
             let in_order = (0..).zip(&places).all(|(i, &place)| i == usize::from(place));
             let codes = if in_order {
-                keys.values().iter().map(|key| key.as_usize() as u8).collect()
+                let mut codes = vec![0; keys.len()];
+                narrow(keys.values(), &mut codes);
+                codes
             } else {
                 // What stands under a null may be any key.
                 let place = |key: usize| places.get(key).copied().unwrap_or_default();

@@ -10,7 +10,8 @@ use crate::{ClassCounts, Composite, Counts, GroupCell, Measure, Metric, Rate, Un
 fn of_rate(rate: &Rate, times: f64) -> Result<Estimate, Undefined> {
     let value = rate.defined()?;
     let share = share(value, rate.effective_n() * times)?;
-    let (rows, part) = (rate.denominator, Some(rate.numerator));
+    // Rows that weigh more or less have another share.
+    let (rows, part) = (rate.denominator, rate.weights.is_none().then_some(rate.numerator));
     Ok(Estimate { value, rows, part, kind: Kind::Share(share) })
 }
 

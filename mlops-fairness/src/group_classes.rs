@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::group_counts::{GroupCountsState, Tab};
 use crate::groups::{group, grouped};
+use crate::value::TOO_HEAVY;
 use crate::{
     Counts, Group, GroupCell, GroupMetric, Groups, Method, Metric, MetricFrame, Undefined, Value,
 };
@@ -212,7 +213,9 @@ impl ClassCounts {
             }
         }
         let whole = all.value();
-        if whole > 0.0 {
+        if whole.is_infinite() {
+            Err(Undefined::new(TOO_HEAVY))
+        } else if whole > 0.0 {
             Ok((right.value() / whole).min(1.0))
         } else {
             Err(Undefined::new("no rows with a label and a prediction"))
@@ -238,7 +241,9 @@ impl ClassCounts {
             sum += of_class * value;
             weight += of_class;
         }
-        if weight > 0.0 {
+        if weight.is_infinite() {
+            Err(Undefined::new(TOO_HEAVY))
+        } else if weight > 0.0 {
             Ok(sum / weight)
         } else {
             Err(Undefined::new("no rows with a label and a prediction"))

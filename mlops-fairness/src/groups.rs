@@ -135,12 +135,15 @@ pub(crate) fn numbers(rows: &Rows<'_>, column: &str) -> Result<Vec<f64>> {
     Ok(values)
 }
 
+/// A heavier row, times what it is multiplied by, would be more than a number can hold.
+const HEAVIEST: f64 = 1e303;
+
 /// The weights of rows, NaN where there is none; all 1 without a column.
 pub(crate) fn weights(rows: &Rows<'_>, column: Option<&str>) -> Result<Vec<f64>> {
     let Some(column) = column else { return Ok(vec![1.0; rows.len()]) };
     let mut weights = numbers(rows, column)?;
     for weight in &mut weights {
-        if !(*weight >= 0.0 && weight.is_finite()) {
+        if !(0.0..=HEAVIEST).contains(weight) {
             *weight = f64::NAN;
         }
     }
@@ -151,8 +154,8 @@ pub(crate) fn weights(rows: &Rows<'_>, column: Option<&str>) -> Result<Vec<f64>>
 pub(crate) fn bad_weights(column: Option<&str>, group: &Group, rows: u64) -> Error {
     Error::invalid(
         format!("weights in column `{}`, group {group}", column.unwrap_or_default()),
-        "finite numbers that are not negative",
-        format!("{rows} that are negative, NaN, infinite or null"),
+        format!("numbers from 0 to {HEAVIEST:e}"),
+        format!("{rows} that are negative, NaN, larger or null"),
     )
 }
 

@@ -7,6 +7,7 @@ use mlops_core::stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{Weight, cell};
+use crate::value::TOO_HEAVY;
 use crate::{Counts, Undefined, Value};
 
 /// A number that each group has: what a [`MetricFrame`](crate::MetricFrame) compares.
@@ -265,7 +266,7 @@ impl Rate {
             let heavy = self.weights.is_some_and(|(_, whole)| !whole.sum.is_finite());
             Undefined::new(match self.denominator {
                 0 => self.metric.undefined_because(),
-                _ if heavy => "the weights sum to more than a number can hold",
+                _ if heavy => TOO_HEAVY,
                 _ => "all weights are 0",
             })
         })

@@ -260,7 +260,7 @@ pub fn differential_fairness(frame: &MetricFrame, metric: Metric, concentration:
                 (part.sum, whole.sum)
             });
         let whole = whole + concentration;
-        if !(concentration >= 0.0 && whole > 0.0) {
+        if !(concentration >= 0.0 && whole > 0.0 && whole.is_finite()) {
             return Err(Undefined::new("no rows"));
         }
         Ok(((part + concentration / 2.0) / whole).clamp(0.0, 1.0))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::counts::total;
 use crate::estimate::Spread;
 use crate::group_scores::{Entry, Scores, Table, times};
+use crate::value::TOO_HEAVY;
 use crate::{Counts, Group, GroupCell, GroupMetric, MetricFrame, Undefined, Value};
 
 /// Bins of equal width for scores; what lies outside falls into the first or the last. Where too many
@@ -348,6 +349,9 @@ impl ScoreCounts {
         match self.mass() {
             [_, positives] if positives <= 0.0 => Err(Undefined::new("no positive labels")),
             [negatives, _] if negatives <= 0.0 => Err(Undefined::new("no negative labels")),
+            [negatives, positives] if (negatives * positives).is_infinite() => {
+                Err(Undefined::new(TOO_HEAVY))
+            }
             both => Ok(both),
         }
     }
@@ -385,9 +389,12 @@ impl ScoreCounts {
     /// [`Undefined`] where no label is positive, and where scores were counted by bin.
     pub fn average_precision(&self) -> Value {
         self.must_be_exact()?;
-        let [_, positives] = self.mass();
+        let [negatives, positives] = self.mass();
         if positives <= 0.0 {
             return Err(Undefined::new("no positive labels"));
+        }
+        if (negatives + positives).is_infinite() {
+            return Err(Undefined::new(TOO_HEAVY));
         }
         let (mut found, mut selected) = (0.0, 0.0);
         let terms = self.points.iter().rev().map(|point| {
@@ -443,7 +450,9 @@ impl ScoreCounts {
             return Err(Undefined::new(format!("{outside} scores are no probabilities")));
         }
         let weight = self.over(|side| side.residuals.n() as f64, 0);
-        if weight > 0.0 {
+        if weight.is_infinite() {
+            Err(Undefined::new(TOO_HEAVY))
+        } else if weight > 0.0 {
             Ok(weight)
         } else {
             Err(Undefined::new("no rows with a label and a score"))
@@ -566,7 +575,9 @@ impl ScoreCounts {
     pub fn base_rate(&self) -> Value {
         let [negatives, positives] = self.mass();
         let all = negatives + positives;
-        if all > 0.0 {
+        if all.is_infinite() {
+            Err(Undefined::new(TOO_HEAVY))
+        } else if all > 0.0 {
             Ok(positives / all)
         } else {
             Err(Undefined::new("no rows with a label and a score"))

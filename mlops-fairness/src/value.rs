@@ -42,8 +42,14 @@ impl fmt::Display for Undefined {
 
 impl std::error::Error for Undefined {}
 
+/// Why what is divided by a sum of weights has no value.
+pub(crate) const TOO_HEAVY: &str = "the weights sum to more than a number can hold";
+
 /// A finite number, or why there is none.
 pub(crate) fn ratio(part: f64, whole: f64, reason: &'static str) -> Value {
+    if whole.is_infinite() {
+        return Err(Undefined::new(TOO_HEAVY));
+    }
     let value = part / whole;
     if whole == 0.0 || !value.is_finite() { Err(Undefined::new(reason)) } else { Ok(value) }
 }

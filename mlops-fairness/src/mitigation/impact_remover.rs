@@ -418,6 +418,40 @@ mod tests {
         assert!(remover.repair(1.5).is_err());
     }
 
+    /// Feldman et al., section 5: x goes λ of the way to the median over the groups of the value
+    /// that has its rank there. Of groups of one size ranks need no interpolation.
+    #[test]
+    fn every_rank_goes_where_the_papers_formula_says() {
+        const N: usize = DisparateImpactRemover::LEVELS + 1;
+        let names = ["a", "b", "c", "d"];
+        for (groups, repair) in [(2, 1.0), (3, 1.0), (4, 0.4)] {
+            let mut draws = Draws::new(12, 0, groups as u64);
+            let values: Vec<Vec<f64>> = (0..groups)
+                .map(|g| (0..N).map(|_| (draws.normal() + g as f64).exp()).collect())
+                .collect();
+            let rows = batch! {
+                "g" => StringArray::from_iter_values(names[..groups].iter().flat_map(|g| [g; N])),
+                "x" => Float64Array::from_iter_values(values.iter().flatten().copied()),
+            }
+            .unwrap();
+            let source = MemorySource::from(rows.clone());
+            let remover = DisparateImpactRemover::fit(&source, ["g"], ["x"]).unwrap();
+            let fair = remover.repair(repair).unwrap().apply(&rows).unwrap();
+            let mut sorted = values.clone();
+            sorted.iter_mut().for_each(|group| group.sort_by(f64::total_cmp));
+            for (name, own) in names.iter().zip(&values) {
+                for (x, found) in own.iter().zip(by_group(&fair, name)) {
+                    let rank = own.iter().filter(|other| *other < x).count();
+                    let mut there: Vec<f64> = sorted.iter().map(|group| group[rank]).collect();
+                    there.sort_by(f64::total_cmp);
+                    let middle = f64::midpoint(there[(groups - 1) / 2], there[groups / 2]);
+                    let expected = x + repair * (middle - x);
+                    assert!((found - expected).abs() < 1e-9 * expected, "{x}: {found} {expected}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn keeps_the_contract() {
         let rows = batch! {
