@@ -192,7 +192,7 @@ impl<'s> Interner<'s> {
         nulls: Option<&NullBuffer>,
     ) {
         // All of them, without a way out in the middle: many at a time.
-        if !codes.iter().fold(false, |missed, &code| missed | (code == MISSED)) {
+        if codes.iter().copied().fold(0, u64::max) != MISSED {
             return;
         }
         for (at, (code, &word)) in codes.iter_mut().zip(words).enumerate() {
