@@ -7,17 +7,12 @@
 use mlops::arrow::array::{Float64Array, RecordBatch, StringArray};
 use mlops::core::model::LinearModel;
 use mlops::core::stats::Draws;
-use mlops::core::{
-    DataSourceExt, Error, MemorySource, Model, NewVersion, Registry, Timestamp, batch, column,
-    with_column,
-};
+use mlops::core::{DataSourceExt, Error, MemorySource, Model, batch, column, with_column};
 use mlops::fairness::attribution::LinearExplainer;
 use mlops::fairness::mitigation::{Comparison, Parity, ThresholdOptimizer, hold_out};
 use mlops::fairness::{
-    FairnessGate, Frames, GapKind, GroupCounts, GroupScores, Measure, Operation, ScoreMetric, gap,
-    inequality,
+    FairnessGate, GapKind, GroupCounts, GroupScores, ScoreMetric, gap, inequality,
 };
-use mlops::registry::MemoryRegistry;
 
 /// Applicants: women of this bank have shorter records, which the model takes for risk.
 fn applicants(rows: usize) -> Result<RecordBatch, Error> {
@@ -81,24 +76,6 @@ fn main() -> Result<(), Error> {
     println!("{compared}\n");
     println!("before: {}", gate.judge(&compared.before));
     println!("after: {}", gate.judge(&compared.after));
-
-    // A policy may ask for more than rates: here that the scores of nobody's group rank badly. What
-    // it finds stays with the version of the model, bound to its bytes.
-    let held_out = &halves.held_out;
-    let scores = model.predict(held_out)?.score_of("grant")?;
-    let scored = with_column(held_out, "score", std::sync::Arc::new(scores))?;
-    let ranked = MemorySource::from(scored).measure(&by_group)?;
-    let auc = (Measure::Score(ScoreMetric::RocAuc), Operation::GroupMin);
-    let policy = gate.clone().rule(auc, "sex", 0.7);
-    let now = Timestamp::from_millis(1_767_225_600_000);
-    let registry = MemoryRegistry::new();
-    let version = NewVersion::new("loans", "ana").with_artifact("model.json", model.to_bytes()?);
-    let version = registry.register(version, now)?;
-    let measured = Frames::from(&compared.before).scores(&ranked);
-    let report = policy.record(&registry, &version, measured, now)?;
-    println!("\n{}\n{}", report.subject, report.assessment);
-    let kept = registry.version("loans", version.number)?;
-    println!("kept with version {}: {} reports", kept.number, kept.gates.len());
 
     // Which feature moved the scores: exact for linear models, checked row by row.
     let explainer = LinearExplainer::new(&model, &MemorySource::from(rows.clone()))?;

@@ -438,7 +438,9 @@ mod tests {
             let remover = DisparateImpactRemover::fit(&source, ["g"], ["x"]).unwrap();
             let fair = remover.repair(repair).unwrap().apply(&rows).unwrap();
             let mut sorted = values.clone();
-            sorted.iter_mut().for_each(|group| group.sort_by(f64::total_cmp));
+            for group in &mut sorted {
+                group.sort_by(f64::total_cmp);
+            }
             for (name, own) in names.iter().zip(&values) {
                 for (x, found) in own.iter().zip(by_group(&fair, name)) {
                     let rank = own.iter().filter(|other| *other < x).count();
