@@ -297,7 +297,7 @@ mod tests {
             let mut texts = texts.clone();
             texts.extend((0..more).map(|i| Some(format!("{i}"))));
             let n = texts.len();
-            let texts: Vec<_> = (0..1000).map(|i| texts[i * 7 % n].clone()).collect();
+            let texts: Vec<_> = (0..1000).map(|i| texts[i * 11 % n].clone()).collect();
             let arrays: [ArrayRef; 3] = [
                 Arc::new(StringArray::from(texts.clone())),
                 Arc::new(LargeStringArray::from(texts.clone())),
