@@ -128,9 +128,10 @@ pub struct Gap {
     pub interval: Interval,
     /// The number behind it; of a criterion of several the one that decides.
     pub metric: Measure,
-    /// The group of the highest value.
+    /// The group of the highest value. Of a gap to everyone the group that is farthest away or, if that
+    /// has less, everyone ([`Group::default`]).
     pub highest: (Group, GroupValue),
-    /// The group of the lowest value.
+    /// The group of the lowest value; of a gap to everyone the other of the two.
     pub lowest: (Group, GroupValue),
 }
 
@@ -142,7 +143,7 @@ pub struct GroupValue {
     pub value: f64,
     /// The rows that could count.
     pub rows: u64,
-    /// Of a rate the rows that do.
+    /// Of a rate the rows that do, unless rows are weighted: then it is no share of rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u64>,
 }
@@ -257,6 +258,8 @@ pub(crate) fn scaled<C: Estimates>(
     limits: Limits,
     times: f64,
 ) -> Result<Gap> {
+    // Before it is split among several statements, whose numbers nobody wrote.
+    Interval::new(0.0, 0.0, limits.confidence)?;
     question.check()?;
     let parts = question.metric.parts();
     for &part in &parts {
@@ -375,7 +378,7 @@ struct Arm {
 struct Arms {
     metric: Measure,
     groups: Vec<Arm>,
-    overall: Option<f64>,
+    overall: Option<GroupValue>,
 }
 
 impl Arms {
@@ -401,9 +404,13 @@ impl Arms {
         if arms.len() < needed {
             let found =
                 arms.first().map_or("no group".to_owned(), |arm| format!("only {}", arm.group));
+            if frame.features().is_empty() {
+                return Err(Error::undefined(question.name(), "there are no sensitive features"));
+            }
             return Err(Error::undefined(what(), format!("there is {found}")));
         }
-        let overall = frame.total().estimate(metric, times).ok().map(|total| total.value);
+        let overall = frame.total().estimate(metric, times).ok();
+        let overall = overall.map(|total| GroupValue::of(&total));
         Ok(Self { metric, groups: arms, overall })
     }
 
@@ -425,14 +432,38 @@ impl Arms {
             (Operation::GroupMax, _) => (top, self.ends(limits)?.highest()),
             (operation, Method::ToOverall) => self.to_overall(question, operation, limits)?,
         };
+        let of = |arm: &Arm| (arm.group.clone(), GroupValue::of(&arm.estimate));
+        let (highest, lowest) = match (question.method, self.overall) {
+            (Method::ToOverall, Some(overall)) if question.operation.compares() => {
+                let arm = of(self.farthest(question.operation, overall.value).unwrap_or(high));
+                let everyone = (Group::default(), overall);
+                if arm.1.value >= overall.value { (arm, everyone) } else { (everyone, arm) }
+            }
+            _ => (of(high), of(low)),
+        };
         Ok(Gap {
             name: question.name(),
             value,
             interval: Interval::new(from.min(value), upto.max(value), limits.confidence)?,
             metric: self.metric,
-            highest: (high.group.clone(), GroupValue::of(&high.estimate)),
-            lowest: (low.group.clone(), GroupValue::of(&low.estimate)),
+            highest,
+            lowest,
         })
+    }
+
+    /// The group that is farthest from everyone, of equal ones the first.
+    fn farthest(&self, operation: Operation, overall: f64) -> Option<&Arm> {
+        let apart = |arm: &Arm| {
+            let value = arm.estimate.value;
+            if operation == Operation::Ratio {
+                let ratio = value / overall;
+                1.0 - ratio.min(ratio.recip())
+            } else {
+                (value - overall).abs()
+            }
+        };
+        let arms = self.groups.iter().filter(|arm| arm.rest.is_some());
+        arms.reduce(|first, arm| if apart(arm) > apart(first) { arm } else { first })
     }
 
     /// Of equal values the first group.
@@ -497,7 +528,8 @@ impl Arms {
     ) -> Result<(f64, (f64, f64))> {
         let overall = self
             .overall
-            .ok_or_else(|| Error::undefined(question.name(), "it is undefined over everyone"))?;
+            .ok_or_else(|| Error::undefined(question.name(), "it is undefined over everyone"))?
+            .value;
         let each = limits.split(self.groups.len() as f64);
         if operation == Operation::Difference {
             let (mut value, mut found) = (0.0_f64, (0.0_f64, 0.0_f64));

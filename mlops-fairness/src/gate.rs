@@ -4,7 +4,8 @@ use std::fmt;
 
 use arrow::datatypes::Schema;
 use mlops_core::{Assessment, Error, Finding, Judge, Plan, Result, Severity, Validator, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as DeError, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::estimate::{Estimates, Scale};
 use crate::gap::{self, DifferenceLimits, Limits, RatioLimits};
@@ -72,6 +73,7 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "is_default")]
     pub method: Method,
     /// The sensitive feature whose values are the groups; several for their intersections.
+    #[serde(deserialize_with = "list")]
     pub features: Vec<String>,
     /// The most that a difference or the highest value may be, the least that a ratio or the lowest
     /// value must be.
@@ -91,6 +93,33 @@ pub struct Rule {
     /// Why it is there, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A list of names; a name alone is told how to become one.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of features, as `[sex]`")
+        }
+
+        fn visit_str<E: DeError>(self, name: &str) -> Result<Vec<String>, E> {
+            Err(E::custom(format_args!("expected a list of features: `[{name}]`")))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+            let mut names = Vec::new();
+            while let Some(name) = items.next_element()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+
+    from.deserialize_any(List)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -445,6 +474,13 @@ impl FairnessGate {
     pub fn judge<'a>(&self, measured: impl Into<Frames<'a>>) -> Assessment {
         let measured = measured.into();
         let mut findings = Vec::new();
+        if let Err(error) = self.check() {
+            let expected = "a policy that can be judged";
+            let found = error.to_string();
+            let name = &self.name;
+            findings.push(Finding::new("policy", name, Verdict::Inconclusive, expected, found));
+            return Assessment::new(name, measured.rows(), findings);
+        }
         for rule in &self.rules {
             let see = Judging { gate: self, rule };
             see.judge(&measured, &mut findings);
@@ -498,11 +534,6 @@ pub(crate) use with_frame;
 
 impl Judging<'_> {
     fn judge(&self, measured: &Frames<'_>, findings: &mut Vec<Finding>) {
-        if let Err(error) = self.gate.check() {
-            let say = speaker(self.rule, self.rule.subject(), self.gate.confidence);
-            findings.push(say(Verdict::Inconclusive, error.to_string()));
-            return;
-        }
         with_frame!(self.rule, measured, |frame| self.judge_frame(frame, findings), |why| {
             let say = speaker(self.rule, self.rule.subject(), self.gate.confidence);
             findings.push(say(Verdict::Inconclusive, why));

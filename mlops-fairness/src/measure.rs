@@ -222,12 +222,46 @@ impl<'de> Deserialize<'de> for Measure {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
         Self::all().find(|measure| measure.name() == name).ok_or_else(|| {
+            let hint = other_name(&name).map_or(String::new(), |own| format!(": {own}"));
             D::Error::custom(format_args!(
-                "no metric `{name}` can be judged; those that can are {}",
+                "no metric `{name}` can be judged{hint}; those that can are {}",
                 names(Self::all())
             ))
         })
     }
+}
+
+/// What a metric or a gap that goes by another name is called here.
+fn other_name(name: &str) -> Option<String> {
+    for (suffix, operation) in [("_difference", "difference"), ("_ratio", "ratio")] {
+        let stem = name.strip_suffix(suffix);
+        if let Some(measure) = stem.and_then(|stem| Measure::all().find(|m| m.name() == stem)) {
+            return Some(format!("here it is `{measure}` with `operation: {operation}`"));
+        }
+    }
+    let own = match name {
+        "recall" | "sensitivity" | "tpr" | "hit_rate" => "true_positive_rate",
+        "fpr" | "fall_out" => "false_positive_rate",
+        "tnr" | "specificity" => "true_negative_rate",
+        "fnr" | "miss_rate" => "false_negative_rate",
+        "precision" | "ppv" => "positive_predictive_value",
+        "npv" => "negative_predictive_value",
+        "fdr" => "false_discovery_rate",
+        "for" => "false_omission_rate",
+        "error_rate" => "zero_one_loss",
+        "accuracy_score" => "accuracy",
+        "statistical_parity" => "demographic_parity",
+        "disparate_impact" => "demographic_parity` with `operation: ratio",
+        "auc" | "roc_auc_score" => "roc_auc",
+        "f1_score" => "f1",
+        "brier_score" | "brier_score_loss" => "brier",
+        "ece" | "expected_calibration_error" => "calibration_error",
+        "mae" => "mean_absolute_error",
+        "mse" => "mean_squared_error",
+        "rmse" => "root_mean_squared_error",
+        _ => return None,
+    };
+    Some(format!("here it is `{own}`"))
 }
 
 /// A gap by the name of the function that measures it.

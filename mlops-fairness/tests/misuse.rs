@@ -15,7 +15,10 @@ use mlops_fairness::attribution::{
 };
 use mlops_fairness::mitigation::{Parity, ThresholdOptimizer};
 use mlops_fairness::uncertainty::abroca_null;
-use mlops_fairness::{Bins, GroupCounts, GroupScores, Metric, ScoreMetric};
+use mlops_fairness::{
+    Bins, FairnessGate, GapKind, Group, GroupCounts, GroupScores, Measure, Metric, Operation,
+    Question, ScoreMetric, gap,
+};
 
 /// Scores that go with labels, put through a function.
 fn scored(to: impl Fn(f64) -> f64) -> MemorySource {
@@ -154,4 +157,62 @@ fn a_budget_that_is_too_small_names_one_that_is_not() {
     let error = kernel.clone().coalitions(1).explain(&rows(2.0)).unwrap_err().to_string();
     assert!(error.contains("1 coalitions") && error.contains("6 always do"), "{error}");
     assert!(kernel.coalitions(6).explain(&rows(2.0)).is_ok());
+}
+
+#[test]
+fn gaps_tell_of_what_they_compare() {
+    // Of 40 rows each: 30, 20 and 2 are selected.
+    let selected = [30, 20, 2];
+    let rows = batch! {
+        "g" => StringArray::from_iter_values((0..120).map(|i| ["a", "b", "c"][i / 40])),
+        "p" => Int32Array::from_iter_values((0..120).map(|i| i32::from(i % 40 < selected[i / 40]))),
+        "w" => Float64Array::from_iter_values((0..120).map(|i| if i % 2 == 0 { 0.5 } else { 3.0 })),
+    };
+    let rows = MemorySource::from(rows.unwrap());
+    let by = GroupCounts::new("p", "1", ["g"]);
+    let frame = rows.measure(&by).unwrap();
+    let parity = |operation| Question::new(Measure::DemographicParity, operation).to_overall();
+    let everyone = Group::default();
+    // `c` is farthest from everyone's 52/120.
+    for operation in [Operation::Difference, Operation::Ratio] {
+        let found = gap::of(&frame, parity(operation), 0.95).unwrap();
+        assert_eq!((&found.highest.0, found.lowest.0.to_string()), (&everyone, "c".to_owned()));
+        let (high, low) = (found.highest.1.value, found.lowest.1.value);
+        let value = if operation == Operation::Ratio { low / high } else { high - low };
+        assert!((found.value - value).abs() < 1e-12, "{found}");
+        assert!(found.to_string().contains("of everyone is 0.4333 (52/120), of c 0.0500 (2/40)"));
+    }
+    // Weighted rows have no share that can be counted.
+    let weighted = rows.measure(&by.with_weights("w")).unwrap();
+    let found = gap::demographic_parity_difference(&weighted, 0.95).unwrap();
+    assert!(
+        found.to_string().contains("(40 rows)") && !found.to_string().contains("/40"),
+        "{found}"
+    );
+
+    let error = gap::demographic_parity_difference(&frame, 95.0).unwrap_err().to_string();
+    assert!(error.contains("found 95"), "{error}");
+    let gate = FairnessGate::new("f").rule(GapKind::DemographicParityDifference, "g", 0.1).rule(
+        GapKind::DemographicParityRatio,
+        "g",
+        0.8,
+    );
+    let found = gate.clone().confidence(95.0).judge(&frame);
+    assert!(found.findings.len() == 1 && !found.to_string().contains('%'), "{found}");
+    assert!(found.to_string().contains("0.95, found 95") && found.require_pass().is_err());
+
+    let policy = gate.to_json().unwrap();
+    for (from, to, hint) in [
+        ("demographic_parity", "recall", "`true_positive_rate`"),
+        ("demographic_parity", "equalized_odds_ratio", "`equalized_odds` with `operation: ratio`"),
+        ("demographic_parity", "disparate_impact", "`demographic_parity` with `operation: ratio`"),
+        ("demographic_parity", "auc", "`roc_auc`"),
+    ] {
+        let error = FairnessGate::from_json(&policy.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(hint), "{error}");
+    }
+    let alone =
+        r#"{"name": "f", "rules": [{"metric": "accuracy", "features": "g", "bound": 0.1}]}"#;
+    let error = FairnessGate::from_json(alone).unwrap_err().to_string();
+    assert!(error.contains("list of features: `[g]`"), "{error}");
 }
