@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Version,
+    same_person,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -118,7 +119,7 @@ impl Registry for VecRegistry {
         let mut store = self.store();
         let (version, _) = store.version(model, number)?;
         version.check_approval(&approval)?;
-        if version.approvals.iter().all(|a| a.by != approval.by) {
+        if version.approvals.iter().all(|a| !same_person(&a.by, &approval.by)) {
             version.approvals.push(approval);
         }
         Ok(())
