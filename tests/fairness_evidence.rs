@@ -67,7 +67,7 @@ fn a_promotion_asks_for_the_gate_that_was_recorded() {
         promote(registry, &fair, 6).unwrap();
         // What is kept: the verdict, and every group's rate with its limits.
         let kept = registry.version("loans", fair.number).unwrap();
-        assert_eq!(kept.gates, [report.clone()]);
+        assert_eq!(kept.gates, std::slice::from_ref(&report));
         assert_eq!(report.subject, fair.digest);
         let told: Vec<_> = report.assessment.findings.iter().collect();
         let told: Vec<_> = told.iter().filter(|f| f.severity == Severity::Info).collect();
