@@ -284,7 +284,7 @@ fn edits_are_refused_or_found(url: &str, schema: &str) {
             "UPDATE param SET value = '9'; UPDATE artifact SET name = 'gat' WHERE name = 'tag'",
             "loans v1",
         ),
-        ("UPDATE chunk SET bytes = '\\x00' WHERE blob = 1", "artifact in row 1"),
+        ("UPDATE chunk SET bytes = '\\x00' WHERE blob = 1", "model.bin of loans v1"),
         ("DROP TRIGGER gate_delete ON gate; DELETE FROM gate WHERE id = 1", "no row"),
         ("DROP TRIGGER audit_delete ON audit; DELETE FROM audit WHERE seq = 2", "audit entry 2"),
         ("UPDATE audit SET entry = replace(entry, 'promote', 'rollback')", "audit entry"),
