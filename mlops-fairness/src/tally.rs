@@ -252,14 +252,7 @@ fn count_mixed(columns: &[&Codes], combinations: usize, rows: usize) -> Vec<u64>
                 Keys::Words(codes) => add_words(places, &codes[start..start + n], radix),
             }
         }
-        let (pairs, rest) = places.as_chunks::<2>();
-        for &[a, b] in pairs {
-            even[a as usize] += 1;
-            odd[b as usize] += 1;
-        }
-        for &place in rest {
-            even[place as usize] += 1;
-        }
+        count_in_two(places, even, odd);
     }
     even.iter().zip(odd).map(|(&a, b)| u64::from(a) + u64::from(*b)).collect()
 }
@@ -269,6 +262,13 @@ fn count_words(places: &[u32], combinations: usize) -> Vec<u64> {
     // No batch has 2³² rows.
     let mut lanes = vec![0_u32; combinations * 2];
     let (even, odd) = lanes.split_at_mut(combinations);
+    count_in_two(places, even, odd);
+    even.iter().zip(odd).map(|(&a, b)| u64::from(a) + u64::from(*b)).collect()
+}
+
+/// Counts every other place apart: the next of one place need not wait for the last.
+#[inline]
+fn count_in_two(places: &[u32], even: &mut [u32], odd: &mut [u32]) {
     let (pairs, rest) = places.as_chunks::<2>();
     for &[a, b] in pairs {
         even[a as usize] += 1;
@@ -277,7 +277,6 @@ fn count_words(places: &[u32], combinations: usize) -> Vec<u64> {
     for &place in rest {
         even[place as usize] += 1;
     }
-    even.iter().zip(odd).map(|(&a, b)| u64::from(a) + u64::from(*b)).collect()
 }
 
 #[cfg(test)]
