@@ -1,6 +1,6 @@
 //! Limits of means of errors.
 
-use crate::estimate::{Estimate, Estimates};
+use crate::estimate::{Estimate, Estimates, Spread};
 use crate::{ErrorCounts, ErrorMetric, Measure, Undefined};
 
 impl Estimates for ErrorCounts {
@@ -26,14 +26,8 @@ impl Estimates for ErrorCounts {
         self.complete()
     }
 
-    fn rest(
-        everyone: &Self,
-        group: &Self,
-        measure: Measure,
-        times: f64,
-    ) -> Option<(Estimate, f64)> {
+    fn spread_of(&self, measure: Measure) -> Option<Spread> {
         let Measure::Error(metric) = measure else { return None };
-        let (rest, part) = everyone.spread(metric)?.others(&group.spread(metric)?)?;
-        Some((rest.estimate(measure.scale(), false, times), part))
+        self.spread(metric)
     }
 }

@@ -26,11 +26,24 @@ pub trait Estimates: GroupCell {
     #[doc(hidden)]
     fn asked(&self, measure: Measure) -> u64;
 
+    /// How a mean of rows is spread; `None` of what is no mean, and without rows.
+    #[doc(hidden)]
+    fn spread_of(&self, _: Measure) -> Option<Spread> {
+        None
+    }
+
     /// The number of everyone but a group, and the group's share of everyone; `None` where the group
     /// is everyone, or there is no such number.
     #[doc(hidden)]
-    fn rest(everyone: &Self, group: &Self, measure: Measure, times: f64)
-    -> Option<(Estimate, f64)>;
+    fn rest(
+        everyone: &Self,
+        group: &Self,
+        measure: Measure,
+        times: f64,
+    ) -> Option<(Estimate, f64)> {
+        let (rest, part) = everyone.spread_of(measure)?.others(&group.spread_of(measure)?)?;
+        Some((rest.estimate(measure.scale(), false, times), part))
+    }
 }
 
 /// A group's number with what its limits come from.
@@ -236,7 +249,7 @@ impl Limited {
 
 /// How much rows weigh together, their mean, and how they are spread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
+pub struct Spread {
     /// The rows.
     pub(crate) rows: u64,
     /// Σw and Σw²; of rows that weigh the same their number, twice.

@@ -389,6 +389,12 @@ impl From<GapKind> for Question {
     }
 }
 
+impl From<(Measure, Operation)> for Question {
+    fn from((metric, operation): (Measure, Operation)) -> Self {
+        Self::new(metric, operation)
+    }
+}
+
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.name())

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_2_PI;
 use mlops_core::stats::{Interval, RocAuc};
 use mlops_core::{Error, Result};
 
-use crate::estimate::{Calibration, Estimate, Estimates, Kind};
+use crate::estimate::{Calibration, Estimate, Estimates, Kind, Spread};
 use crate::{Measure, ScoreCounts, ScoreMetric, Undefined};
 
 /// The bins of the calibration error.
@@ -49,15 +49,9 @@ impl Estimates for ScoreCounts {
         self.complete()
     }
 
-    fn rest(
-        everyone: &Self,
-        group: &Self,
-        measure: Measure,
-        times: f64,
-    ) -> Option<(Estimate, f64)> {
+    fn spread_of(&self, measure: Measure) -> Option<Spread> {
         let Measure::Score(metric) = measure else { return None };
-        let (rest, part) = everyone.spread(metric)?.others(&group.spread(metric)?)?;
-        Some((rest.estimate(measure.scale(), false, times), part))
+        self.spread(metric)
     }
 }
 

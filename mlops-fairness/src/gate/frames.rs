@@ -29,6 +29,24 @@ pub(crate) enum Frame<'a> {
     Errors(&'a MetricFrame<ErrorCounts>),
 }
 
+/// Does the same with a frame of any kind.
+macro_rules! with_frame {
+    ($rule:expr, $measured:expr, |$frame:ident| $do:expr, |$why:ident| $else:expr) => {
+        match $measured.of($rule.metric, $rule.class.as_deref()) {
+            Ok($crate::gate::frames::Frame::Counts($frame)) => $do,
+            Ok($crate::gate::frames::Frame::OneClass($frame)) => {
+                let $frame = &$frame;
+                $do
+            }
+            Ok($crate::gate::frames::Frame::Classes($frame)) => $do,
+            Ok($crate::gate::frames::Frame::Scores($frame)) => $do,
+            Ok($crate::gate::frames::Frame::Errors($frame)) => $do,
+            Err($why) => $else,
+        }
+    };
+}
+pub(super) use with_frame;
+
 /// What a measure is measured by.
 fn needs(measure: Measure, class: Option<&str>) -> &'static str {
     match measure {

@@ -5,7 +5,7 @@ use std::path::Path;
 use mlops_core::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::FairnessGate;
+use super::fairness_gate::FairnessGate;
 use crate::measure::Measure;
 
 impl FairnessGate {

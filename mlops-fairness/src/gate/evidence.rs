@@ -4,10 +4,12 @@ use mlops_core::{
     Assessment, Finding, GateReport, Registry, Result, Severity, Timestamp, Verdict, Version,
 };
 
+use super::fairness_gate::FairnessGate;
+use super::frames::{Frames, with_frame};
+use super::rule::Rule;
+use crate::MetricFrame;
 use crate::estimate::Estimates;
 use crate::gap;
-use crate::gate::{FairnessGate, Rule, with_frame};
-use crate::{Frames, MetricFrame};
 
 /// Of more groups than so many the summary has the first.
 const MOST_GROUPS: usize = 100;
