@@ -262,6 +262,7 @@ pub fn life(args: &Args, seed: u64, out: &Path, show: &Show) -> Result<Life> {
     if moves > 1 {
         show.stage("roll back", |_| {
             let to = release::roll_back(&registry, &model_name, "a drill")?;
+            let to = to.map_or_else(|| "none".to_owned(), |to| to.to_string());
             Ok(((), done(format!("{CHAMPION} names version {to} again"))))
         })?;
     } else {

@@ -79,7 +79,7 @@ pub fn promote(
 }
 
 /// Moves the champion back to the version before it.
-pub fn roll_back(registry: &dyn Registry, model: &str, reason: &str) -> Result<u64> {
+pub fn roll_back(registry: &dyn Registry, model: &str, reason: &str) -> Result<Option<u64>> {
     let rollback = Rollback {
         model: model.to_owned(),
         alias: CHAMPION.into(),

@@ -310,6 +310,23 @@ pub struct Rollback {
     pub key: Option<String>,
 }
 
+/// A request that an alias shall name no version from now on ([`Unset::new`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// The model.
+    pub model: String,
+    /// The alias.
+    pub alias: String,
+    /// Who asks.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The alias's revision that the caller has seen.
+    pub expected_revision: u64,
+    /// A name for this request: repeated under it, it is done once ([`Request`]).
+    pub key: Option<String>,
+}
+
 /// Where an alias points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alias {
@@ -317,9 +334,9 @@ pub struct Alias {
     pub model: String,
     /// The alias.
     pub alias: String,
-    /// The version that it names.
-    pub version: u64,
-    /// How often it has moved: 1 after the first promotion.
+    /// The version that it names; none since it was [unset](Registry::unset).
+    pub version: Option<u64>,
+    /// How often it has moved: 1 after the first promotion. An unset is a move.
     pub revision: u64,
     /// Since when.
     pub since: Timestamp,
@@ -333,6 +350,8 @@ pub enum ChangeKind {
     Promotion,
     /// Back to the version that it named before.
     Rollback,
+    /// Away from its version, to none.
+    Unset,
 }
 
 /// A move of an alias, as history keeps it.
@@ -344,9 +363,9 @@ pub struct AliasChange {
     pub alias: String,
     /// The alias's revision after it.
     pub revision: u64,
-    /// The version named after it.
-    pub version: u64,
-    /// The version named before it.
+    /// The version named after it; none after an unset.
+    pub version: Option<u64>,
+    /// The version named before it; none before the first promotion and after an unset.
     pub previous: Option<u64>,
     /// How.
     pub kind: ChangeKind,
@@ -356,15 +375,15 @@ pub struct AliasChange {
     pub reason: String,
     /// When.
     pub at: Timestamp,
-    /// The gates that were open, by name.
+    /// The gates that were open, by name; none for an unset.
     pub gates: Vec<String>,
-    /// The people who had approved.
+    /// The people who had approved; none for an unset.
     pub approvals: Vec<String>,
     /// The digests of those gates' reports, by name ([`GateReport::digest`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence: BTreeMap<String, Digest>,
     /// The policy that a promotion met; none where nobody had set one and the default stood, and
-    /// for a rollback, which meets none.
+    /// for a rollback and an unset, which meet none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<SetPolicy>,
 }
@@ -374,7 +393,8 @@ pub struct AliasChange {
 /// # Contract
 /// - `register` is all or nothing: when it returns, the bytes and the row are durable; when it
 ///   fails, or the process dies, no version exists. Numbers count 1, 2, 3, … per model.
-/// - `promote` and `rollback` change the alias and append its history in one step, or nothing.
+/// - `promote`, `rollback` and `unset` change the alias and append its history in one step, or
+///   nothing.
 ///   `promote` fails with [`Error::Conflict`](crate::Error::Conflict) if the alias's revision is
 ///   not the expected one, and with [`Error::Blocked`](crate::Error::Blocked), naming every
 ///   obstacle, if the policy is not met ([`Version::obstacles`]).
@@ -382,7 +402,10 @@ pub struct AliasChange {
 ///   is refused leaves no trace.
 /// - Promotions stack up; a rollback takes the top off ([`Rollback::target`]). It asks for no gate
 ///   and no approval, because the version had them when it was promoted.
-/// - `register`, `promote` and `rollback` under a key are done once: the same request under the
+/// - An unset takes the top off, too, and puts nothing in its place: the alias has a revision
+///   more and names no version. What it took away comes back by a promotion alone, which meets
+///   the policy as any other; a rollback leads to the version before ([`Unset::decide`]).
+/// - `register`, `promote`, `rollback` and `unset` under a key are done once: the same request under the
 ///   same key gives the same answer again, another request under it is
 ///   [`Error::KeyUsed`](crate::Error::KeyUsed). A request that was refused does not use up its
 ///   key. Keys are the model's own ([`Request`]).
@@ -393,7 +416,7 @@ pub struct AliasChange {
 ///
 /// [`NewVersion::check`], [`NewVersion::check_parent`], [`NewVersion::to_version`],
 /// [`NewVersion::request`], [`Version::check_gate`], [`Version::check_approval`],
-/// [`PromotionPolicy::check`], [`Promotion::decide`], [`Rollback::decide`] and
+/// [`PromotionPolicy::check`], [`Promotion::decide`], [`Rollback::decide`], [`Unset::decide`] and
 /// [`Request::answer`] hold the rules, so that a backend only stores what they give.
 ///
 /// [`conformance::registry`](crate::conformance::registry) tests all of this.
@@ -480,13 +503,21 @@ pub trait Registry: Debug + Send + Sync + 'static {
     /// if there is no earlier version.
     fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias>;
 
-    /// Where an alias points, `None` if it was never set.
+    /// Makes an alias name no version: nobody is served by it until it is promoted or rolled back.
+    /// Its history goes on.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict), [`Error::NotFound`](crate::Error::NotFound)
+    /// if it was never set, [`Error::Blocked`](crate::Error::Blocked) if it names none already.
+    fn unset(&self, unset: Unset, at: Timestamp) -> Result<Alias>;
+
+    /// Where an alias points, `None` if it was never set; one that was unset names no version.
     ///
     /// # Errors
     /// A store that can't be read.
     fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>>;
 
-    /// A model's aliases, sorted by name, all as of one instant.
+    /// A model's aliases, sorted by name, all as of one instant; those that were unset, too.
     ///
     /// # Errors
     /// A store that can't be read.
@@ -511,8 +542,9 @@ fn known(registry: &(impl Registry + ?Sized), model: &str) -> Result<()> {
 /// The error of an alias that is not there, with those that are.
 fn no_alias(registry: &(impl Registry + ?Sized), model: &str, alias: &str) -> Result<Error> {
     known(registry, model)?;
-    let aliases = registry.aliases(model)?.into_iter().map(|alias| alias.alias);
-    Ok(Error::not_found("alias", format!("{model}@{alias}"), aliases))
+    let aliases = registry.aliases(model)?.into_iter().filter(|alias| alias.version.is_some());
+    let names = aliases.map(|alias| alias.alias);
+    Ok(Error::not_found("alias", format!("{model}@{alias}"), names))
 }
 
 /// What every [`Registry`] can do. A model that is not there is [`Error::NotFound`] here, with
@@ -522,18 +554,24 @@ pub trait RegistryExt: Registry {
     /// its model.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an alias that was never set or a file that the version does not
+    /// [`Error::NotFound`] for an alias that names no version or a file that the version does not
     /// have; those of [`Registry::artifact`].
     fn load(&self, model: &str, alias: &str, artifact: &str) -> Result<(Version, Vec<u8>)> {
-        let Some(found) = self.alias(model, alias)? else {
-            return Err(no_alias(self, model, alias)?);
+        let number = match self.alias(model, alias)? {
+            Some(Alias { version: Some(number), .. }) => number,
+            Some(Alias { revision, since, .. }) => {
+                let unset = format!("{alias} (unset at {since}, revision {revision})");
+                return Err(no_alias(self, model, &unset)?);
+            }
+            None => return Err(no_alias(self, model, alias)?),
         };
-        let version = self.version(model, found.version)?;
-        let bytes = self.artifact(model, found.version, artifact)?;
+        let version = self.version(model, number)?;
+        let bytes = self.artifact(model, number, artifact)?;
         Ok((version, bytes))
     }
 
-    /// How often an alias has moved, 0 if never: what a request to move it expects.
+    /// How often an alias has moved, 0 if never: what a request to move it expects. It goes on
+    /// counting where the alias was unset.
     ///
     /// # Errors
     /// [`Error::NotFound`] for the model; a store that can't be read.
@@ -545,7 +583,7 @@ pub trait RegistryExt: Registry {
     }
 
     /// Where an alias pointed at a time: where the last of its moves that is not later put it;
-    /// `None` before the first.
+    /// `None` before the first, no version after an unset.
     ///
     /// Moves are in the order of their revisions. Where a clock went backwards between two, the
     /// later revision counts from its own time on.
@@ -561,7 +599,8 @@ pub trait RegistryExt: Registry {
     }
 
     /// Why an alias pointed where it did at a time: the version, who put it there and why, and
-    /// the gates and approvals on which it was promoted. It prints as an answer to a person.
+    /// the gates and approvals on which it was promoted; of one that was unset by then, who took
+    /// which version away, and all that of this. It prints as an answer to a person.
     ///
     /// # Errors
     /// [`Error::NotFound`] if the alias was not set by then; a store that can't be read.
@@ -575,7 +614,13 @@ pub trait RegistryExt: Registry {
             what: "alias".into(),
             name: format!("{model}@{alias} at {at}"),
         })?;
-        let version = self.version(model, change.version)?;
+        let number = change.concerns().ok_or_else(|| Error::Decode {
+            what: format!("history of {model}@{alias}, revision {}", change.revision),
+            offset: 0,
+            expected: "a version".into(),
+            found: "none".into(),
+        })?;
+        let version = self.version(model, number)?;
         Why::new(&history, change, version, at)
     }
 
@@ -678,6 +723,10 @@ macro_rules! forward {
 
             fn rollback(&self, rollback: Rollback, at: Timestamp) -> Result<Alias> {
                 (**self).rollback(rollback, at)
+            }
+
+            fn unset(&self, unset: Unset, at: Timestamp) -> Result<Alias> {
+                (**self).unset(unset, at)
             }
 
             fn alias(&self, model: &str, alias: &str) -> Result<Option<Alias>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, Lineup, NewVersion, Promotion, Registry,
-    RegistryExt, Result, Rollback, Timestamp, Version, Why,
+    RegistryExt, Result, Rollback, Timestamp, Unset, Version, Why,
 };
 
 use crate::tracking::{Batch, Logged, NewRun, Page, Query, Run, RunStatus, Tracker, TrackerExt};
@@ -122,6 +122,8 @@ impl<R: Registry + ?Sized> AsyncRegistry<R> {
         /// [`Registry::rollback`].
         rollback(rollback: Rollback, at: Timestamp) -> Alias,
             |r, rollback, at| r.rollback(rollback, at);
+        /// [`Registry::unset`].
+        unset(unset: Unset, at: Timestamp) -> Alias, |r, unset, at| r.unset(unset, at);
         /// [`Registry::alias`].
         alias(model: str, alias: str) -> Option<Alias>,
             |r, model, alias| r.alias(&model, &alias);

@@ -72,6 +72,7 @@ pub(crate) fn moved(change: &AliasChange) -> Draft {
     let action = match change.kind {
         ChangeKind::Promotion => "promote",
         ChangeKind::Rollback => "rollback",
+        ChangeKind::Unset => "unset",
     };
     let gates: Map<_, _> = change
         .gates

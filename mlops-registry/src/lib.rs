@@ -65,7 +65,7 @@
 //!
 //! // What was in production at a time, and on whose word?
 //! let why = registry.why("loans", "champion", now)?;
-//! assert_eq!((why.alias.version, why.change.actor.as_str()), (1, "ben"));
+//! assert_eq!((why.alias.version, why.change.actor.as_str()), (Some(1), "ben"));
 //! assert_eq!(why.version.approvals[0].by, "ben");
 //! println!("{why}");
 //! assert!(registry.verify()?.is_whole());

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Version,
-    check_new_name, same_person,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
+    Version, check_new_name, same_person,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};
@@ -274,6 +274,16 @@ impl Registry for MemoryRegistry {
         let history = state.history(&rollback.model, &rollback.alias);
         let version = state.version(&rollback.model, rollback.target(history)?)?;
         let change = rollback.decide(version, history, at)?;
+        state.push(change, request)
+    }
+
+    fn unset(&self, unset: Unset, at: Timestamp) -> Result<Alias> {
+        let request = unset.request();
+        let mut state = self.state();
+        if let Some(alias) = state.moved(request.as_ref(), &unset.model, &unset.alias)? {
+            return Ok(alias);
+        }
+        let change = unset.decide(state.history(&unset.model, &unset.alias).last(), at)?;
         state.push(change, request)
     }
 

@@ -250,7 +250,8 @@ pub trait OutboxExt: Outbox {
 impl<T: Outbox + ?Sized> OutboxExt for T {}
 
 /// An entry as an alert for people: what was done to what as the title, who and why as the
-/// summary, the entry's number and its plain details as labels. A rollback is a warning.
+/// summary, the entry's number and its plain details as labels. A rollback and an unset
+/// are warnings.
 pub fn notice(entry: &Entry) -> Alert {
     let who = entry.actor().value().filter(|actor| !actor.is_empty());
     let mut summary = who.map_or(String::new(), |who| format!("by {who}"));
@@ -261,7 +262,10 @@ pub fn notice(entry: &Entry) -> Alert {
             let _ = write!(summary, "{}: {value}", name.replace('_', " "));
         }
     }
-    let severity = if entry.action() == "rollback" { Severity::Warning } else { Severity::Info };
+    let severity = match entry.action() {
+        "rollback" | "unset" => Severity::Warning,
+        _ => Severity::Info,
+    };
     let title = format!("{} {}", entry.action(), entry.subject());
     let mut alert = Alert::new("registry", severity, title, summary, entry.at())
         .subject(entry.subject())

@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::process::Child;
 
-use mlops_core::{Error, Registry, RegistryExt, Rollback};
+use mlops_core::{Error, Registry, RegistryExt, Rollback, Unset};
 use mlops_registry::audit::Log;
 use mlops_registry::{Journal, SqliteRegistry};
 
 mod children;
 
-use children::{AT, Random, heard, kill_after, rollback, round, say, text};
+use children::{AT, Random, heard, kill_after, rollback, round, say, text, unset};
 
 /// What the child processes do; without their environment it is no test at all.
 #[test]
@@ -26,14 +26,26 @@ fn child() {
     let registry = SqliteRegistry::open(path).unwrap();
     for n in 0..rounds.parse().unwrap() {
         round(&registry, &format!("{tag}-{n}"), &mut |line| say(&line));
-        if n % 3 == 2 {
-            let seen = registry.revision("loans", "champion").unwrap();
-            let key = Some(format!("roll back {tag}-{n}"));
-            match registry.rollback(Rollback { key, ..rollback(seen) }, AT) {
-                Ok(alias) => say(&format!("moved {} {}", alias.revision, alias.version)),
-                Err(Error::Conflict { .. }) => {}
-                Err(e) => panic!("{e}"),
+        let seen = registry.revision("loans", "champion").unwrap();
+        let moved = match n % 4 {
+            2 => {
+                let key = Some(format!("roll back {tag}-{n}"));
+                registry.rollback(Rollback { key, ..rollback(seen) }, AT)
             }
+            3 => {
+                let key = Some(format!("unset {tag}-{n}"));
+                registry.unset(Unset { key, ..unset(seen) }, AT)
+            }
+            _ => continue,
+        };
+        match moved {
+            // Version 0 is none.
+            Ok(alias) => {
+                say(&format!("moved {} {}", alias.revision, alias.version.unwrap_or(0)));
+            }
+            // Somebody else was first, or has unset it before this was seen.
+            Err(Error::Conflict { .. } | Error::Blocked { .. }) => {}
+            Err(e) => panic!("{e}"),
         }
     }
     say("the end");

@@ -259,7 +259,7 @@ fn the_file_of_the_first_schema_opens() {
     assert_eq!(actions[6..], ["policy", "promote", "promote", "rollback"]);
     assert!(log.iter().all(|e| e.detail()["logged_by"] == "migration from version 1"));
     let why = registry.why("loans", "champion", AT).unwrap();
-    assert_eq!((why.alias.version, why.promotion.revision, why.gates.len()), (1, 1, 1));
+    assert_eq!((why.alias.version, why.promotion.revision, why.gates.len()), (Some(1), 1, 1));
     let new = NewVersion::new("loans", "ana").with_artifact("m", "x").with_commit("0123");
     let path_of_new = directory.path().join("new.db");
     std::fs::copy(&path, &path_of_new).unwrap();

@@ -7,13 +7,14 @@ use arrow::datatypes::{DataType, Field, Schema};
 use crate::{
     Alias, Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion,
     Promotion, PromotionPolicy, Registry, RegistryExt, Rollback, Signature, Stage, Timestamp,
-    Verdict, Version, history_flaws, manifest_digest,
+    Unset, Verdict, Version, history_flaws, manifest_digest,
 };
 
 const MODEL: &str = "conformance-loans";
 const KEYS: &str = "conformance-keys";
 const RACE: &str = "conformance-race";
 const STAGES: &str = "conformance-stages";
+const UNSET: &str = "conformance-unset";
 const ALIAS: &str = "champion";
 
 /// Tests the contract of [`Registry`] on one that has no models whose names start with
@@ -32,6 +33,7 @@ pub fn registry(registry: &dyn Registry) {
     keys(registry);
     answers(registry);
     stages(registry);
+    unset(registry);
     race(registry);
 }
 
@@ -300,7 +302,7 @@ fn promotion(registry: &dyn Registry) {
     );
 
     let alias = registry.promote(promote_to(MODEL, 1, 0), time(9)).expect("promote");
-    assert_eq!((alias.version, alias.revision, alias.since), (1, 1, time(9)), "the alias");
+    assert_eq!((alias.version, alias.revision, alias.since), (Some(1), 1, time(9)), "the alias");
     assert_eq!(registry.alias(MODEL, ALIAS).expect("alias"), Some(alias.clone()), "as it is read");
     assert_eq!(registry.aliases(MODEL).expect("aliases"), [alias], "in the list");
     let history = registry.history(MODEL, ALIAS).expect("history");
@@ -336,7 +338,7 @@ fn rollback(registry: &dyn Registry) {
     assert!(matches!(error, Error::Conflict { expected: 2, found: 3, .. }), "a conflict: {error}");
     let step = |revision: u64, expected: u64| {
         let alias = registry.rollback(back(MODEL, revision), time(13)).expect("rollback");
-        assert_eq!((alias.version, alias.revision), (expected, revision + 1), "a rollback");
+        assert_eq!((alias.version, alias.revision), (Some(expected), revision + 1), "a rollback");
     };
     step(3, second);
     step(4, 1);
@@ -345,7 +347,7 @@ fn rollback(registry: &dyn Registry) {
     step(6, 1);
     registry.rollback(back(MODEL, 7), time(16)).expect_err("nothing further back");
     let history = registry.history(MODEL, ALIAS).expect("history");
-    let versions: Vec<_> = history.iter().map(|c| c.version).collect();
+    let versions: Vec<_> = history.iter().filter_map(|c| c.version).collect();
     assert_eq!(versions, [1, second, third, second, 1, fourth, 1], "the history, oldest first");
     assert!(history_flaws(&history).is_empty(), "a history that holds together");
     let last = history.last().expect("a change");
@@ -423,7 +425,7 @@ fn keys(registry: &dyn Registry) {
     let refused = Promotion { version: 2, ..keyed("c", 0) };
     registry.promote(refused, time(9)).expect_err("no gates");
     let moved = registry.promote(keyed("c", 0), time(9)).expect("a key that was not used up");
-    assert_eq!((moved.version, moved.revision), (1, 1), "a promotion");
+    assert_eq!((moved.version, moved.revision), (Some(1), 1), "a promotion");
     for (revision, second) in [(0, 9), (0, 20), (1, 21)] {
         let again = registry.promote(keyed("c", revision), time(second)).expect("the same again");
         assert_eq!(again, moved, "the same answer");
@@ -439,7 +441,7 @@ fn keys(registry: &dyn Registry) {
     registry.promote(promote_to(KEYS, number, 1), time(10)).expect("promote");
     let keyed = || Rollback { key: Some("d".into()), ..back(KEYS, 2) };
     let moved = registry.rollback(keyed(), time(11)).expect("rollback");
-    assert_eq!((moved.version, moved.revision), (1, 3), "a rollback");
+    assert_eq!((moved.version, moved.revision), (Some(1), 3), "a rollback");
     assert_eq!(registry.rollback(keyed(), time(12)).expect("the same again"), moved, "again");
     assert_eq!(registry.history(KEYS, ALIAS).expect("history").len(), 3, "done once");
 }
@@ -448,7 +450,7 @@ fn keys(registry: &dyn Registry) {
 fn answers(registry: &dyn Registry) {
     let as_of = |second| {
         let alias = registry.as_of(KEYS, ALIAS, time(second)).expect("as_of");
-        alias.map(|alias| (alias.version, alias.revision))
+        alias.and_then(|alias| Some((alias.version?, alias.revision)))
     };
     assert_eq!(as_of(8), None, "before the first promotion");
     let error = registry.why(KEYS, ALIAS, time(8)).expect_err("before the first promotion");
@@ -493,7 +495,7 @@ fn stages(registry: &dyn Registry) {
     promote(Alias::CHALLENGER, numbers[1], 0, 11);
     promote(Alias::SHADOW, numbers[2], 0, 12);
     let versions = |lineup: crate::Lineup| {
-        [lineup.champion, lineup.challenger, lineup.shadow].map(|a| a.map(|a| a.version))
+        [lineup.champion, lineup.challenger, lineup.shadow].map(|a| a.and_then(|a| a.version))
     };
     let now = || versions(registry.lineup(STAGES).expect("lineup"));
     assert_eq!(now(), [Some(1), Some(2), Some(3)], "one each");
@@ -522,6 +524,128 @@ fn stages(registry: &dyn Registry) {
     registry
         .record_gate(STAGES, numbers[3], nobody.run_by("two\nlines"))
         .expect_err("a name of two lines");
+}
+
+/// An alias that names no version since a time: a move as any other, after which the policy holds
+/// as before and what was taken away is not rolled back to.
+fn unset(registry: &dyn Registry) {
+    let away = |revision| Unset::new(UNSET, ALIAS).by("cleo").because("a leak").seeing(revision);
+    let promote = |version, revision, second| {
+        registry.promote(promote_to(UNSET, version, revision), time(second))
+    };
+    let missing = |error: Error, why: &str| {
+        assert!(matches!(error, Error::NotFound { .. }), "{why}: {error}");
+    };
+    missing(registry.unset(away(0), time(9)).expect_err("no model"), "no such model");
+    let [first, second] = [ready(registry, UNSET), ready(registry, UNSET)];
+    missing(registry.unset(away(0), time(9)).expect_err("never set"), "an alias never set");
+    promote(first, 0, 10).expect("promote");
+    promote(second, 1, 11).expect("promote");
+    for bad in [
+        Unset { alias: "a/b".into(), ..away(2) },
+        away(2).by(""),
+        away(2).by("two\nlines"),
+        away(2).because("x".repeat((1 << 20) + 1)),
+        away(2).with_key(""),
+    ] {
+        let error = registry.unset(bad, time(12)).expect_err("a bad request");
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    }
+    for revision in [0, 1, 3, u64::MAX] {
+        let error = registry.unset(away(revision), time(12)).expect_err("a conflict");
+        assert!(matches!(error, Error::Conflict { found: 2, .. }), "a conflict: {error}");
+    }
+    let named = registry.alias(UNSET, ALIAS).expect("alias").and_then(|alias| alias.version);
+    assert_eq!(named, Some(second), "what is refused leaves no trace");
+
+    let gone = registry.unset(away(2).with_key("u"), time(12)).expect("unset");
+    assert_eq!((gone.version, gone.revision, gone.since), (None, 3, time(12)), "since then");
+    let other = away(3).because("other").with_key("u");
+    let error = registry.unset(other, time(13)).expect_err("another under its key");
+    assert!(matches!(error, Error::KeyUsed { .. }), "another under its key: {error}");
+    let again = registry.unset(away(3).with_key("u"), time(13)).expect("the same again");
+    assert_eq!(again, gone, "the same under its key gives the same answer");
+    let error = registry.unset(away(3), time(13)).expect_err("nothing to take away");
+    assert!(matches!(error, Error::Blocked { .. }), "it names none already: {error}");
+    assert_eq!(registry.alias(UNSET, ALIAS).expect("alias"), Some(gone.clone()), "as it is read");
+    let aliases = registry.aliases(UNSET).expect("aliases");
+    assert_eq!(aliases.first(), Some(&gone), "in the list");
+    assert_eq!(registry.revision(UNSET, ALIAS).expect("revision"), 3, "the revision goes on");
+    missing(registry.load(UNSET, ALIAS, "model.json").expect_err("none"), "nothing to load");
+    let lineup = registry.lineup(UNSET).expect("lineup");
+    assert_eq!(
+        (lineup.champion, lineup.challenger, lineup.shadow),
+        (None, None, None),
+        "no champion"
+    );
+    let stages: Vec<_> = registry.stages(UNSET).expect("stages").into_values().collect();
+    assert_eq!(stages, [Stage::Archived, Stage::Archived], "named once, and by none now");
+
+    let history = registry.history(UNSET, ALIAS).expect("history");
+    let change = history.last().expect("a change");
+    assert_eq!((history.len(), change.kind), (3, ChangeKind::Unset), "one move");
+    assert_eq!((change.previous, change.version), (Some(second), None), "from where, to none");
+    assert_eq!((&*change.actor, &*change.reason, change.at), ("cleo", "a leak", time(12)), "who");
+    assert!(change.gates.is_empty() && change.approvals.is_empty() && change.policy.is_none());
+    let as_of = |second| registry.as_of(UNSET, ALIAS, time(second)).expect("as_of");
+    assert_eq!(as_of(11).and_then(|alias| alias.version), Some(second), "before it");
+    assert_eq!(as_of(99), Some(gone), "since then");
+    let then = registry.lineup_as_of(UNSET, time(99)).expect("lineup");
+    assert_eq!(then.champion, None, "no champion since then");
+    let why = registry.why(UNSET, ALIAS, time(12)).expect("why");
+    assert_eq!((why.alias.version, why.change.kind), (None, ChangeKind::Unset), "why: the move");
+    assert_eq!((why.version.number, why.promotion.revision), (second, 2), "what it took away");
+    let text = why.to_string();
+    for part in ["was none", "unset", "by cleo", "a leak", "better", "quality: pass", "by ben"] {
+        assert!(text.contains(part), "{part} in the answer: {text}");
+    }
+
+    // What was seen before it is old, and a rollback leads past what was taken away.
+    for revision in [0, 2] {
+        let error = promote(first, revision, 14).expect_err("a conflict");
+        assert!(matches!(error, Error::Conflict { found: 3, .. }), "a conflict: {error}");
+    }
+    let alias = registry.rollback(back(UNSET, 3), time(15)).expect("rollback");
+    assert_eq!((alias.version, alias.revision), (Some(first), 4), "not what was taken away");
+    let why = registry.why(UNSET, ALIAS, time(15)).expect("why");
+    assert_eq!((why.version.number, why.promotion.revision), (first, 1), "its own promotion");
+
+    // The policy holds after it as before: for a version that was in service until then, too.
+    promote(second, 4, 16).expect("promote");
+    registry.unset(away(5), time(17)).expect("unset");
+    let policy = PromotionPolicy { max_gate_age_millis: Some(5000), ..PromotionPolicy::default() };
+    registry.set_policy(UNSET, ALIAS, policy, "cleo", time(17)).expect("set_policy");
+    let error = promote(second, 6, 100).expect_err("an old gate");
+    assert!(matches!(error, Error::Blocked { .. }), "an old gate: {error}");
+    let version = registry.version(UNSET, second).expect("version");
+    let fresh = report(&version, "quality", Verdict::Pass, time(99));
+    registry.record_gate(UNSET, second, fresh).expect("record_gate");
+    promote(second, 6, 100).expect("promote");
+    let alias = registry.rollback(back(UNSET, 7), time(101)).expect("rollback");
+    assert_eq!(alias.version, Some(first), "as if it had never been away");
+    registry.unset(away(8), time(102)).expect("unset");
+    missing(registry.rollback(back(UNSET, 9), time(103)).expect_err("none"), "nothing before it");
+    let history = registry.history(UNSET, ALIAS).expect("history");
+    assert!(history_flaws(&history).is_empty(), "a history that holds together");
+
+    // Of many on one revision, one.
+    let version = registry.version(UNSET, first).expect("version");
+    let fresh = report(&version, "quality", Verdict::Pass, time(104));
+    registry.record_gate(UNSET, first, fresh).expect("record_gate");
+    promote(first, 9, 104).expect("promote");
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| match registry.unset(away(10), time(105)) {
+                Ok(alias) => {
+                    assert_eq!(alias.revision, 11, "the next revision");
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(e) => assert!(matches!(e, Error::Conflict { found: 11, .. }), "a race: {e}"),
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), 1, "one of many");
 }
 
 /// Threads that move one alias, each on the revision that it has seen.
@@ -560,7 +684,7 @@ fn race(registry: &dyn Registry) {
     assert_eq!(history.len() as u64, total, "one change a promotion");
     let flaws = history_flaws(&history);
     assert!(flaws.is_empty(), "the history is a total order without gaps: {flaws:?}");
-    let mut named: Vec<_> = history.iter().map(|c| c.version).collect();
+    let mut named: Vec<_> = history.iter().filter_map(|c| c.version).collect();
     named.sort_unstable();
     assert_eq!(named, numbers, "every version once");
 }

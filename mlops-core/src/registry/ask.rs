@@ -1,6 +1,6 @@
 //! How requests to move an alias are made.
 
-use super::{Promotion, Rollback};
+use super::{Promotion, Rollback, Unset};
 
 impl Promotion {
     /// A request that this alias of the model shall name this version; say who asks and why, and
@@ -32,6 +32,27 @@ impl Rollback {
     /// use mlops_core::Rollback;
     /// let asked = Rollback::new("loans", "champion").by("ben").because("complaints").seeing(2);
     /// assert_eq!((asked.actor.as_str(), asked.expected_revision), ("ben", 2));
+    /// ```
+    pub fn new(model: impl Into<String>, alias: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            alias: alias.into(),
+            actor: String::new(),
+            reason: String::new(),
+            expected_revision: 0,
+            key: None,
+        }
+    }
+}
+
+impl Unset {
+    /// A request that this alias of the model shall name no version; say who asks and why, and
+    /// which [revision](Self::seeing) they have seen.
+    ///
+    /// ```
+    /// use mlops_core::Unset;
+    /// let asked = Unset::new("loans", "shadow").by("ben").because("trial is over").seeing(1);
+    /// assert_eq!((asked.actor.as_str(), asked.expected_revision), ("ben", 1));
     /// ```
     pub fn new(model: impl Into<String>, alias: impl Into<String>) -> Self {
         Self {
@@ -81,4 +102,4 @@ macro_rules! asked {
     )*};
 }
 
-asked!(Promotion, Rollback);
+asked!(Promotion, Rollback, Unset);

@@ -1,6 +1,6 @@
 //! Requests under a key, which are done once however often they are repeated.
 
-use super::{AliasChange, ChangeKind, NewVersion, Promotion, Rollback, Version};
+use super::{AliasChange, ChangeKind, NewVersion, Promotion, Rollback, Unset, Version};
 use crate::bytes::{put_len, put_str, put_u8, put_u64};
 use crate::{Digest, Error, Result};
 
@@ -53,8 +53,11 @@ impl Request {
         let moved = moves.iter().find(|change| own(change.request(key.clone())));
         if let Some(AliasChange { kind, version, alias, actor, reason, .. }) = moved {
             let why = if reason.is_empty() { String::new() } else { format!(", reason: {reason}") };
-            let to = format!("v{version} at `{alias}`");
-            return self.key_used(format!("the {kind} to {to} by {actor}{why}"));
+            let what = match version {
+                Some(version) => format!("the {kind} to v{version} at `{alias}`"),
+                None => format!("the {kind} of `{alias}`"),
+            };
+            return self.key_used(format!("{what} by {actor}{why}"));
         }
         match version.filter(|version| own(version.request(key))) {
             Some(Version { number, author, .. }) => {
@@ -75,7 +78,7 @@ impl AliasChange {
         match self.kind {
             ChangeKind::Promotion => Promotion {
                 key,
-                ..Promotion::new(&self.model, &self.alias, self.version)
+                ..Promotion::new(&self.model, &self.alias, self.version?)
                     .by(&self.actor)
                     .because(&self.reason)
             }
@@ -83,6 +86,11 @@ impl AliasChange {
             ChangeKind::Rollback => Rollback {
                 key,
                 ..Rollback::new(&self.model, &self.alias).by(&self.actor).because(&self.reason)
+            }
+            .request(),
+            ChangeKind::Unset => Unset {
+                key,
+                ..Unset::new(&self.model, &self.alias).by(&self.actor).because(&self.reason)
             }
             .request(),
         }
@@ -125,6 +133,17 @@ impl Rollback {
     pub fn request(&self) -> Option<Request> {
         let mut asked = Vec::new();
         for text in ["rollback", &self.model, &self.alias, &self.actor, &self.reason] {
+            put_str(&mut asked, text);
+        }
+        Some(Request::new(&self.model, self.key.as_deref()?, &asked))
+    }
+}
+
+impl Unset {
+    /// What to remember of this request, if it has a key.
+    pub fn request(&self) -> Option<Request> {
+        let mut asked = Vec::new();
+        for text in ["unset", &self.model, &self.alias, &self.actor, &self.reason] {
             put_str(&mut asked, text);
         }
         Some(Request::new(&self.model, self.key.as_deref()?, &asked))

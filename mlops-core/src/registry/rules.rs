@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
-    Roles, Rollback, SetPolicy, Signature, Version,
+    Roles, Rollback, SetPolicy, Signature, Unset, Version,
 };
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
@@ -475,8 +475,8 @@ impl Version {
             model: self.model.clone(),
             alias: alias.to_owned(),
             revision: last.map_or(0, |c| c.revision) + 1,
-            version: self.number,
-            previous: last.map(|c| c.version),
+            version: Some(self.number),
+            previous: last.and_then(|c| c.version),
             kind,
             actor: String::new(),
             reason: String::new(),
@@ -541,7 +541,7 @@ impl Promotion {
         let in_force = policy.map_or(&default, |set| &set.policy);
         let mut reasons = version.obstacles(in_force, roles, at);
         // A change that changes nothing would make the next rollback one, too.
-        if last.is_some_and(|c| c.version == version.number) {
+        if last.is_some_and(|c| c.version == Some(version.number)) {
             reasons.push(format!("`{}` names it already", self.alias));
         }
         if !reasons.is_empty() {
@@ -567,6 +567,9 @@ impl Rollback {
     /// The number of the version that this rollback leads to: the one that the alias named before
     /// the promotion that put it where it is. Promotions stack up, a rollback takes the top off.
     ///
+    /// So does an [`Unset`], which puts nothing in its place: a rollback after it leads to where a
+    /// rollback instead of it would have led, never back to the version that was taken away.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for a bad name; [`Error::NotFound`] if there is no earlier version;
     /// [`Error::Conflict`] if the alias has another revision than expected.
@@ -581,8 +584,10 @@ impl Rollback {
         let last = history.last().ok_or_else(|| earlier("alias"))?;
         expect_revision(&self.model, &self.alias, self.expected_revision, Some(last))?;
         let mut standing = standing(history);
-        standing.pop();
-        let before = standing.pop().map(|change| change.version);
+        if last.version.is_some() {
+            standing.pop();
+        }
+        let before = standing.pop().and_then(|change| change.version);
         before.ok_or_else(|| earlier("a version before the one named by alias"))
     }
 
@@ -609,15 +614,61 @@ impl Rollback {
     }
 }
 
-/// The promotions that no rollback took off, oldest first; the alias points where the last put
-/// it.
+impl Unset {
+    /// The change that this makes, given the alias's last one. It asks for no gate and no approval,
+    /// because nothing is put into service: what is put there next is, by a promotion that meets
+    /// the policy of its day, or by the rollback that could have been asked for instead.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name; [`Error::NotFound`] for an alias that was never set;
+    /// [`Error::Conflict`] if it has another revision than expected; [`Error::Blocked`] if it
+    /// names no version.
+    pub fn decide(&self, last: Option<&AliasChange>, at: Timestamp) -> Result<AliasChange> {
+        check_request(&self.model, &self.alias, &self.actor, &self.reason)?;
+        check_key(self.key.as_deref())?;
+        let last = last.ok_or_else(|| Error::NotFound {
+            existing: Vec::new(),
+            what: "alias".into(),
+            name: format!("{}@{}", self.model, self.alias),
+        })?;
+        expect_revision(&self.model, &self.alias, self.expected_revision, Some(last))?;
+        if last.version.is_none() {
+            return Err(Error::Blocked {
+                what: format!("unset of {}@{}", self.model, self.alias),
+                reasons: vec![format!("`{}` names no version already", self.alias)],
+            });
+        }
+        Ok(AliasChange {
+            model: self.model.clone(),
+            alias: self.alias.clone(),
+            revision: last.revision + 1,
+            version: None,
+            previous: last.version,
+            kind: ChangeKind::Unset,
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            at,
+            gates: Vec::new(),
+            approvals: Vec::new(),
+            evidence: BTreeMap::new(),
+            policy: None,
+        })
+    }
+}
+
+/// The promotions that no rollback and no unset took off, oldest first; the alias points where the
+/// last put it, unless it was unset since.
 pub(super) fn standing(history: &[AliasChange]) -> Vec<&AliasChange> {
     let mut standing = Vec::new();
+    let mut named = None;
     for change in history {
         match change.kind {
             ChangeKind::Promotion => standing.push(change),
-            ChangeKind::Rollback => drop(standing.pop()),
+            // What an unset took off is off already.
+            ChangeKind::Rollback if named.is_none() => {}
+            ChangeKind::Rollback | ChangeKind::Unset => drop(standing.pop()),
         }
+        named = change.version;
     }
     standing
 }
@@ -660,13 +711,14 @@ fn expect_revision(
 }
 
 /// What is wrong with a history, change by change: revisions that do not count 1, 2, 3, …, a
-/// `previous` that was not, a rollback to elsewhere than the stack of promotions leads.
+/// `previous` that was not, a rollback to elsewhere than the stack of promotions leads, a move to
+/// no version that is no unset.
 ///
 /// A backend's check of itself calls this; empty for the history of a whole registry.
 pub fn history_flaws(history: &[AliasChange]) -> BTreeMap<u64, String> {
     let mut flaws = BTreeMap::new();
-    let mut standing: Vec<u64> = Vec::new();
-    let mut previous = None;
+    let mut standing: Vec<Option<u64>> = Vec::new();
+    let mut previous: Option<u64> = None;
     for (change, expected) in history.iter().zip(1..) {
         let mut say = |flaw: String| {
             flaws.entry(change.revision).or_insert(flaw);
@@ -680,20 +732,29 @@ pub fn history_flaws(history: &[AliasChange]) -> BTreeMap<u64, String> {
                 change.previous
             ));
         }
+        if change.version.is_none() != (change.kind == ChangeKind::Unset) {
+            say(format!("{} to version {:?}", change.kind, change.version));
+        }
         match change.kind {
             ChangeKind::Promotion => standing.push(change.version),
             ChangeKind::Rollback => {
-                standing.pop();
-                if standing.last() != Some(&change.version) {
-                    say(format!(
-                        "a rollback to version {}, where {:?} was before",
-                        change.version,
-                        standing.last()
-                    ));
+                if previous.is_some() {
+                    standing.pop();
+                }
+                let before = standing.last().copied().flatten();
+                if before.is_none() || before != change.version {
+                    let to = change.version;
+                    say(format!("a rollback to version {to:?}, where {before:?} was before"));
                 }
             }
+            ChangeKind::Unset => {
+                if previous.is_none() {
+                    say("an unset of an alias that named no version".to_owned());
+                }
+                standing.pop();
+            }
         }
-        previous = Some(change.version);
+        previous = change.version;
     }
     flaws
 }

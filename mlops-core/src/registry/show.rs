@@ -61,11 +61,9 @@ impl fmt::Display for Version {
 
 impl fmt::Display for Alias {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}@{} → v{} (revision {}, since {})",
-            self.model, self.alias, self.version, self.revision, self.since
-        )
+        let to = pointed(self.version);
+        let Self { model, alias, revision, since, .. } = self;
+        write!(f, "{model}@{alias} → {to} (revision {revision}, since {since})")
     }
 }
 
@@ -74,17 +72,18 @@ impl fmt::Display for ChangeKind {
         f.pad(match self {
             Self::Promotion => "promotion",
             Self::Rollback => "rollback",
+            Self::Unset => "unset",
         })
     }
 }
 
 impl fmt::Display for AliasChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let previous = self.previous.map_or("none".to_owned(), |v| format!("v{v}"));
+        let (from, to) = (pointed(self.previous), pointed(self.version));
         write!(
             f,
-            "{:>3}  {}  {:<9}  {previous} → v{}  by {}",
-            self.revision, self.at, self.kind, self.version, self.actor
+            "{:>3}  {}  {:<9}  {from} → {to}  by {}",
+            self.revision, self.at, self.kind, self.actor
         )?;
         if !self.reason.is_empty() {
             write!(f, ": {}", self.reason)?;
@@ -97,6 +96,11 @@ impl fmt::Display for AliasChange {
             None => Ok(()),
         }
     }
+}
+
+/// A version that an alias names, in a word.
+pub(super) fn pointed(version: Option<u64>) -> String {
+    version.map_or("none".to_owned(), |v| format!("v{v}"))
 }
 
 impl fmt::Display for PromotionPolicy {
@@ -147,7 +151,7 @@ impl fmt::Display for Listing {
         let mut table = vec![head.map(str::to_owned)];
         for v in &self.versions {
             let gates = v.latest_gates();
-            let aliases = self.aliases.iter().filter(|a| a.version == v.number);
+            let aliases = self.aliases.iter().filter(|a| a.version == Some(v.number));
             table.push([
                 format!("{} v{}", v.model, v.number),
                 v.created_at.to_string(),

@@ -29,18 +29,21 @@ impl Alias {
 pub struct Lineup {
     /// The model.
     pub model: String,
-    /// [`Alias::CHAMPION`], if it is set.
+    /// [`Alias::CHAMPION`], if it names a version.
     pub champion: Option<Alias>,
-    /// [`Alias::CHALLENGER`], if it is set and is not the champion meanwhile.
+    /// [`Alias::CHALLENGER`], if it names one that is not the champion meanwhile.
     pub challenger: Option<Alias>,
-    /// [`Alias::SHADOW`], if it is set and is not the champion meanwhile.
+    /// [`Alias::SHADOW`], if it names one that is not the champion meanwhile.
     pub shadow: Option<Alias>,
 }
 
 impl Lineup {
     fn new(model: &str, aliases: impl IntoIterator<Item = Alias>) -> Self {
-        let mut named: BTreeMap<String, Alias> =
-            aliases.into_iter().map(|alias| (alias.alias.clone(), alias)).collect();
+        let mut named: BTreeMap<String, Alias> = aliases
+            .into_iter()
+            .filter(|alias| alias.version.is_some())
+            .map(|alias| (alias.alias.clone(), alias))
+            .collect();
         let mut take = |name: &str| named.remove(name);
         let champion = take(Alias::CHAMPION);
         // A challenger that won is no longer one, although its alias still names it.
@@ -79,10 +82,10 @@ impl fmt::Display for Lineup {
         for (i, (name, alias)) in slots.into_iter().enumerate() {
             f.write_str(if i == 0 { " " } else { ", " })?;
             match alias {
-                Some(Alias { version, revision, .. }) => {
+                Some(Alias { version: Some(version), revision, .. }) => {
                     write!(f, "{name} v{version} (revision {revision})")?;
                 }
-                None => write!(f, "no {name}")?,
+                _ => write!(f, "no {name}")?,
             }
         }
         Ok(())
@@ -112,13 +115,14 @@ impl Stage {
             // From the history alone, so that an alias that moves meanwhile stands in one place.
             let history = registry.history(model, &alias.alias)?;
             for change in &history {
-                let stage = stages.entry(change.version).or_insert(Self::Registered);
+                let Some(version) = change.version else { continue };
+                let stage = stages.entry(version).or_insert(Self::Registered);
                 if *stage == Self::Registered {
                     *stage = Self::Archived;
                 }
             }
-            let Some(last) = history.last() else { continue };
-            match stages.entry(last.version).or_insert(Self::Archived) {
+            let Some(last) = history.last().and_then(|last| last.version) else { continue };
+            match stages.entry(last).or_insert(Self::Archived) {
                 Self::Named(names) => names.push(alias.alias),
                 other => *other = Self::Named(vec![alias.alias]),
             }

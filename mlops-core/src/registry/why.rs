@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::rules::standing;
+use super::show::pointed;
 use super::{Alias, AliasChange, ChangeKind, PromotionPolicy, SetPolicy, Version};
 use crate::{Digest, Error, Result, Timestamp, Verdict};
 
@@ -31,17 +32,25 @@ pub struct GateEvidence {
 pub struct Why {
     /// The time that was asked about.
     pub at: Timestamp,
-    /// Where the alias pointed.
+    /// Where the alias pointed; to no version, where it was unset.
     pub alias: Alias,
-    /// The version, with the gates and approvals on which it was promoted and no later ones.
+    /// The version, or the one that an unset took away, with the gates and approvals on which it
+    /// was promoted and no later ones.
     pub version: Version,
     /// The move that put the alias there.
     pub change: AliasChange,
-    /// The promotion that this goes back to: the move itself, or before a rollback the one that
-    /// it led back to.
+    /// The promotion that this goes back to: the move itself, before a rollback the one that it
+    /// led back to, before an unset the one that it took off.
     pub promotion: AliasChange,
     /// The gates on which it was promoted.
     pub gates: Vec<GateEvidence>,
+}
+
+impl AliasChange {
+    /// The version that a story of this move is about: the one that it put there or took away.
+    pub(super) fn concerns(&self) -> Option<u64> {
+        self.version.or(self.previous)
+    }
 }
 
 /// The last move that is not later than this.
@@ -65,11 +74,15 @@ impl Why {
             expected: expected.to_owned(),
             found: "none".to_owned(),
         };
-        let until: Vec<_> =
-            history.iter().filter(|c| c.revision <= change.revision).cloned().collect();
+        // An unset is told by what it took off, which stood before it.
+        let before = |c: &&AliasChange| {
+            c.revision < change.revision
+                || (c.revision == change.revision && change.version.is_some())
+        };
+        let until: Vec<_> = history.iter().filter(before).cloned().collect();
         let promotion = standing(&until)
             .pop()
-            .filter(|promotion| promotion.version == change.version)
+            .filter(|promotion| promotion.version == Some(version.number))
             .cloned()
             .ok_or_else(|| damaged("the promotion of the version that it names"))?;
         let mut gates = Vec::with_capacity(promotion.gates.len());
@@ -103,10 +116,11 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { alias, version, change, promotion, .. } = self;
+        let named = pointed(alias.version);
         write!(
             f,
-            "{}@{} was v{} at {} (revision {})",
-            alias.model, alias.alias, alias.version, self.at, alias.revision
+            "{}@{} was {named} at {} (revision {})",
+            alias.model, alias.alias, self.at, alias.revision
         )?;
         let mut row = |name: &str, text: String| write!(f, "\n  {name:<12} {text}");
         let told = |c: &AliasChange| {
@@ -114,8 +128,13 @@ impl fmt::Display for Why {
                 if c.reason.is_empty() { String::new() } else { format!(": {}", c.reason) };
             format!("by {} at {}{reason}", c.actor, c.at)
         };
-        if change.kind == ChangeKind::Rollback {
-            row("rolled back", told(change))?;
+        match change.kind {
+            ChangeKind::Promotion => {}
+            ChangeKind::Rollback => row("rolled back", told(change))?,
+            ChangeKind::Unset => {
+                row("unset", told(change))?;
+                row("before", pointed(change.previous))?;
+            }
         }
         row("promoted", told(promotion))?;
         let default =

@@ -348,7 +348,7 @@ impl EvidencePack {
             find(what, &draft::approved(record, approval))?;
         }
         for change in &self.history {
-            let about = change.version == self.number || change.previous == Some(self.number);
+            let about = [change.version, change.previous].contains(&Some(self.number));
             if change.model != self.model || !about {
                 let found = clean(&change.to_string());
                 return Err(Error::invalid("evidence pack", "moves to or from the version", found));

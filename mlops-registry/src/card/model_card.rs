@@ -36,9 +36,9 @@ impl ModelCard {
         for alias in registry.aliases(model)? {
             let moves = registry.history(model, &alias.alias)?;
             let concern =
-                |change: &AliasChange| change.version == number || change.previous == Some(number);
+                |change: &AliasChange| [change.version, change.previous].contains(&Some(number));
             card.history.extend(moves.into_iter().filter(concern));
-            if alias.version == number {
+            if alias.version == Some(number) {
                 card.aliases.push(alias.alias);
             }
         }
@@ -195,8 +195,8 @@ impl ModelCard {
     fn moves(&self) -> Section {
         let head = ["At", "Alias", "Revision", "Change", "By", "Reason"];
         let rows = self.history.iter().map(|c| {
-            let from = c.previous.map_or("none".to_owned(), |v| format!("v{v}"));
-            let change = format!("{}, {from} → v{}", c.kind, c.version);
+            let named = |v: Option<u64>| v.map_or("none".to_owned(), |v| format!("v{v}"));
+            let change = format!("{}, {} → {}", c.kind, named(c.previous), named(c.version));
             let (at, alias, by) = (c.at.to_string(), c.alias.as_str(), c.actor.as_str());
             (at, alias, c.revision, change, by, c.reason.as_str())
         });

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Version, check_name,
-    check_new_name, same_person,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Unset, Version,
+    check_name, check_new_name, same_person,
 };
 
 use super::artifacts;
@@ -160,8 +160,9 @@ impl MlflowRegistry {
         let mut moved = Vec::new();
         let wanted: Vec<_> = found.state.aliases().map(AliasChange::to_alias).collect();
         for alias in wanted {
-            let text = alias.version.to_string();
-            if there.aliases.iter().all(|a| a.alias != alias.alias || a.version != text) {
+            let named = there.aliases.iter().find(|a| a.alias == alias.alias);
+            let version = alias.version.map(|version| version.to_string());
+            if named.map(|a| &a.version) != version.as_ref() {
                 self.mirror_alias(&mut found, &alias.alias)?;
                 moved.push(alias);
             }
@@ -180,14 +181,17 @@ impl MlflowRegistry {
         })
     }
 
-    /// Sets MLflow's alias until it is what the ledger says: the last of many that do so agrees
-    /// with it.
+    /// Sets MLflow's alias, or removes it, until it is what the ledger says: the last of many that
+    /// do so agrees with it.
     fn mirror_alias(&self, model: &mut Model, alias: &str) -> Result<()> {
         let mut set = None;
         for _ in 0..TRIES {
             let wanted = model.state.history(alias).last().map(|change| change.version);
             let Some(version) = wanted.filter(|_| set != wanted) else { return Ok(()) };
-            self.client.set_alias(&model.name, alias, version)?;
+            match version {
+                Some(version) => self.client.set_alias(&model.name, alias, version)?,
+                None => self.client.delete_alias(&model.name, alias)?,
+            }
             set = wanted;
             model.refresh(&self.client)?;
         }
@@ -488,6 +492,13 @@ impl Registry for MlflowRegistry {
             let history = state.history(alias);
             let version = state.version(model, rollback.target(history)?)?;
             rollback.decide(version, history, at)
+        })
+    }
+
+    fn unset(&self, unset: Unset, at: Timestamp) -> Result<Alias> {
+        let Unset { model, alias, .. } = &unset;
+        self.move_alias(model, alias, unset.request().as_ref(), |state| {
+            unset.decide(state.history(alias).last(), at)
         })
     }
 

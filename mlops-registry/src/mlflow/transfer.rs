@@ -147,7 +147,10 @@ fn export_versions(
             writer.version(&model, number, at, (experiment, &run, "model"), &pairs)?;
         }
         for alias in registry.aliases(&model)? {
-            writer.alias(&model, &alias.alias, alias.version)?;
+            // One that was unset is none to MLflow.
+            if let Some(version) = alias.version {
+                writer.alias(&model, &alias.alias, version)?;
+            }
         }
     }
     Ok(())

@@ -141,7 +141,11 @@ impl dyn Sql + '_ {
             ("gate", &["gate"], "SELECT seal FROM gate"),
             ("approval", &["approve"], "SELECT seal FROM approval"),
             ("policy", &["policy"], "SELECT seal FROM policy"),
-            ("move of an alias", &["promote", "rollback"], "SELECT seal FROM alias_change"),
+            (
+                "move of an alias",
+                &["promote", "rollback", "unset"],
+                "SELECT seal FROM alias_change",
+            ),
         ] {
             let seals = self.all(query, args![], |row| row.get::<Digest>(0));
             for seal in found.or_say("audit log", seals) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Request, Result, Rollback, Timestamp, Version, check_new_name, same_person,
+    Request, Result, Rollback, Timestamp, Unset, Version, check_new_name, same_person,
 };
 
 use super::{Database, Sql, args, seal, stored};
@@ -183,6 +183,18 @@ pub(crate) fn rollback(db: &impl Database, rollback: &Rollback, at: Timestamp) -
     })
 }
 
+pub(crate) fn unset(db: &impl Database, unset: &Unset, at: Timestamp) -> Result<Alias> {
+    let request = unset.request();
+    db.write(|sql| {
+        let Unset { model, alias, .. } = unset;
+        if let Some(revision) = sql.repeated(request.as_ref())? {
+            return Ok(sql.change_row(model, alias, revision)?.to_alias());
+        }
+        let change = unset.decide(sql.last_change(model, alias)?.as_ref(), at)?;
+        sql.moved(&change, request.as_ref())
+    })
+}
+
 pub(crate) fn alias(db: &impl Database, model: &str, alias: &str) -> Result<Option<Alias>> {
     db.read(|sql| Ok(sql.last_change(model, alias)?.as_ref().map(AliasChange::to_alias)))
 }
@@ -332,6 +344,14 @@ macro_rules! forward_registry {
                 at: mlops_core::Timestamp,
             ) -> mlops_core::Result<mlops_core::Alias> {
                 $crate::sql::registry::rollback(self, &rollback, at)
+            }
+
+            fn unset(
+                &self,
+                unset: mlops_core::Unset,
+                at: mlops_core::Timestamp,
+            ) -> mlops_core::Result<mlops_core::Alias> {
+                $crate::sql::registry::unset(self, &unset, at)
             }
 
             fn alias(

@@ -267,7 +267,7 @@ impl dyn Sql + '_ {
         let change: AliasChange = serde_json::from_str(&json)
             .map_err(|e| self.damaged(&place, "a change of an alias", e))?;
         let key = (&*change.model, &*change.alias, change.revision, change.version);
-        if key != (model, alias, revision.cast_unsigned(), version.cast_unsigned()) {
+        if key != (model, alias, revision.cast_unsigned(), version.map(i64::cast_unsigned)) {
             return Err(self.damaged(&place, "the change that its key names", change));
         }
         Ok(change)
@@ -275,9 +275,11 @@ impl dyn Sql + '_ {
 
     pub(super) fn insert_change(&self, change: &AliasChange) -> Result<Digest> {
         let model = self.model_id(&change.model)?;
-        let model = model.ok_or_else(|| self.no_version(&change.model, change.version))?;
+        let missing = || self.no_version(&change.model, change.version.unwrap_or(0));
+        let model = model.ok_or_else(missing)?;
         let json = serde_json::to_string(change).map_err(|e| Error::other("alias change", e))?;
-        let (revision, version) = (change.revision.cast_signed(), change.version.cast_signed());
+        let revision = change.revision.cast_signed();
+        let version = change.version.map(u64::cast_signed);
         let sql = "INSERT INTO alias_change (model, alias, revision, version, change, seal)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let seal = seal::change(&json);
@@ -338,7 +340,7 @@ impl Facts {
     }
 }
 
-type ChangeRow = (i64, i64, String, Vec<u8>);
+type ChangeRow = (i64, Option<i64>, String, Vec<u8>);
 
 fn change_row(row: &Row<'_>) -> Result<ChangeRow> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))

@@ -26,9 +26,11 @@ const FINAL: &[&[Final]] = &[
         Final { name: "gate", table: "gate", of: "", deleted: false, what: "a gate report" },
         Final { name: "approval", table: "approval", of: "", deleted: false, what: "an approval" },
         Final { name: "policy", table: "policy", of: "", deleted: false, what: "a policy" },
-        Final { name: "history", table: "alias_change", of: "", deleted: false, what: "history" },
+        HISTORY,
     ],
     &[
+        // The table was made anew, and its guards went with the old one.
+        HISTORY,
         Final { name: "request", table: "request", of: "", deleted: false, what: "a request" },
         Final {
             name: "audit",
@@ -39,6 +41,9 @@ const FINAL: &[&[Final]] = &[
         },
     ],
 ];
+
+const HISTORY: Final =
+    Final { name: "history", table: "alias_change", of: "", deleted: false, what: "history" };
 
 /// A table whose rows are never changed.
 struct Final {

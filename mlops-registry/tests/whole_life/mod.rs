@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mlops_core::{
     Approval, Error, NewVersion, Promotion, PromotionPolicy, Registry, RegistryExt, Result,
-    Rollback, Timestamp,
+    Rollback, Timestamp, Unset,
 };
 use mlops_registry::Erased;
 use mlops_registry::audit::{Entry, EvidencePack, Log, Notary, NoteSigner, Verifier, export};
@@ -26,7 +26,8 @@ fn notary() -> Notary {
     Notary::new(NoteSigner::from_seed("registry.example.com/loans", [4; 32]).unwrap())
 }
 
-/// Two versions of ana's that Ben approves, promoted one after the other, and his rollback.
+/// Two versions of ana's that Ben approves, promoted one after the other, his rollback, and a
+/// shadow that he unsets.
 pub(crate) fn story(registry: &dyn Registry) {
     let policy = PromotionPolicy { required_gates: vec!["quality".into()], ..Default::default() };
     registry.set_policy("loans", "champion", policy, BEN, AT).unwrap();
@@ -46,6 +47,10 @@ pub(crate) fn story(registry: &dyn Registry) {
     }
     let back = Rollback { actor: BEN.into(), reason: COMMENT.into(), ..rollback(2) };
     registry.rollback(back, AT).unwrap();
+    let shadow = Promotion { alias: "shadow".into(), ..promotion(1, 0) };
+    registry.promote(shadow, AT).unwrap();
+    let away = Unset::new("loans", "shadow").by(BEN).because(COMMENT).seeing(1);
+    registry.unset(away, AT).unwrap();
 }
 
 fn exported(log: &impl Log) -> Vec<u8> {
@@ -65,7 +70,9 @@ pub(crate) fn evidence<R: Registry + Log>(registry: &R) {
         let read = EvidencePack::read(archive.as_slice(), &notary.verifier()).unwrap();
         assert_eq!(read, pack);
         assert_eq!((read.gates.len(), read.approvals.len()), (1, 2));
-        assert_eq!(read.history.len(), [3, 2][n as usize - 1], "moves to it and away from it");
+        assert_eq!(read.history.len(), [5, 2][n as usize - 1], "moves to it and away from it");
+        let unset = read.history.iter().filter(|change| change.version.is_none()).count();
+        assert_eq!(unset, [1, 0][n as usize - 1], "to nowhere, too");
         let again = EvidencePack::collect(registry, registry, "loans", n, &mut notary).unwrap();
         assert_eq!(again.write(Vec::new()).unwrap(), digest, "the same bytes");
         let at = archive.windows(3).position(|w| w == b"cle").unwrap();
@@ -182,10 +189,10 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     assert_eq!(registry.len().unwrap(), len, "nothing erased, nothing said");
 
     let erased = erase(BEN, "dpo").unwrap();
-    // Two gates, two approvals, a policy, and all three moves: his, and what he approved.
-    assert_eq!((erased.records, erased.runs), (8, 0), "{erased}");
+    // Two gates, two approvals, a policy, and all five moves: his, and what he approved.
+    assert_eq!((erased.records, erased.runs), (10, 0), "{erased}");
     // The same, but for the moves: an entry each, too.
-    assert_eq!(erased.entries, 8, "{erased}");
+    assert_eq!(erased.entries, 10, "{erased}");
     let ben = erased.pseudonym;
     let everything = |registry: &R| {
         let versions: Vec<_> = registry
@@ -194,7 +201,8 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
             .into_iter()
             .map(|n| registry.version("loans", n).unwrap())
             .collect();
-        let history = registry.history("loans", "champion").unwrap();
+        let mut history = registry.history("loans", "champion").unwrap();
+        history.extend(registry.history("loans", "shadow").unwrap());
         let log = String::from_utf8(exported(registry)).unwrap();
         format!("{versions:?}\n{history:?}\n{log}\n{}", registry.list("loans").unwrap())
     };
@@ -214,12 +222,14 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     assert_eq!((&change.actor, &*change.reason), (&ben, ""));
     let why = registry.why("loans", "champion", AT).unwrap().to_string();
     assert!(why.contains(&ben) && !why.contains(BEN), "{why}");
+    let why = registry.why("loans", "shadow", AT).unwrap().to_string();
+    assert!(why.contains(&format!("unset        by {ben} at {AT}\n")), "{why}");
 
     // What was signed before still holds, and the log says who erased.
     let verifier = Verifier::new(&notary.verifier(), &before);
     let seen = verifier.verify(exported(registry).as_slice()).unwrap();
     assert!(seen.is_whole(), "{seen}");
-    assert_eq!((seen.erased, seen.signed), (8, len));
+    assert_eq!((seen.erased, seen.signed), (10, len));
     let last = registry.entries(len..len + 1).unwrap().remove(0);
     assert_eq!((last.action(), last.actor().value()), ("erase", Some("dpo")));
     notary.sign(registry).unwrap();
@@ -228,10 +238,10 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     // The rules go on: his approval counts, and ana is next.
     registry.promote(Promotion { reason: "again".into(), ..promotion(2, 3) }, AT).unwrap();
     let ana = erase("ana", "dpo").unwrap();
-    assert_eq!((ana.records, ana.entries), (5, 5), "two versions, three moves: {ana}");
+    assert_eq!((ana.records, ana.entries), (6, 6), "two versions, four moves: {ana}");
     assert_eq!(registry.version("loans", 1).unwrap().author, ana.pseudonym);
     let again = erase(&ben, "dpo").unwrap();
-    assert_eq!(again.records, 9, "a pseudonym is a name like others: {again}");
+    assert_eq!(again.records, 11, "a pseudonym is a name like others: {again}");
     let text = everything(registry);
     assert!(!text.contains("\"ana\"") && !text.contains(&ben), "{text}");
     let seen = verifier.verify(exported(registry).as_slice()).unwrap();

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
-    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Version,
-    same_person,
+    PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
+    Version, same_person,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -172,6 +172,20 @@ impl Registry for VecRegistry {
         let history = store.changes.get(&key).cloned().unwrap_or_default();
         let version = store.version(&rollback.model, rollback.target(&history)?)?.0.clone();
         let change = rollback.decide(&version, &history, at)?;
+        store.changes.entry(key).or_default().push(change.clone());
+        store.remember(request, change.revision);
+        Ok(change.to_alias())
+    }
+
+    fn unset(&self, unset: Unset, at: Timestamp) -> Result<Alias> {
+        let key = name(&unset.model, &unset.alias);
+        let request = unset.request();
+        let mut store = self.store();
+        if let Some(revision) = store.repeated(request.as_ref())? {
+            return store.moved(&key, revision);
+        }
+        let last = store.changes.get(&key).and_then(|history| history.last());
+        let change = unset.decide(last, at)?;
         store.changes.entry(key).or_default().push(change.clone());
         store.remember(request, change.revision);
         Ok(change.to_alias())

@@ -2,6 +2,25 @@
 -- done once.
 ALTER TABLE version ADD COLUMN facts {text}; -- JSON; NULL where there is nothing to say
 
+-- An alias may name no version.
+CREATE TABLE alias_change_2 (
+    model    {int} NOT NULL REFERENCES model (id),
+    alias    {text} NOT NULL,
+    revision {int} NOT NULL CHECK (revision >= 1),
+    version  {int} CHECK (version >= 1), -- NULL since it was unset
+    change   {text} NOT NULL, -- JSON: who, why, when, the open gates, the approvals
+    seal     {blob} NOT NULL,
+    PRIMARY KEY (model, alias, revision),
+    FOREIGN KEY (model, version) REFERENCES version (model, number)
+){keyed};
+
+INSERT INTO alias_change_2 (model, alias, revision, version, change, seal)
+    SELECT model, alias, revision, version, change, seal FROM alias_change;
+
+DROP TABLE alias_change;
+
+ALTER TABLE alias_change_2 RENAME TO alias_change;
+
 CREATE TABLE request (
     model  {text} NOT NULL,
     name   {text} NOT NULL, -- the key that the caller gave
