@@ -23,71 +23,26 @@ The clock runs from the batch to the finished values, additivity checked (ours);
 longer than ten seconds runs once. --rows measures the slow peers on fewer rows and scales up.
 """
 
-import argparse
-import os
-import pathlib
-import re
-import shlex
-import subprocess
-import sys
-import time
-import warnings
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
-ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--data", type=pathlib.Path, required=True, help="a folder for models and rows")
-ask.add_argument("--ours", help="a command that prints lines `name ms`")
-ask.add_argument("--python", action="append", default=[], help="another interpreter with peers; may be repeated")
-ask.add_argument("--threads", type=int, default=2)
-ask.add_argument("--only", help="names that begin so")
+from comparison import Times, settle, words
+
+ask = words(__doc__, "a folder for models and rows", interpreters=True)
 ask.add_argument("--models", default="xgb_d6,xgb_d10,lgb_d6", help="which models, by comma")
 ask.add_argument("--rows", type=int, default=10_000, help="of the slow peers")
-ask.add_argument("--runs", type=int, default=3)
 ask.add_argument("--make", action="store_true", help="only train the models")
-ask.add_argument("--as-peer", action="store_true", help=argparse.SUPPRESS)
 args = ask.parse_args()
-
-os.environ.update({name: str(args.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")})
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-warnings.simplefilter("ignore")
+settle(args)
 
 import numpy as np
 
-ROWS, FEATURES, PATIENCE = 10_000, 30, 10.0
+ROWS, FEATURES = 10_000, 30
 MODELS = {
     "xgb_d4": (500, 4), "xgb_d6": (500, 6), "xgb_d10": (200, 10), "xgb_d16": (100, 16), "xgb_many": (5_000, 4),
     "lgb_d6": (500, 6), "lgb_d10": (200, 10),
 }
-TIMES = {}
-
-
-def wanted(name):
-    return not args.only or name.startswith(args.only)
-
-
-def report(name, who, ms):
-    TIMES[name, who] = ms
-    print(f"{name:24}  {who:32}  {ms:12.3f} ms", flush=True)
-
-
-def best(name, who, work, scale=1.0):
-    """The least of the runs; a peer that fails is a line of its own."""
-    if not wanted(name):
-        return
-    least = float("inf")
-    try:
-        for _ in range(args.runs):
-            start = time.perf_counter()
-            work()
-            least = min(least, time.perf_counter() - start)
-            if least > PATIENCE:
-                break
-    except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
-        print(f"{name:24}  {who:32}  failed: {type(error).__name__}: {said[:120]}", flush=True)
-        return
-    report(name, who, least * 1e3 * scale)
+times = Times(args, 24, 32, digits=3)
+best = times.best
 
 
 # Models and rows ----------------------------------------------------------------------------------
@@ -206,61 +161,18 @@ PEERS = {
 }
 
 
-def peers():
-    for name, peer in PEERS.items():
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            continue
-        print(f"# {name} {found}, python {sys.version.split()[0]}", flush=True)
-        try:
-            peer()
-        except Exception as error:
-            print(f"{name} is left out: {type(error).__name__}: {error}", flush=True)
-
-
 # The run ------------------------------------------------------------------------------------------
-
-def read(command, who=None):
-    """Runs a command and takes its lines `name ms`, or those of a peer as they were reported."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    for line in done.stdout.splitlines():
-        if who is None and line.endswith(" ms"):
-            report(*re.split(r" {2,}", line)[:2], float(line.split()[-2]))
-        elif who is None:
-            print(line)
-        else:
-            parts = line.split()
-            try:
-                name, ms = parts[0], float(parts[1])
-            except (IndexError, ValueError):
-                continue
-            if wanted(name):
-                report(name, who, ms)
-    if done.returncode:
-        print(f"{command[0]} ended with {done.returncode}", file=sys.stderr)
-
 
 def main():
     if args.as_peer:
-        return peers()
+        return times.peers(PEERS)
     make()
     if args.make:
         return
     print(f"{ROWS:,} x {FEATURES} rows, {args.threads} threads, best of {args.runs}")
-    if args.ours:
-        read([*shlex.split(args.ours), str(args.data)], "mlops")
-    this = ["--as-peer", "--data", str(args.data), "--threads", str(args.threads), "--runs", str(args.runs)]
-    this += ["--models", args.models, "--rows", str(args.rows)] + (["--only", args.only] if args.only else [])
-    for python in [sys.executable, *args.python]:
-        read([python, __file__, *this])
-    print("\nHow many times as long as we took:")
-    for (name, who), ms in TIMES.items():
-        if who == "mlops":
-            continue
-        for ours in [name, name.replace("path/", "path_f32/")]:
-            if (ours, "mlops") in TIMES and (ours == name or name.startswith("path/")):
-                print(f"{ours:24}  {who:32}  {ms / TIMES[ours, 'mlops']:12.1f}")
+    times.ours()
+    times.interpreters(__file__, "--models", args.models, "--rows", args.rows)
+    times.ratios(lambda name: [name.replace("path/", "path_f32/")] if name.startswith("path/") else [])
 
 
 if __name__ == "__main__":

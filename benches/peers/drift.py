@@ -21,75 +21,19 @@ makes a tenth, in a folder of its own) and stay there.
     ks_ties                        with heavy ties
 """
 
-import argparse
-import logging
-import os
-import pathlib
-import re
-import shlex
-import subprocess
-import sys
 import time
-import warnings
-from importlib.metadata import PackageNotFoundError, version
 
-ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--data", type=pathlib.Path, required=True, help="a folder for the data")
-ask.add_argument("--ours", help="a command that prints lines `name ms`")
-ask.add_argument("--python", action="append", default=[], help="another interpreter with peers; may be repeated")
-ask.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
-ask.add_argument("--threads", type=int, default=2)
-ask.add_argument("--only", help="names that begin so")
-ask.add_argument("--runs", type=int, default=3)
-ask.add_argument("--as-peer", action="store_true", help=argparse.SUPPRESS)
-args = ask.parse_args()
-if args.scale != 1 and not args.as_peer:
-    args.data /= f"scale_{args.scale:g}"
+from comparison import Times, settle, words
 
-os.environ.update({
-    "TQDM_DISABLE": "1", "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
-    **{name: str(args.threads) for name in (
-        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")},
-})
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-logging.disable(logging.CRITICAL)
-warnings.simplefilter("ignore")
+args = words(__doc__, scaled=True, interpreters=True).parse_args()
+settle(args)
 
 import numpy as np
 
 SMALL, LARGE, COLUMNS = int(1_000_000 * args.scale), int(10_000_000 * args.scale), 20
-PATIENCE = 10.0
 KINDS = ["normal", "lognormal", "uniform", "integers", "sorted", "constant"]
-TIMES = {}
-
-
-def wanted(*names):
-    return not args.only or any(n.startswith(args.only) for n in names)
-
-
-def report(name, who, ms):
-    TIMES[name, who] = ms
-    print(f"{name:18}  {who:40}  {ms:12.1f} ms", flush=True)
-
-
-def best(name, who, work):
-    """The least of the runs; a peer that fails is a line of its own."""
-    if not wanted(name):
-        return
-    least = float("inf")
-    try:
-        for _ in range(args.runs):
-            start = time.perf_counter()
-            work()
-            least = min(least, time.perf_counter() - start)
-            if least > PATIENCE:
-                break
-    except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
-        print(f"{name:18}  {who:40}  failed: {type(error).__name__}: {said[:120]}", flush=True)
-        return
-    report(name, who, least * 1e3)
+times = Times(args, 18, 40)
+best = times.best
 
 
 # The data -----------------------------------------------------------------------------------------
@@ -197,57 +141,17 @@ def alibi_detect():
 PEERS = {"scipy": scipy, "evidently": evidently, "scouter-ml": scouter, "nannyml": nannyml, "alibi-detect": alibi_detect}
 
 
-def peers():
-    for name, peer in PEERS.items():
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            continue
-        print(f"# {name} {found}, python {sys.version.split()[0]}", flush=True)
-        try:
-            peer()
-        except Exception as error:
-            print(f"{name} is left out: {type(error).__name__}: {error}", flush=True)
-
-
 # The run ------------------------------------------------------------------------------------------
-
-def read(command, who=None):
-    """Runs a command and takes its lines `name ms`, or those of a peer as they were reported."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    for line in done.stdout.splitlines():
-        if who is None and line.endswith(" ms") and wanted(line.split()[0]):
-            report(*re.split(r" {2,}", line)[:2], float(line.split()[-2]))
-        elif who is None:
-            print(line)
-        else:
-            parts = line.split()
-            try:
-                name, ms = parts[0], float(parts[1])
-            except (IndexError, ValueError):
-                continue
-            if wanted(name):
-                report(name, who, ms)
-    if done.returncode:
-        print(f"{command[0]} ended with {done.returncode}", file=sys.stderr)
-
 
 def main():
     if args.as_peer:
-        return peers()
+        return times.peers(PEERS)
     start = time.perf_counter()
     make()
     print(f"{COLUMNS} x {SMALL:,} and {LARGE:,} rows, {args.threads} threads, best of {args.runs}; data ready in {time.perf_counter() - start:.1f} s")
-    if args.ours:
-        read([*shlex.split(args.ours), str(args.data)], "mlops")
-    this = ["--as-peer", "--data", str(args.data), "--scale", str(args.scale), "--threads", str(args.threads), "--runs", str(args.runs)]
-    this += ["--only", args.only] if args.only else []
-    for python in [sys.executable, *args.python]:
-        read([python, __file__, *this])
-    print("\nHow many times as long as we took:")
-    for (name, who), ms in TIMES.items():
-        if who != "mlops" and (name, "mlops") in TIMES:
-            print(f"{name:18}  {who:40}  {ms / TIMES[name, 'mlops']:12.1f}")
+    times.ours()
+    times.interpreters(__file__, "--scale", args.scale)
+    times.ratios()
 
 
 if __name__ == "__main__":

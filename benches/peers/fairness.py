@@ -21,32 +21,12 @@ of objects and integers for fairlearn, which it is given as it likes them.
     weighted_10m
 """
 
-import argparse
-import os
-import pathlib
-import shlex
-import subprocess
-import sys
-import time
-import warnings
 from importlib.metadata import version
 
-ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--data", type=pathlib.Path, required=True, help="a folder for the data")
-ask.add_argument("--ours", help="a command that prints lines `name ms`")
-ask.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
-ask.add_argument("--threads", type=int, default=2)
-ask.add_argument("--only", help="names that begin so")
-ask.add_argument("--runs", type=int, default=3)
-args = ask.parse_args()
-if args.scale != 1:
-    args.data /= f"scale_{args.scale:g}"
+from comparison import Times, settle, words
 
-os.environ.update({name: str(args.threads) for name in (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")})
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-warnings.simplefilter("ignore")
+args = words(__doc__, scaled=True).parse_args()
+settle(args)
 
 import numpy as np
 import pyarrow as pa
@@ -55,31 +35,8 @@ from fairlearn import metrics as fl
 from sklearn.metrics import accuracy_score
 
 SIZES = {"1m": int(1_000_000 * args.scale), "10m": int(10_000_000 * args.scale)}
-PATIENCE = 10.0
-TIMES = {}
-
-
-def wanted(name):
-    return not args.only or name.startswith(args.only)
-
-
-def report(name, who, ms):
-    TIMES[name, who] = ms
-    print(f"{name:14}  {who:24}  {ms:12.3f} ms", flush=True)
-
-
-def best(name, who, work):
-    if not wanted(name):
-        return
-    least = float("inf")
-    for _ in range(args.runs):
-        start = time.perf_counter()
-        work()
-        took = time.perf_counter() - start
-        least = min(least, took)
-        if took > PATIENCE:
-            break
-    report(name, who, least * 1e3)
+times = Times(args, 14, 24, digits=3)
+best = times.best
 
 
 def make():
@@ -138,33 +95,14 @@ def fairlearn():
     best("weighted_1m", who, lambda: metrics(race, rows["w"]))
 
 
-def ours(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    for line in done.stdout.splitlines():
-        parts = line.split()
-        try:
-            name, ms = parts[0], float(parts[1])
-        except (IndexError, ValueError):
-            continue
-        if wanted(name):
-            report(name, "mlops", min(ms, TIMES.get((name, "mlops"), ms)))
-    if done.returncode:
-        print(f"{command[0]} ended with {done.returncode}", file=sys.stderr)
-
-
 def main():
     make()
     print(f"{SIZES['1m']:,} and {SIZES['10m']:,} rows, {args.threads} threads, best of {args.runs}")
-    if args.ours:
-        ours([*shlex.split(args.ours), str(args.data)])
+    times.ours()
     fairlearn()
-    if args.ours:
-        # In turn, so that a busy machine is as unkind to either.
-        ours([*shlex.split(args.ours), str(args.data)])
-    print("\nHow many times as long as we took:")
-    for (name, who), ms in TIMES.items():
-        if who != "mlops" and (name, "mlops") in TIMES:
-            print(f"{name:14}  {who:24}  {ms / TIMES[name, 'mlops']:12.0f}")
+    # In turn, so that a busy machine is as unkind to either.
+    times.ours()
+    times.ratios()
 
 
 if __name__ == "__main__":

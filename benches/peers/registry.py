@@ -27,46 +27,27 @@ MLflow commits with SQLite's defaults, we with synchronous=EXTRA. MLflow's threa
 SQLite's lock and wait for each other; that is what its users have.
 """
 
-import argparse
 import concurrent.futures
-import logging
-import os
 import pathlib
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
-import warnings
 
-ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--data", type=pathlib.Path, required=True, help="a folder on the disk to be measured")
-ask.add_argument("--ours", help="a command that prints lines `name ms`")
+from comparison import Times, settle, words
+
+ask = words(__doc__, "a folder on the disk to be measured", timed=False)
 ask.add_argument("--full", action="store_true", help="search 100,000 runs; MLflow takes a while to make them")
 ask.add_argument("--number", type=int, default=100, help="pieces of work that are timed together")
 args = ask.parse_args()
+settle(args)
 
-os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "TQDM_DISABLE": "1"})
-logging.disable(logging.CRITICAL)
-warnings.simplefilter("ignore")
-
-TIMES = {}
+times = Times(args, 16, 14, digits=4)
 THREADS = 64
 
 
-def report(name, who, ms):
-    TIMES[name, who] = ms
-    print(f"{name:16} {who:14} {ms:12.4f} ms", flush=True)
-
-
 def timed(name, number, work):
-    start = time.perf_counter()
-    try:
-        work()
-    except Exception as error:
-        print(f"{name:16} mlflow         failed: {type(error).__name__}: {str(error).splitlines()[0][:120]}", flush=True)
-        return
-    report(name, "mlflow", (time.perf_counter() - start) * 1e3 / number)
+    """The time of one of so many that are done together."""
+    times.best(name, "mlflow", work, 1 / number, runs=1)
 
 
 def peer(folder):
@@ -121,40 +102,21 @@ def peer(folder):
         ("search_many", "metrics.m3 > 0.5 and metrics.m4 < 0.5 and metrics.m5 >= 0.25", ["metrics.m6"], 100),
         ("search_text", "params.model LIKE 't%'", None, 100),
     ):
-        least = float("inf")
-        for _ in range(5):
-            start = time.perf_counter()
+        def search():
             assert client.search_runs([searched], asked, order_by=order, max_results=limit)
-            least = min(least, time.perf_counter() - start)
-        report(name, "mlflow", least * 1e3)
 
-
-def ours(folder):
-    command = [*shlex.split(args.ours), *(["full"] if args.full else []), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    for line in done.stdout.splitlines():
-        parts = line.split()
-        try:
-            report(parts[0], "mlops", float(parts[1]))
-        except (IndexError, ValueError):
-            continue
-    if done.returncode:
-        print(f"--ours ended with {done.returncode}:\n{done.stderr[-2000:]}", file=sys.stderr)
+        times.best(name, "mlflow", search, runs=5)
 
 
 def main():
     args.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.data) as folder:
-        if args.ours:
-            ours(pathlib.Path(folder))
+        times.ours(*(["full"] if args.full else []), folder)
         try:
             peer(pathlib.Path(folder))
         except ImportError as error:
             print(f"mlflow is left out: {error}")
-    print("\nHow many times as long as we took:")
-    for (name, who), ms in TIMES.items():
-        if who != "mlops" and (name, "mlops") in TIMES:
-            print(f"{name:16} {who:14} {ms / TIMES[name, 'mlops']:12.1f}")
+    times.ratios()
 
 
 if __name__ == "__main__":

@@ -22,37 +22,14 @@ a tenth, in a folder of its own) and stay there.
     distinct_text                  strings
 """
 
-import argparse
-import logging
-import os
-import pathlib
-import shlex
-import subprocess
 import sys
 import time
-import warnings
 from importlib.metadata import PackageNotFoundError, version
 
-ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--data", type=pathlib.Path, required=True, help="a folder for the data")
-ask.add_argument("--ours", help="a command that prints lines `name ms`")
-ask.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
-ask.add_argument("--threads", type=int, default=2)
-ask.add_argument("--only", help="names that begin so")
-ask.add_argument("--runs", type=int, default=3)
-args = ask.parse_args()
-if args.scale != 1:
-    args.data /= f"scale_{args.scale:g}"
+from comparison import Times, settle, words
 
-os.environ.update({
-    "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "POLARS_MAX_THREADS": str(args.threads),
-    "OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads),
-    "RAYON_NUM_THREADS": str(args.threads),
-})
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-logging.disable(logging.CRITICAL)
-warnings.simplefilter("ignore")
+args = words(__doc__, scaled=True).parse_args()
+settle(args)
 
 import numpy as np
 import pyarrow as pa
@@ -62,30 +39,8 @@ import pyarrow.parquet as pq
 SMALL, LARGE = int(1_000_000 * args.scale), int(10_000_000 * args.scale)
 KINDS = ["placed", "shipped", "delivered", "returned", "lost"]
 REGEX = r"^[a-z0-9.]+@[a-z0-9]+\.[a-z]{2,}$"
-TIMES = {}
-
-
-def wanted(*names):
-    return not args.only or any(n.startswith(args.only) for n in names)
-
-
-def report(name, who, ms):
-    TIMES[name, who] = ms
-    print(f"{name:16} {who:22} {ms:10.1f} ms", flush=True)
-
-
-def best(name, who, work):
-    """The least of the runs; a peer that fails is a line of its own."""
-    least = float("inf")
-    try:
-        for _ in range(args.runs):
-            start = time.perf_counter()
-            work()
-            least = min(least, time.perf_counter() - start)
-    except Exception as error:
-        print(f"{name:16} {who:22} failed: {type(error).__name__}: {str(error).splitlines()[0][:120]}", flush=True)
-        return
-    report(name, who, least * 1e3)
+times = Times(args, 16, 22)
+best, wanted = times.best, times.wanted
 
 
 # The data -----------------------------------------------------------------------------------------
@@ -242,20 +197,6 @@ def duckdb_distinct(table):
             best(f"distinct_{column}", who, lambda: link.execute(f"SELECT count(DISTINCT {column}) FROM {source}").fetchall())
 
 
-def ours(command):
-    done = subprocess.run([*shlex.split(command), str(args.data)], capture_output=True, text=True)
-    for line in done.stdout.splitlines():
-        parts = line.split()
-        try:
-            name, ms = parts[0], float(parts[1])
-        except (IndexError, ValueError):
-            continue
-        if wanted(name):
-            report(name, "mlops", ms)
-    if done.returncode:
-        print(f"--ours ended with {done.returncode}:\n{done.stderr[-2000:]}", file=sys.stderr)
-
-
 def main():
     start = time.perf_counter()
     path = make()
@@ -281,12 +222,8 @@ def main():
             peer(read(path[file]))
         except ImportError as error:
             print(f"{peer.__name__} is left out: {error}")
-    if args.ours:
-        ours(args.ours)
-        print("\nHow many times as long as we took:")
-        for (name, who), ms in TIMES.items():
-            if who != "mlops" and (name, "mlops") in TIMES:
-                print(f"{name:16} {who:22} {ms / TIMES[name, 'mlops']:10.1f}")
+    times.ours()
+    times.ratios()
 
 
 if __name__ == "__main__":
