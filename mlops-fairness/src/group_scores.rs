@@ -1,13 +1,14 @@
 //! Scores and labels by group: what ROC curves, calibration and losses come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::Array;
+use mlops_core::bytes::{bad, put_len, put_str, put_u8, take_len, take_str, take_u8};
 use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
-use crate::codes::{Codes, Keys, Label, Positive, outcomes};
+use crate::codes::{Codes, Keys, Label, Positive, outcomes, plain};
 use crate::cross_tab::CrossTab;
 use crate::groups::{bad_weights, group, grouped, numbers, weights};
 use crate::scores::{Bins, ScoreCounts, Scores};
@@ -20,7 +21,8 @@ use crate::{Group, Groups, MetricFrame};
 /// while there are at most as many as bins; beyond that its scores are counted by bin, of equal
 /// width over a range: then an AUC is known up to bounds, about one in twice the number of bins.
 /// The losses and means are exact in either case. A row whose label is null, or whose score is
-/// null or NaN, is counted apart; a label that is not the positive one is negative.
+/// null or NaN, is counted apart; a label that is not the positive one is negative. Where no row has
+/// the positive one, what is undefined for it names the labels that there are.
 ///
 /// With weights all is of Σw; a weight that is null, NaN, infinite or negative is an error that
 /// names the group.
@@ -87,10 +89,106 @@ impl GroupScores {
     }
 }
 
+/// Which labels there are, as long as none is the positive one.
+#[derive(Clone, Debug, PartialEq)]
+enum Labels {
+    /// A row has the positive one.
+    Positive,
+    /// The first of the others.
+    Others(BTreeSet<String>),
+}
+
+impl Labels {
+    /// The most that are told of; one more is known.
+    const TOLD: usize = 5;
+
+    fn add(&mut self, label: &str, positive: &str) {
+        let Self::Others(others) = self else { return };
+        if label == positive {
+            *self = Self::Positive;
+        } else {
+            others.insert(plain(label));
+            if others.len() > Self::TOLD + 1 {
+                others.pop_last();
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (_, Self::Positive) => *self = Self::Positive,
+            (Self::Positive, _) => {}
+            (Self::Others(mine), Self::Others(theirs)) => {
+                mine.extend(theirs);
+                while mine.len() > Self::TOLD + 1 {
+                    mine.pop_last();
+                }
+            }
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Positive => put_u8(out, 0),
+            Self::Others(others) => {
+                put_u8(out, 1);
+                put_len(out, others.len());
+                for label in others {
+                    put_str(out, label);
+                }
+            }
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self> {
+        match take_u8(bytes)? {
+            0 => return Ok(Self::Positive),
+            1 => {}
+            tag => return Err(bad(bytes, "0 or 1", tag)),
+        }
+        let mut others = BTreeSet::new();
+        let n = take_len(bytes, 8)?;
+        for _ in 0..n {
+            let label = take_str(bytes)?;
+            if others.len() > Self::TOLD || others.last().is_some_and(|last| *last >= label) {
+                return Err(bad(bytes, "a few labels in ascending order", format!("{label:?}")));
+            }
+            others.insert(label);
+        }
+        Ok(Self::Others(others))
+    }
+
+    /// That no row has the positive one, and which there are; `None` where one has it, or none has
+    /// any.
+    fn without(&self, positive: &str) -> Option<String> {
+        let Self::Others(others) = self else { return None };
+        if others.is_empty() {
+            return None;
+        }
+        let told: Vec<_> =
+            others.iter().take(Self::TOLD).map(|label| format!("`{label}`")).collect();
+        let more = if others.len() > Self::TOLD { " and others" } else { "" };
+        Some(format!("none is `{positive}`; there are {}{more}", told.join(", ")))
+    }
+}
+
+/// The labels that rows have, each once.
+fn labels_of_rows<'a>(rows: &Keys, labels: &'a [Label]) -> impl Iterator<Item = &'a str> {
+    let mut there = vec![false; labels.len()];
+    let mut see = |code: usize| there[code] = true;
+    match rows {
+        Keys::Bytes(codes) => codes.iter().map(|&code| usize::from(code)).for_each(&mut see),
+        Keys::Words(codes) => codes.iter().map(|&code| code as usize).for_each(&mut see),
+    }
+    let labels = labels.iter().zip(there).filter(|(_, there)| *there);
+    labels.filter_map(|(label, _)| label.as_deref())
+}
+
 /// What [`GroupScores`] remembers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupScoresState {
     tab: CrossTab<Scores>,
+    labels: Labels,
     options: (Bins, bool),
 }
 
@@ -101,11 +199,14 @@ impl State for GroupScoresState {
         }
         self.tab.merge(other.tab, &self.options).ok_or_else(|| {
             Error::invalid("groups of two states", "combinations that fit a key", "more")
-        })
+        })?;
+        self.labels.merge(other.labels);
+        Ok(())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         self.tab.encode(out);
+        self.labels.encode(out);
     }
 
     fn size(&self) -> usize {
@@ -125,6 +226,7 @@ impl Analyzer for GroupScores {
     fn start(&self) -> GroupScoresState {
         GroupScoresState {
             tab: CrossTab::new(self.groups.len() + 1),
+            labels: Labels::Others(BTreeSet::new()),
             options: (self.score_bins, self.weight.is_some()),
         }
     }
@@ -149,6 +251,11 @@ impl Analyzer for GroupScores {
             Keys::Bytes(codes) => codes.iter().map(|&code| classes[usize::from(code)]).collect(),
             Keys::Words(codes) => codes.iter().map(|&code| classes[code as usize]).collect(),
         };
+        if let Labels::Others(_) = state.labels {
+            for label in labels_of_rows(&labels.rows, &found) {
+                state.labels.add(label, &self.positive);
+            }
+        }
         codes.push(labels);
         let columns: Vec<_> = codes.iter().map(|codes| &**codes).collect();
         let mut slices: Vec<&[Label]> =
@@ -175,6 +282,7 @@ impl Analyzer for GroupScores {
 
     fn finish(&self, state: GroupScoresState) -> Result<Self::Output> {
         let n = self.groups.len();
+        let absent = state.labels.without(&self.positive);
         let mut groups: BTreeMap<Group, ScoreCounts> = BTreeMap::new();
         for (labels, scores) in state.tab.into_cells() {
             let group = group(&labels[..n]);
@@ -187,7 +295,9 @@ impl Analyzer for GroupScores {
                 Some("1") => 1,
                 Some(_) => 0,
             };
-            let counts = groups.entry(group).or_insert_with(|| ScoreCounts::new(self.score_bins));
+            let counts = groups
+                .entry(group)
+                .or_insert_with(|| ScoreCounts::new(self.score_bins, absent.clone()));
             counts.set(class, scores);
         }
         Ok(self.groups.frame(groups))
@@ -198,10 +308,58 @@ impl Analyzer for GroupScores {
         self.score_bins.check()?;
         let tab = CrossTab::decode(self.groups.len() + 1, bytes, &options)?;
         self.groups.limit(&tab)?;
-        Ok(GroupScoresState { tab, options })
+        let labels = Labels::decode(bytes)?;
+        Ok(GroupScoresState { tab, labels, options })
     }
 
     fn description(&self) -> Option<Description> {
-        Some(Description::new("group_scores", 2, self))
+        Some(Description::new("group_scores", 3, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlops_core::arrow::array::{Float64Array, Int32Array, StringArray};
+    use mlops_core::{DataSourceExt, MemorySource, batch};
+
+    use super::*;
+    use crate::ScoreMetric;
+
+    /// Why the area under the ROC curve is undefined.
+    fn reason(labels: Vec<Option<&str>>, positive: &str) -> String {
+        let n = labels.len();
+        let rows = batch! {
+            "g" => StringArray::from_iter_values((0..n).map(|i| ["a", "b"][i % 2])),
+            "y" => StringArray::from(labels),
+            "s" => Float64Array::from_iter_values((0..n).map(|i| i as f64 / n as f64)),
+        };
+        let source = MemorySource::from(rows.unwrap());
+        let frame = source.measure(&GroupScores::new("y", positive, "s", ["g"])).unwrap();
+        let both = frame.values(ScoreMetric::RocAuc).into_iter().map(|(_, value)| value);
+        let mut both = both.chain([ScoreMetric::RocAuc.value(frame.total())]);
+        let first = both.next().unwrap().unwrap_err();
+        assert!(both.all(|value| value == Err(first.clone())));
+        first.reason.into_owned()
+    }
+
+    #[test]
+    fn a_positive_label_that_no_row_has_is_told_with_those_that_there_are() {
+        let there = vec![Some("no"), Some("maybe"), None, Some("no"), Some("no")];
+        let none = "no positive labels: none is `yes`; there are `maybe`, `no`";
+        assert_eq!(reason(there, "yes"), none);
+        let many: Vec<_> = ["f", "e", "d", "c", "b", "a", "g"].map(Some).to_vec();
+        let told = reason([many.clone(), many].concat(), "1");
+        assert!(told.ends_with("`a`, `b`, `c`, `d`, `e` and others"), "{told}");
+        assert_eq!(reason(vec![None; 4], "yes"), "no positive labels");
+        // Only one group lacks it.
+        let rows = batch! {
+            "g" => StringArray::from(vec!["a", "a", "b", "b"]),
+            "y" => Int32Array::from(vec![0, 1, 0, 0]),
+            "s" => Float64Array::from(vec![0.1, 0.9, 0.2, 0.3]),
+        };
+        let source = MemorySource::from(rows.unwrap());
+        let frame = source.measure(&GroupScores::new("y", "1", "s", ["g"])).unwrap();
+        let of_b = frame.values(ScoreMetric::AveragePrecision).remove(1).1;
+        assert_eq!(of_b.unwrap_err().reason, "no positive labels");
     }
 }

@@ -82,6 +82,11 @@ fn scores() -> GroupScores {
     scores.with_score_bins(Bins { n: 50, low: 0.0, high: 1.0 })
 }
 
+/// Whose positive label no row has, of more labels than are told.
+fn absent() -> GroupScores {
+    GroupScores::new("city", "nowhere", "score", ["race"])
+}
+
 fn errors() -> GroupErrors {
     GroupErrors::new("score", "wage", ["race"])
 }
@@ -115,8 +120,9 @@ fn the_bytes_of_earlier_releases() {
     check_bytes("group_counts-2-crossed", &crossed);
     check_bytes("group_counts-2-weighted", &weighted());
     check_bytes("group_classes-1", &classes());
-    check_bytes("group_scores-2", &scores());
-    check_bytes("group_scores-2-weighted", &scores().with_weights("weight"));
+    check_bytes("group_scores-3", &scores());
+    check_bytes("group_scores-3-weighted", &scores().with_weights("weight"));
+    check_bytes("group_scores-3-absent", &absent());
     check_bytes("group_errors-2", &errors().with_weights("weight"));
 }
 
@@ -169,6 +175,7 @@ fn the_same_bits_however_the_rows_come() {
     same_bits(&classes(), &rows, &parts, &source);
     same_bits(&scores(), &rows, &parts, &source);
     same_bits(&scores().with_weights("weight"), &rows, &parts, &source);
+    same_bits(&absent(), &rows, &parts, &source);
     same_bits(&errors(), &rows, &parts, &source);
     same_bits(&errors().with_weights("weight"), &rows, &parts, &source);
 }

@@ -58,7 +58,7 @@ impl ScoreMetric {
     /// Its value for a group.
     ///
     /// # Errors
-    /// [`Undefined`], as the method of its name.
+    /// [`Undefined`](crate::Undefined), as the method of its name.
     pub fn value(self, counts: &ScoreCounts) -> Value {
         match self {
             Self::RocAuc => counts.must_be_fine().and_then(|()| Ok(counts.roc_auc()?.value)),

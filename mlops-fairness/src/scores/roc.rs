@@ -77,7 +77,7 @@ impl ScoreCounts {
         self.must_be_exact()?;
         let [negatives, positives] = self.mass();
         if positives <= 0.0 {
-            return Err(Undefined::new("no positive labels"));
+            return Err(self.no_positives());
         }
         if (negatives + positives).is_infinite() {
             return Err(Undefined::new(TOO_HEAVY));

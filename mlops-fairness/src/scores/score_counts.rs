@@ -87,11 +87,14 @@ pub struct ScoreCounts {
     pub(super) sides: [Side; 2],
     /// Rows without a label.
     unlabelled: u64,
+    /// Where no row of any group has the positive label: which labels there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    absent: Option<String>,
 }
 
 impl ScoreCounts {
-    pub(crate) fn new(bins: Bins) -> Self {
-        Self { bins, exact: true, ..Self::default() }
+    pub(crate) fn new(bins: Bins, absent: Option<String>) -> Self {
+        Self { bins, exact: true, absent, ..Self::default() }
     }
 
     /// Takes in the scores of a class: negative, positive or none.
@@ -197,9 +200,16 @@ impl ScoreCounts {
         [part(0), part(1)]
     }
 
+    pub(super) fn no_positives(&self) -> Undefined {
+        match &self.absent {
+            Some(there) => Undefined::new(format!("no positive labels: {there}")),
+            None => Undefined::new("no positive labels"),
+        }
+    }
+
     pub(crate) fn classes(&self) -> Result<[f64; 2], Undefined> {
         match self.mass() {
-            [_, positives] if positives <= 0.0 => Err(Undefined::new("no positive labels")),
+            [_, positives] if positives <= 0.0 => Err(self.no_positives()),
             [negatives, _] if negatives <= 0.0 => Err(Undefined::new("no negative labels")),
             [negatives, positives] if (negatives * positives).is_infinite() => {
                 Err(Undefined::new(TOO_HEAVY))
@@ -274,6 +284,9 @@ impl GroupCell for ScoreCounts {
     fn add(&mut self, other: &Self) {
         if self.points.is_empty() && self.rows() == 0 {
             self.bins = other.bins;
+            self.absent.clone_from(&other.absent);
+        } else if other.rows() > 0 && self.absent != other.absent {
+            self.absent = None;
         }
         for (mine, theirs) in self.sides.iter_mut().zip(&other.sides) {
             mine.merge(theirs);
