@@ -1,70 +1,19 @@
 //! A challenger against the champion, on the same rows.
 
-use arrow::array::{Array, BooleanArray, Float64Array, RecordBatch};
-use mlops_core::metrics::{Classified, Scored, average_precision, f1, precision};
-use mlops_core::states::Sum;
-use mlops_core::stats::{
-    Bootstrap, Interval, PairedOutcomes, Resampling, SampleMean, ScorePair, mcnemar,
-    mean_t_interval, roc_auc_difference, student_t_two_sided, tango_difference,
-};
-use mlops_core::{Assessment, Error, Finding, Model, Result, Severity, Verdict};
+use arrow::array::RecordBatch;
+use mlops_core::stats::Resampling;
+use mlops_core::{Assessment, Error, Finding, Result, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::auc_limits::roc_auc_difference_limits;
-use super::estimate::{matthews_of, median, resample};
+use super::difference::{Difference, PairedRows};
+use super::estimate::resample;
 use super::holdout::HoldoutUse;
 use super::labels;
-use super::metric::{Metric, also, check_confidence, percent};
-use super::predicted::{Output, Target, check_labels};
-use super::quality_gate::{set_aside, soften};
-use super::slices::{Cut, SliceRule, Slicing, holm_steps};
-
-/// The scores of two models for the same rows.
-#[derive(Clone, Copy, Debug)]
-pub struct ModelPair<'a> {
-    /// What came true.
-    pub y_true: &'a dyn Array,
-    /// The label that counts as positive.
-    pub positive: &'a str,
-    /// The score of the positive by the model that wants to be promoted.
-    pub challenger: &'a dyn Array,
-    /// The score of the positive by the model in production.
-    pub champion: &'a dyn Array,
-    /// From this score on a row is predicted positive.
-    pub threshold: f64,
-}
-
-/// The numbers that two models predict for the same rows.
-#[derive(Clone, Copy, Debug)]
-pub struct ValuePair<'a> {
-    /// What came true.
-    pub y_true: &'a dyn Array,
-    /// What the model that wants to be promoted predicts.
-    pub challenger: &'a dyn Array,
-    /// What the model in production predicts.
-    pub champion: &'a dyn Array,
-}
-
-/// What two models predict for the same rows.
-#[derive(Clone, Copy, Debug)]
-pub enum Pair<'a> {
-    /// Two classifiers.
-    Scores(ModelPair<'a>),
-    /// Two regressors.
-    Values(ValuePair<'a>),
-}
-
-impl<'a> From<ModelPair<'a>> for Pair<'a> {
-    fn from(pair: ModelPair<'a>) -> Self {
-        Self::Scores(pair)
-    }
-}
-
-impl<'a> From<ValuePair<'a>> for Pair<'a> {
-    fn from(pair: ValuePair<'a>) -> Self {
-        Self::Values(pair)
-    }
-}
+use super::metric::{Metric, also, percent};
+use super::options::gate_options;
+use super::pair::{Contest, ModelPair, Pair, ValuePair};
+use super::predicted::{Output, Target};
+use super::slices::{Slicing, holm_steps, set_aside, soften};
 
 /// What a challenger must show.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +63,33 @@ pub enum Requirement {
 /// assert_eq!(gate.judge(swapped)?.verdict, Verdict::Fail);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
+///
+/// One hold-out asked again and again:
+///
+/// ```
+/// use mlops_core::arrow::array::{BooleanArray, Float64Array};
+/// use mlops_core::{Digest, Timestamp, Verdict};
+/// use mlops_validate::{ChallengerGate, HoldoutLedger, Metric, ModelPair, Spending};
+///
+/// let y_true = BooleanArray::from(vec![true; 200]);
+/// // Right on 200 rows, where the champion is on 190: p = 0.002, enough once.
+/// let challenger = Float64Array::from(vec![0.9; 200]);
+/// let champion: Float64Array = (0..200).map(|i| Some(if i < 10 { 0.1 } else { 0.9 })).collect();
+/// let pair = ModelPair {
+///     y_true: &y_true, positive: "true", challenger: &challenger, champion: &champion,
+///     threshold: 0.5,
+/// };
+/// let gate = ChallengerGate::new("champion", Metric::Accuracy).superior();
+/// let ledger = HoldoutLedger::in_memory();
+/// let (holdout, now) = (Digest::of(b"its rows"), Timestamp::from_millis(0));
+/// let mut verdicts = Vec::new();
+/// for model in ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"] {
+///     let spent = ledger.spend(holdout, model, now, Spending::Quadratic)?;
+///     verdicts.push(gate.clone().on_holdout(&spent).judge(pair)?.verdict);
+/// }
+/// assert_eq!((verdicts[0], verdicts[7]), (Verdict::Pass, Verdict::Inconclusive));
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengerGate {
@@ -129,10 +105,9 @@ pub struct ChallengerGate {
     holdout: Option<HoldoutUse>,
 }
 
-impl ChallengerGate {
-    /// A bootstrap of fewer rows of a label has limits that are too narrow.
-    const BOOTSTRAP_ROWS: usize = 20;
+gate_options!(ChallengerGate);
 
+impl ChallengerGate {
     /// A gate of this name that asks for no inferiority beyond 0.01, at 95 % limits.
     pub fn new(name: impl Into<String>, metric: Metric) -> Self {
         Self {
@@ -162,90 +137,12 @@ impl ChallengerGate {
         self
     }
 
-    /// The same, with limits of this two-sided confidence, in (0, 1).
-    #[must_use]
-    pub fn confidence(mut self, confidence: f64) -> Self {
-        self.confidence = confidence;
-        self
-    }
-
-    /// The same, resampling like this where the limits have no closed form; with more replicates
-    /// where fewer than 20 would decide a limit.
-    #[must_use]
-    pub fn resampling(mut self, resampling: Resampling) -> Self {
-        self.resampling = resampling;
-        self
-    }
-
-    /// The same, asking it of each value of this column, too. At most 100 values.
-    #[must_use]
-    pub fn by(mut self, column: impl Into<String>) -> Self {
-        self.slicing.cuts.push(Cut::Values(column.into()));
-        self
-    }
-
-    /// The same, asking it of each bin of this column, too: below the first of the ascending
-    /// edges, from each to the next, and from the last on.
-    #[must_use]
-    pub fn by_bins(mut self, column: impl Into<String>, edges: impl Into<Vec<f64>>) -> Self {
-        self.slicing.cuts.push(Cut::Bins(column.into(), edges.into()));
-        self
-    }
-
-    /// The same, setting slices of fewer rows aside, each with a warning; 30 unless told
-    /// otherwise.
-    #[must_use]
-    pub fn min_slice_rows(mut self, rows: u64) -> Self {
-        self.slicing.min_rows = rows;
-        self
-    }
-
-    /// The same, asking this of slices: [`SliceRule::Guard`] blocks only where a slice is shown
-    /// to have become worse.
-    #[must_use]
-    pub fn slice_rule(mut self, rule: SliceRule) -> Self {
-        self.slicing.rule = rule;
-        self
-    }
-
-    /// The same, judged at the level that is left of a hold-out's budget.
-    ///
-    /// ```
-    /// use mlops_core::arrow::array::{BooleanArray, Float64Array};
-    /// use mlops_core::{Digest, Timestamp, Verdict};
-    /// use mlops_validate::{ChallengerGate, HoldoutLedger, Metric, ModelPair, Spending};
-    ///
-    /// let y_true = BooleanArray::from(vec![true; 200]);
-    /// // Right on 200 rows, where the champion is on 190: p = 0.002, enough once.
-    /// let challenger = Float64Array::from(vec![0.9; 200]);
-    /// let champion: Float64Array = (0..200).map(|i| Some(if i < 10 { 0.1 } else { 0.9 })).collect();
-    /// let pair = ModelPair {
-    ///     y_true: &y_true, positive: "true", challenger: &challenger, champion: &champion,
-    ///     threshold: 0.5,
-    /// };
-    /// let gate = ChallengerGate::new("champion", Metric::Accuracy).superior();
-    /// let ledger = HoldoutLedger::in_memory();
-    /// let (holdout, now) = (Digest::of(b"its rows"), Timestamp::from_millis(0));
-    /// let mut verdicts = Vec::new();
-    /// for model in ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"] {
-    ///     let spent = ledger.spend(holdout, model, now, Spending::Quadratic)?;
-    ///     verdicts.push(gate.clone().on_holdout(&spent).judge(pair)?.verdict);
-    /// }
-    /// assert_eq!((verdicts[0], verdicts[7]), (Verdict::Pass, Verdict::Inconclusive));
-    /// # Ok::<(), mlops_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn on_holdout(mut self, spent: &HoldoutUse) -> Self {
-        self.holdout = Some(spent.clone());
-        self
-    }
-
     /// Compares the two.
     ///
     /// # Errors
     /// As [`judge_sliced`](Self::judge_sliced), and for a gate with slices.
     pub fn judge<'a>(&self, pair: impl Into<Pair<'a>>) -> Result<Assessment> {
-        self.judge_rows(&Rows::of(pair.into())?, None)
+        self.judge_rows(&PairedRows::of(pair.into())?, None)
     }
 
     /// Compares the two, with the columns that cut their rows into slices.
@@ -260,7 +157,7 @@ impl ChallengerGate {
         pair: impl Into<Pair<'a>>,
         columns: &RecordBatch,
     ) -> Result<Assessment> {
-        self.judge_rows(&Rows::of(pair.into())?, Some(columns))
+        self.judge_rows(&PairedRows::of(pair.into())?, Some(columns))
     }
 
     /// Compares two models on rows with labels: predicts with both, and judges what came out.
@@ -293,7 +190,7 @@ impl ChallengerGate {
             (Output::Right(new), Output::Right(old)) => {
                 let (new, old) = (labels::numbers(new)?, labels::numbers(old)?);
                 return self.judge_rows(
-                    &Rows::of(Pair::Scores(ModelPair {
+                    &PairedRows::of(Pair::Scores(ModelPair {
                         y_true,
                         positive: "true",
                         challenger: &new,
@@ -308,7 +205,7 @@ impl ChallengerGate {
                 return Err(Error::invalid("champion and challenger", expected, "different ones"));
             }
         };
-        self.judge_rows(&Rows::of(pair)?, Some(data))
+        self.judge_rows(&PairedRows::of(pair)?, Some(data))
     }
 
     /// Compares the two by any statistic of rows, larger for the better, by the seeded paired
@@ -323,36 +220,29 @@ impl ChallengerGate {
         challenger: impl Fn(&[usize]) -> Option<f64> + Sync,
         champion: impl Fn(&[usize]) -> Option<f64> + Sync,
     ) -> Result<Assessment> {
-        let confidence = self.level()?;
+        self.check_margin()?;
+        let confidence = self.left_confidence()?;
         let found = resample(rows, self.resampling, confidence, |drawn| {
             Some(challenger(drawn)? - champion(drawn)?)
         });
         let found = found.map(|found| Difference::resampled(&found, 1.0));
         let findings = self.findings(name, name, found)?;
-        Ok(Assessment::new(&self.name, rows as u64, self.with_holdout(findings)))
+        Ok(self.assessment(rows, findings))
     }
 
-    /// The confidence: its own, or what the budget of the hold-out leaves.
-    fn level(&self) -> Result<f64> {
-        if !(self.margin >= 0.0 && self.margin.is_finite()) {
-            return Err(Error::invalid("the margin", "a number from 0 on", self.margin));
+    fn check_margin(&self) -> Result<()> {
+        if self.margin >= 0.0 && self.margin.is_finite() {
+            return Ok(());
         }
-        check_confidence(self.confidence)?;
-        Ok(self.holdout.as_ref().map_or(self.confidence, |spent| spent.confidence(self.confidence)))
+        Err(Error::invalid("the margin", "a number from 0 on", self.margin))
     }
 
-    fn with_holdout(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
-        findings.extend(self.holdout.iter().map(HoldoutUse::finding));
-        findings
-    }
-
-    fn judge_rows(&self, rows: &Rows, columns: Option<&RecordBatch>) -> Result<Assessment> {
-        let confidence = self.level()?;
+    fn judge_rows(&self, rows: &PairedRows, columns: Option<&RecordBatch>) -> Result<Assessment> {
+        self.check_margin()?;
+        let confidence = self.left_confidence()?;
         let whole = rows.difference(self.metric, self.resampling, confidence);
         let mut findings = self.findings(self.metric.name(), self.metric.name(), whole)?;
-        let slices = self.slicing.of(columns, rows.y_true.len())?;
-        let (large, small): (Vec<_>, Vec<_>) =
-            slices.into_iter().partition(|slice| slice.rows.len() as u64 >= self.slicing.min_rows);
+        let (large, small) = self.slicing.by_size(columns, rows.len())?;
         if !self.slicing.cuts.is_empty() {
             let taken: Vec<_> = large.iter().map(|slice| rows.take(slice.rows.values())).collect();
             let judge = |i: usize, confidence: f64| -> Result<Vec<Finding>> {
@@ -378,7 +268,7 @@ impl ChallengerGate {
             }
             findings.extend(set_aside(&small, large.is_empty(), self.slicing.min_rows));
         }
-        Ok(Assessment::new(&self.name, rows.y_true.len() as u64, self.with_holdout(findings)))
+        Ok(self.assessment(rows.len(), findings))
     }
 
     /// Not inferior, and superior; or that neither can be said.
@@ -438,331 +328,10 @@ impl ChallengerGate {
     }
 }
 
-/// Two models, one of which is in production.
-#[derive(Clone, Copy, Debug)]
-pub struct Contest<'a> {
-    /// The one that wants to be promoted.
-    pub challenger: &'a dyn Model,
-    /// The one in production.
-    pub champion: &'a dyn Model,
-}
-
-/// A difference, positive where the challenger is better.
-struct Difference {
-    value: f64,
-    limits: Interval,
-    p_value: Option<f64>,
-    how: String,
-}
-
-impl Difference {
-    fn resampled(found: &Bootstrap, sign: f64) -> Self {
-        let Interval { low, high, .. } = found.interval;
-        let (low, high) = if sign < 0.0 { (-high, -low) } else { (low, high) };
-        let mut limits = found.interval;
-        (limits.low, limits.high) = (low, high);
-        let how = format!("paired bootstrap of {}", found.replicates);
-        Self { value: sign * found.estimate, limits, p_value: None, how }
-    }
-
-    /// Student's t of the rows' differences.
-    fn of_means(differences: &[f64], confidence: f64) -> Result<Self> {
-        let what = "a difference of mean losses";
-        let n = differences.len() as u64;
-        if n < 2 {
-            return Err(Error::undefined(what, "it needs two rows"));
-        }
-        let mean = |values: &[f64]| {
-            let mut sum = Sum::new();
-            match sum.add_slice(values) {
-                0 => sum.mean(n),
-                _ => None,
-            }
-        };
-        let beyond = || Error::undefined(what, "the losses are beyond the range of f64");
-        let center = mean(differences).ok_or_else(beyond)?;
-        let squares: Vec<f64> = differences.iter().map(|d| (d - center).powi(2)).collect();
-        let std_dev = (mean(&squares).ok_or_else(beyond)? * (n as f64 / (n - 1) as f64)).sqrt();
-        let limits = mean_t_interval(SampleMean { mean: center, std_dev, n }, confidence)?;
-        let p_value = if std_dev > 0.0 {
-            let t = center / (std_dev / (n as f64).sqrt());
-            Some(student_t_two_sided(t, (n - 1) as f64)?)
-        } else {
-            None
-        };
-        Ok(Self { value: center, limits, p_value, how: "paired t".into() })
-    }
-}
-
-/// Labels or true numbers, and what both models predict.
-struct Rows {
-    y_true: Vec<f64>,
-    challenger: Vec<f64>,
-    champion: Vec<f64>,
-    /// Of classifiers; `None` of regressors.
-    threshold: Option<f64>,
-}
-
-impl Rows {
-    fn of(pair: Pair<'_>) -> Result<Self> {
-        let (truth, new, old) = match pair {
-            Pair::Scores(p) => (p.y_true, p.challenger, p.champion),
-            Pair::Values(p) => (p.y_true, p.challenger, p.champion),
-        };
-        check_labels(truth, new.len())?;
-        for (name, scores) in [("challenger", new), ("champion", old)] {
-            if scores.len() != truth.len() {
-                return Err(Error::Length {
-                    left: "y_true".into(),
-                    left_len: truth.len(),
-                    right: name.into(),
-                    right_len: scores.len(),
-                });
-            }
-        }
-        let (y_true, threshold) = match pair {
-            Pair::Scores(p) => {
-                if p.threshold.is_nan() {
-                    return Err(Error::invalid("the threshold", "a number", p.threshold));
-                }
-                let labels = labels::known("y_true", truth, p.positive)?;
-                (
-                    labels.into_iter().map(|label| f64::from(u8::from(label))).collect(),
-                    Some(p.threshold),
-                )
-            }
-            Pair::Values(_) => (labels::scores("y_true", truth)?, None),
-        };
-        let (challenger, champion) =
-            (labels::scores("challenger", new)?, labels::scores("champion", old)?);
-        Ok(Self { y_true, challenger, champion, threshold })
-    }
-
-    fn take(&self, rows: &[u64]) -> Self {
-        let pick = |values: &[f64]| rows.iter().map(|&row| values[row as usize]).collect();
-        Self {
-            y_true: pick(&self.y_true),
-            challenger: pick(&self.challenger),
-            champion: pick(&self.champion),
-            threshold: self.threshold,
-        }
-    }
-
-    fn labels(&self) -> Vec<bool> {
-        self.y_true.iter().map(|&label| label == 1.0).collect()
-    }
-
-    /// The difference with its limits.
-    fn difference(
-        &self,
-        metric: Metric,
-        resampling: Resampling,
-        confidence: f64,
-    ) -> Result<Difference> {
-        match self.threshold {
-            Some(threshold) if !metric.is_of_values() => {
-                self.of_classifiers(metric, threshold, resampling, confidence)
-            }
-            None if metric.is_of_values() => self.of_regressors(metric, resampling, confidence),
-            Some(_) => Err(Error::invalid("the metric", "one that compares classifiers", metric)),
-            None => Err(Error::invalid("the metric", "one that compares regressors", metric)),
-        }
-    }
-
-    fn of_classifiers(
-        &self,
-        metric: Metric,
-        threshold: f64,
-        resampling: Resampling,
-        confidence: f64,
-    ) -> Result<Difference> {
-        match metric {
-            Metric::Accuracy | Metric::Recall | Metric::Specificity => {
-                // Recall is the accuracy among the positives, specificity that among the others.
-                let of = match metric {
-                    Metric::Recall => Some(1.0),
-                    Metric::Specificity => Some(0.0),
-                    _ => None,
-                };
-                let outcomes = self.right(threshold, of);
-                let limits = tango_difference(outcomes, confidence)?;
-                let test = mcnemar(outcomes)?;
-                let gained = outcomes.only_current as f64 - outcomes.only_reference as f64;
-                let how = format!(
-                    "McNemar: {} rows only right now, {} only before, exact p {:.3}",
-                    outcomes.only_current, outcomes.only_reference, test.p_value
-                );
-                let value = gained / outcomes.n() as f64;
-                Ok(Difference { value, limits, p_value: Some(test.mid_p_value), how })
-            }
-            Metric::RocAuc => {
-                let y_true = self.labels();
-                let scores = ScorePair { current: &self.challenger, reference: &self.champion };
-                let found = roc_auc_difference(&y_true, scores)?;
-                let limits = roc_auc_difference_limits(&found, &y_true, scores, confidence)?;
-                let how = "DeLong".into();
-                Ok(Difference { value: found.difference, limits, p_value: found.p_value, how })
-            }
-            Metric::LogLoss | Metric::Brier => {
-                let loss = |truth: f64, p: f64| {
-                    if metric == Metric::Brier {
-                        return (p - truth).powi(2);
-                    }
-                    let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-                    -if truth == 1.0 { p.ln() } else { (-p).ln_1p() }
-                };
-                for (name, scores) in
-                    [("challenger", &self.challenger), ("champion", &self.champion)]
-                {
-                    if let Some(row) = scores.iter().position(|p| !(0.0..=1.0).contains(p)) {
-                        return Err(Error::Value {
-                            column: name.into(),
-                            row: row as u64,
-                            expected: "a probability in [0, 1]".into(),
-                            found: scores[row].to_string(),
-                        });
-                    }
-                }
-                Difference::of_means(&self.gains(loss), confidence)
-            }
-            _ => {
-                let positives = self.labels().iter().filter(|&&label| label).count();
-                let rarer = positives.min(self.y_true.len() - positives);
-                enough_rows(rarer, "rows of either label")?;
-                let found = self.bootstrap(resampling, confidence, |scores, drawn| {
-                    self.of_labels(metric, threshold, scores, drawn)
-                })?;
-                Ok(Difference::resampled(&found, 1.0))
-            }
-        }
-    }
-
-    fn of_regressors(
-        &self,
-        metric: Metric,
-        resampling: Resampling,
-        confidence: f64,
-    ) -> Result<Difference> {
-        match metric {
-            Metric::Mae => Difference::of_means(&self.gains(|t, p| (t - p).abs()), confidence),
-            Metric::Mse => Difference::of_means(&self.gains(|t, p| (t - p).powi(2)), confidence),
-            _ => {
-                enough_rows(self.y_true.len(), "rows")?;
-                let found = self.bootstrap(resampling, confidence, |values, drawn| {
-                    self.of_values(metric, values, drawn)
-                })?;
-                Ok(Difference::resampled(&found, if metric.is_loss() { -1.0 } else { 1.0 }))
-            }
-        }
-    }
-
-    /// How much less the challenger loses on each row.
-    fn gains(&self, loss: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-        self.y_true
-            .iter()
-            .zip(self.challenger.iter().zip(&self.champion))
-            .map(|(&truth, (&new, &old))| loss(truth, old) - loss(truth, new))
-            .collect()
-    }
-
-    fn bootstrap(
-        &self,
-        resampling: Resampling,
-        confidence: f64,
-        metric: impl Fn(&[f64], &[usize]) -> Option<f64> + Sync,
-    ) -> Result<Bootstrap> {
-        resample(self.y_true.len(), resampling, confidence, |drawn| {
-            Some(metric(&self.challenger, drawn)? - metric(&self.champion, drawn)?)
-        })
-    }
-
-    /// Who was right, on all rows or on those of one label.
-    fn right(&self, threshold: f64, of: Option<f64>) -> PairedOutcomes {
-        let mut counts = PairedOutcomes { concordant: 0, only_current: 0, only_reference: 0 };
-        for ((&label, &new), &old) in self.y_true.iter().zip(&self.challenger).zip(&self.champion) {
-            if of.is_some_and(|of| of != label) {
-                continue;
-            }
-            let right = |score: f64| (score >= threshold) == (label == 1.0);
-            match (right(new), right(old)) {
-                (true, false) => counts.only_current += 1,
-                (false, true) => counts.only_reference += 1,
-                _ => counts.concordant += 1,
-            }
-        }
-        counts
-    }
-
-    /// A metric of one classifier on these rows.
-    fn of_labels(
-        &self,
-        metric: Metric,
-        threshold: f64,
-        scores: &[f64],
-        drawn: &[usize],
-    ) -> Option<f64> {
-        if matches!(metric, Metric::BalancedAccuracy | Metric::MatthewsCorrelation) {
-            let mut cells = [0_u64; 4];
-            for &i in drawn {
-                let label = usize::from(self.y_true[i] == 1.0);
-                cells[label * 2 + usize::from(scores[i] >= threshold)] += 1;
-            }
-            if metric == Metric::MatthewsCorrelation {
-                return matthews_of(cells);
-            }
-            let [tn, fp, fn_, tp] = cells;
-            let share = |part: u64, other: u64| {
-                (part + other > 0).then(|| part as f64 / (part + other) as f64)
-            };
-            return Some(f64::midpoint(share(tp, fn_)?, share(tn, fp)?));
-        }
-        let y_true: BooleanArray = drawn.iter().map(|&i| Some(self.y_true[i] == 1.0)).collect();
-        let y_score: Float64Array = drawn.iter().map(|&i| scores[i]).collect::<Vec<_>>().into();
-        let scored = Scored { y_true: &y_true, y_score: &y_score, positive: "true" };
-        let y_pred: BooleanArray = drawn.iter().map(|&i| Some(scores[i] >= threshold)).collect();
-        let classified = Classified { y_true: &y_true, y_pred: &y_pred, positive: "true" };
-        match metric {
-            Metric::Precision => precision(classified).ok(),
-            Metric::F1 => f1(classified).ok(),
-            Metric::AveragePrecision => average_precision(scored).ok(),
-            _ => None,
-        }
-    }
-
-    /// A metric of one regressor on these rows.
-    fn of_values(&self, metric: Metric, values: &[f64], drawn: &[usize]) -> Option<f64> {
-        let n = drawn.len() as f64;
-        let error = |i: usize| self.y_true[i] - values[i];
-        // The drawn rows come in an order that a seed fixes; replicates are compared, not merged.
-        let squares = || drawn.iter().map(|&i| error(i).powi(2)).sum::<f64>() / n;
-        match metric {
-            Metric::Rmse => Some(squares().sqrt()),
-            Metric::MedianAbsoluteError => {
-                let mut errors: Vec<f64> = drawn.iter().map(|&i| error(i).abs()).collect();
-                errors.sort_unstable_by(f64::total_cmp);
-                Some(median(&errors))
-            }
-            Metric::R2 => {
-                let mean = drawn.iter().map(|&i| self.y_true[i]).sum::<f64>() / n;
-                let spread =
-                    drawn.iter().map(|&i| (self.y_true[i] - mean).powi(2)).sum::<f64>() / n;
-                (spread > 0.0).then(|| 1.0 - squares() / spread)
-            }
-            _ => None,
-        }
-    }
-}
-
-fn enough_rows(rows: usize, of_what: &str) -> Result<()> {
-    let least = ChallengerGate::BOOTSTRAP_ROWS;
-    if rows >= least {
-        return Ok(());
-    }
-    Err(Error::undefined("the difference", format!("a bootstrap needs {least} {of_what}")))
-}
-
 #[cfg(test)]
 mod tests {
+    use arrow::array::{BooleanArray, Float64Array};
+
     use super::*;
 
     fn scores(n: u32, gap: f64, noise: u32) -> Float64Array {

@@ -6,11 +6,11 @@ use mlops_core::metrics::{
     average_precision, r2,
 };
 use mlops_core::stats::{
-    Bootstrap, Interval, Resampling, binomial_cdf, bootstrap, normal_quantile,
+    Bootstrap, FEW_FOR_DELONG, Interval, Resampling, RocAuc, binomial_cdf, bootstrap,
+    normal_quantile,
 };
 use mlops_core::{Error, Result};
 
-use super::auc_limits::roc_auc_limits;
 use super::labels;
 use super::metric::Metric;
 use super::predicted::Predicted;
@@ -112,9 +112,11 @@ impl<'a> Estimates<'a> {
                 Metric::MatthewsCorrelation => matthews(*outcomes, *confidence, resampling),
                 Metric::RocAuc => {
                     let mut found = Estimate::of(&report.roc_auc);
-                    let rarer = report.confusion.positives().min(report.confusion.negatives());
-                    if let Some(auc) = found.value {
-                        found.interval = roc_auc_limits(auc, found.interval, rarer, *confidence);
+                    let (p, n) = (report.confusion.positives(), report.confusion.negatives());
+                    if let Some(auc) = found.value
+                        && (p.min(n) < FEW_FOR_DELONG || found.interval.is_none())
+                    {
+                        found.interval = Some(RocAuc::new(auc, None, p, n)?.limits(*confidence)?);
                     }
                     Ok(found)
                 }

@@ -9,7 +9,6 @@ use mlops_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::auc_limits::roc_auc_limits;
 use super::labels;
 use super::metric::check_confidence;
 
@@ -247,13 +246,10 @@ fn judge(
     };
     let flip = either_direction && found.auc < 0.5;
     let auc = if flip { 1.0 - found.auc } else { found.auc };
-    let rarer = found.positives.min(found.negatives);
-    let delong = found.interval(options.confidence).ok();
-    let limits = roc_auc_limits(found.auc, delong, rarer, options.confidence)
-        .map(|i| if flip { (1.0 - i.high, 1.0 - i.low) } else { (i.low, i.high) });
-    let Some((low, high)) = limits else {
-        let observed = format!("ROC AUC {auc:.4} without limits: too few rows");
-        return Ok(finding(Verdict::Inconclusive, observed).with_value(auc));
+    let limits = found.limits(options.confidence)?;
+    let (low, high) = match limits {
+        i if flip => (1.0 - i.high, 1.0 - i.low),
+        i => (i.low, i.high),
     };
     let verdict = match () {
         () if low >= options.threshold => Verdict::Fail,

@@ -3,14 +3,15 @@
 use arrow::array::RecordBatch;
 use mlops_core::metrics::{Classified, Estimated, Scored};
 use mlops_core::stats::{Interval, Resampling};
-use mlops_core::{Assessment, Error, Finding, Model, Result, Severity, Verdict};
+use mlops_core::{Assessment, Error, Finding, Model, Result, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Estimates, resample};
 use super::holdout::HoldoutUse;
-use super::metric::{Bound, Metric, also, check_confidence, percent};
+use super::metric::{Bound, Metric, also, percent};
+use super::options::gate_options;
 use super::predicted::{Predicted, Target};
-use super::slices::{Cut, Slice, SliceRule, Slicing, holm_steps};
+use super::slices::{Slice, Slicing, holm_steps, set_aside, soften};
 
 /// Bounds on metrics of a hold-out, each judged at its confidence limit.
 ///
@@ -42,6 +43,26 @@ use super::slices::{Cut, Slice, SliceRule, Slicing, holm_steps};
 /// assert_eq!(strict.judge_scores(rows, 0.5)?.verdict, Verdict::Fail);
 /// # Ok::<(), mlops_core::Error>(())
 /// ```
+///
+/// A slice that is bad among many that are good:
+///
+/// ```
+/// use mlops_core::arrow::array::{BooleanArray, StringArray};
+/// use mlops_core::metrics::Classified;
+/// use mlops_core::batch;
+/// use mlops_validate::{Metric, QualityGate};
+///
+/// // 91 % right of all, but only 55 % of the 600 rows of `f`.
+/// let y_true = BooleanArray::from(vec![true; 3_000]);
+/// let y_pred: BooleanArray = (0..3_000).map(|i| Some(i % 5 > 0 || i % 9 < 5)).collect();
+/// let sex = StringArray::from_iter_values((0..3_000).map(|i| ["f", "m"][usize::from(i % 5 > 0)]));
+/// let rows = Classified { y_true: &y_true, y_pred: &y_pred, positive: "true" };
+/// let gate = QualityGate::new("quality").at_least(Metric::Accuracy, 0.85).by("sex");
+/// let found = gate.judge_sliced(rows, &batch! { "sex" => sex }?)?;
+/// let failing: Vec<_> = found.failures().map(|f| f.subject.as_str()).collect();
+/// assert_eq!(failing, ["sex = f"]);
+/// # Ok::<(), mlops_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualityGate {
@@ -54,6 +75,8 @@ pub struct QualityGate {
     #[serde(default)]
     holdout: Option<HoldoutUse>,
 }
+
+gate_options!(QualityGate);
 
 impl QualityGate {
     /// A gate of this name that bounds nothing yet, and so passes nothing; 95 % limits.
@@ -84,78 +107,6 @@ impl QualityGate {
     #[must_use]
     pub fn bound(mut self, metric: Metric, bound: Bound) -> Self {
         self.bounds.push((metric, bound));
-        self
-    }
-
-    /// The same, with limits of this two-sided confidence, in (0, 1).
-    #[must_use]
-    pub fn confidence(mut self, confidence: f64) -> Self {
-        self.confidence = confidence;
-        self
-    }
-
-    /// The same, resampling like this where a metric's limits have no closed form; with more
-    /// replicates where limits lie so far out that fewer than 20 would decide them.
-    #[must_use]
-    pub fn resampling(mut self, resampling: Resampling) -> Self {
-        self.resampling = resampling;
-        self
-    }
-
-    /// The same, asking every bound of each value of this column, too; rows without a value are a
-    /// slice of their own. At most 100 values.
-    ///
-    /// ```
-    /// use mlops_core::arrow::array::{BooleanArray, StringArray};
-    /// use mlops_core::metrics::Classified;
-    /// use mlops_core::batch;
-    /// use mlops_validate::{Metric, QualityGate};
-    ///
-    /// // 91 % right of all, but only 55 % of the 600 rows of `f`.
-    /// let y_true = BooleanArray::from(vec![true; 3_000]);
-    /// let y_pred: BooleanArray = (0..3_000).map(|i| Some(i % 5 > 0 || i % 9 < 5)).collect();
-    /// let sex = StringArray::from_iter_values((0..3_000).map(|i| ["f", "m"][usize::from(i % 5 > 0)]));
-    /// let rows = Classified { y_true: &y_true, y_pred: &y_pred, positive: "true" };
-    /// let gate = QualityGate::new("quality").at_least(Metric::Accuracy, 0.85).by("sex");
-    /// let found = gate.judge_sliced(rows, &batch! { "sex" => sex }?)?;
-    /// let failing: Vec<_> = found.failures().map(|f| f.subject.as_str()).collect();
-    /// assert_eq!(failing, ["sex = f"]);
-    /// # Ok::<(), mlops_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn by(mut self, column: impl Into<String>) -> Self {
-        self.slicing.cuts.push(Cut::Values(column.into()));
-        self
-    }
-
-    /// The same, asking every bound of each bin of this column, too: below the first of the
-    /// ascending edges, from each to the next, and from the last on.
-    #[must_use]
-    pub fn by_bins(mut self, column: impl Into<String>, edges: impl Into<Vec<f64>>) -> Self {
-        self.slicing.cuts.push(Cut::Bins(column.into(), edges.into()));
-        self
-    }
-
-    /// The same, setting slices of fewer rows aside, each with a warning; 30 unless told
-    /// otherwise. Where nothing is left the gate is inconclusive.
-    #[must_use]
-    pub fn min_slice_rows(mut self, rows: u64) -> Self {
-        self.slicing.min_rows = rows;
-        self
-    }
-
-    /// The same, asking this of slices.
-    #[must_use]
-    pub fn slice_rule(mut self, rule: SliceRule) -> Self {
-        self.slicing.rule = rule;
-        self
-    }
-
-    /// The same, judged at the level that is left of a hold-out's budget; see
-    /// [`HoldoutLedger`](crate::HoldoutLedger).
-    #[must_use]
-    pub fn on_holdout(mut self, spent: &HoldoutUse) -> Self {
-        self.holdout = Some(spent.clone());
         self
     }
 
@@ -268,28 +219,17 @@ impl QualityGate {
         rows: usize,
         statistic: impl Fn(&[usize]) -> Option<f64> + Sync,
     ) -> Result<Assessment> {
-        let confidence = self.level()?;
+        let confidence = self.left_confidence()?;
         if !bound.value().is_finite() {
             return Err(Error::invalid(format!("the bound of {name}"), "a number", bound.value()));
         }
         let found = resample(rows, self.resampling, confidence, statistic);
         let finding = finding(name, "model", bound, &Estimate::resampled(found)?);
-        Ok(Assessment::new(&self.name, rows as u64, self.with_holdout(vec![finding])))
-    }
-
-    /// The confidence: its own, or what the budget of the hold-out leaves.
-    fn level(&self) -> Result<f64> {
-        check_confidence(self.confidence)?;
-        Ok(self.holdout.as_ref().map_or(self.confidence, |spent| spent.confidence(self.confidence)))
-    }
-
-    fn with_holdout(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
-        findings.extend(self.holdout.iter().map(HoldoutUse::finding));
-        findings
+        Ok(self.assessment(rows, vec![finding]))
     }
 
     fn judge(&self, outcomes: Predicted<'_>, columns: Option<&RecordBatch>) -> Result<Assessment> {
-        let confidence = self.level()?;
+        let confidence = self.left_confidence()?;
         for &(metric, bound) in &self.bounds {
             metric.check(bound)?;
         }
@@ -300,14 +240,12 @@ impl QualityGate {
             let estimate = whole.get(metric, self.resampling)?;
             findings.push(finding(metric.name(), "model", bound, &estimate));
         }
-        let slices = self.slicing.of(columns, outcomes.len())?;
-        let (large, small): (Vec<_>, Vec<_>) =
-            slices.into_iter().partition(|slice| slice.rows.len() as u64 >= self.slicing.min_rows);
+        let (large, small) = self.slicing.by_size(columns, outcomes.len())?;
         if !self.slicing.cuts.is_empty() {
             self.judge_slices(outcomes, &large, confidence, &mut findings)?;
             findings.extend(set_aside(&small, large.is_empty(), self.slicing.min_rows));
         }
-        Ok(Assessment::new(&self.name, outcomes.len() as u64, self.with_holdout(findings)))
+        Ok(self.assessment(outcomes.len(), findings))
     }
 
     fn judge_slices(
@@ -348,39 +286,6 @@ impl QualityGate {
     }
 }
 
-/// A fail that Holm's steps do not confirm is none; where slices only guard, doubts are warnings.
-pub(super) fn soften(finding: &mut Finding, confirmed: bool, slices: usize, rule: SliceRule) {
-    if finding.verdict.is_fail() && !confirmed {
-        finding.verdict = Verdict::Inconclusive;
-        also(
-            &mut finding.observed,
-            format_args!("; not beyond chance among {slices} slices (Holm)"),
-        );
-    }
-    if rule == SliceRule::Guard && finding.verdict == Verdict::Inconclusive {
-        finding.severity = Severity::Warning;
-    }
-}
-
-/// What is said of slices that are too small; of nothing else, it blocks.
-pub(super) fn set_aside(small: &[Slice], alone: bool, least: u64) -> Vec<Finding> {
-    let mut findings: Vec<_> = small
-        .iter()
-        .map(|slice| {
-            let expected = format!("at least {least} rows");
-            let observed = format!("{}: set aside", slice.rows.len());
-            let verdict = Verdict::Inconclusive;
-            Finding::new("slice_rows", &slice.name, verdict, expected, observed)
-                .with_severity(Severity::Warning)
-        })
-        .collect();
-    if alone {
-        let expected = format!("a slice of at least {least} rows");
-        findings.push(Finding::new("slices", "model", Verdict::Inconclusive, expected, "none"));
-    }
-    findings
-}
-
 /// Inside, outside, or across the bound.
 fn judge(limits: Interval, bound: Bound) -> Verdict {
     let (good, bad) = match bound {
@@ -419,6 +324,7 @@ fn finding(check: &str, subject: &str, bound: Bound, estimate: &Estimate) -> Fin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SliceRule;
     use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
     use mlops_core::batch;
     use mlops_core::stats::Draws;

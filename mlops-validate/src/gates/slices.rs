@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
-use mlops_core::{Categories, Error, Result, to_numbers};
+use mlops_core::{Categories, Error, Finding, Result, Severity, Verdict, to_numbers};
 use serde::{Deserialize, Serialize};
+
+use super::metric::also;
 
 /// More slices than anyone reads, and than any sample decides about.
 const MOST: usize = 100;
@@ -76,6 +78,16 @@ impl Slicing {
             slices.extend(cut.of(columns)?);
         }
         Ok(slices)
+    }
+
+    /// The slices that have enough rows, and the others.
+    pub(crate) fn by_size(
+        &self,
+        columns: Option<&RecordBatch>,
+        rows: usize,
+    ) -> Result<(Vec<Slice>, Vec<Slice>)> {
+        let slices = self.of(columns, rows)?.into_iter();
+        Ok(slices.partition(|slice| slice.rows.len() as u64 >= self.min_rows))
     }
 }
 
@@ -170,6 +182,39 @@ pub(crate) fn holm_steps(
         }
     }
     Ok(rejected)
+}
+
+/// A fail that Holm's steps do not confirm is none; where slices only guard, doubts are warnings.
+pub(super) fn soften(finding: &mut Finding, confirmed: bool, slices: usize, rule: SliceRule) {
+    if finding.verdict.is_fail() && !confirmed {
+        finding.verdict = Verdict::Inconclusive;
+        also(
+            &mut finding.observed,
+            format_args!("; not beyond chance among {slices} slices (Holm)"),
+        );
+    }
+    if rule == SliceRule::Guard && finding.verdict == Verdict::Inconclusive {
+        finding.severity = Severity::Warning;
+    }
+}
+
+/// What is said of slices that are too small; of nothing else, it blocks.
+pub(super) fn set_aside(small: &[Slice], alone: bool, least: u64) -> Vec<Finding> {
+    let mut findings: Vec<_> = small
+        .iter()
+        .map(|slice| {
+            let expected = format!("at least {least} rows");
+            let observed = format!("{}: set aside", slice.rows.len());
+            let verdict = Verdict::Inconclusive;
+            Finding::new("slice_rows", &slice.name, verdict, expected, observed)
+                .with_severity(Severity::Warning)
+        })
+        .collect();
+    if alone {
+        let expected = format!("a slice of at least {least} rows");
+        findings.push(Finding::new("slices", "model", Verdict::Inconclusive, expected, "none"));
+    }
+    findings
 }
 
 #[cfg(test)]
