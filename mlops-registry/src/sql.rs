@@ -13,6 +13,7 @@ use mlops_core::{Digest, Error, Result, Roles, Timestamp};
 pub(crate) mod audit;
 pub(crate) mod erase;
 pub(crate) mod outbox;
+mod readers;
 pub(crate) mod registry;
 mod rows;
 pub(crate) mod schema;
@@ -23,6 +24,7 @@ mod verify;
 pub(crate) use audit::forward_log;
 pub(crate) use erase::forward_erasure;
 pub(crate) use outbox::forward_outbox;
+pub(crate) use readers::Readers;
 pub(crate) use registry::forward_registry;
 pub(crate) use stored::forward_stored;
 pub use verify::{Problem, Verification};
@@ -37,6 +39,16 @@ pub(crate) trait Database {
 
     /// Runs this on one snapshot.
     fn read<T>(&self, work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T>;
+
+    /// Runs this on one snapshot, which several connections may read at once if there is enough
+    /// to read: the first closure says so.
+    fn read_together<T>(
+        &self,
+        _: impl Fn(&dyn Sql) -> Result<bool>,
+        mut work: impl FnMut(&mut Readers<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.read(|sql| work(&mut Readers::One(sql)))
+    }
 
     /// Runs this in a transaction that no other writer of the database interleaves with, and
     /// commits if it succeeds. It may be run again where the database asks for that.

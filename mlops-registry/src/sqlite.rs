@@ -1,6 +1,8 @@
 //! A registry in one SQLite file.
 
 use std::fmt;
+use std::num::NonZero;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +11,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::sql::{
-    Cell, Columns, Database, Row, Sql, Verification, args, forward_erasure, forward_log,
+    Cell, Columns, Database, Readers, Row, Sql, Verification, args, forward_erasure, forward_log,
     forward_outbox, forward_registry, forward_stored, stored,
 };
 use crate::tracking::Group;
@@ -21,6 +23,8 @@ pub use open::Journal;
 
 /// How many idle connections for reading are kept.
 const IDLE_READERS: usize = 4;
+/// How often several connections try to begin at once.
+const TRIES: usize = 3;
 
 /// A registry in one SQLite file: rows and the bytes of artifacts.
 ///
@@ -139,6 +143,20 @@ impl SqliteRegistry {
         stored::verify(self)
     }
 
+    /// An idle connection for reading, or a new one.
+    fn reader(&self) -> Result<Connection> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| self.store.connect_reader(), Ok)
+    }
+
+    /// Lets the next one read with this connection.
+    fn keep(&self, db: Connection) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < IDLE_READERS {
+            readers.push(db);
+        }
+    }
+
     fn same_process(&self) -> Result<()> {
         let here = std::process::id();
         if here == self.process {
@@ -180,19 +198,40 @@ impl Database for SqliteRegistry {
 
     fn read<T>(&self, mut work: impl FnMut(&dyn Sql) -> Result<T>) -> Result<T> {
         self.same_process()?;
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut db = match idle {
-            Some(db) => db,
-            None => self.store.connect_reader()?,
-        };
+        let mut db = self.reader()?;
         let result = {
             let snapshot = db.transaction().map_err(|e| self.store.error(e))?;
-            work(&Open { store: &self.store, db: &snapshot })
+            work(&Open { store: &self.store, db: &*snapshot })
         };
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         // A connection that met an error may have met a damaged page; the next is a fresh one.
-        if result.is_ok() && readers.len() < IDLE_READERS {
-            readers.push(db);
+        if result.is_ok() {
+            self.keep(db);
+        }
+        result
+    }
+
+    fn read_together<T>(
+        &self,
+        enough: impl Fn(&dyn Sql) -> Result<bool>,
+        mut work: impl FnMut(&mut Readers<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.same_process()?;
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        // Without a log a reader that has begun and a writer that waits for it shut out the next.
+        let several = self.store.journal == Journal::Wal && threads > 1;
+        if !several || !self.read(|sql| enough(sql))? {
+            return self.read(|sql| work(&mut Readers::One(sql)));
+        }
+        let readers = (0..threads.min(IDLE_READERS)).map(|_| self.reader());
+        let mut readers = readers.collect::<Result<Vec<_>>>()?;
+        begin_together(&mut readers).map_err(|e| self.store.error(e))?;
+        let result = {
+            let open = |db| Box::new(Open { store: &self.store, db }) as Box<dyn Sql + Send>;
+            work(&mut Readers::Several(readers.iter_mut().map(open).collect()))
+        };
+        if result.is_ok() {
+            let ended = readers.into_iter().filter(|db| db.execute_batch("COMMIT").is_ok());
+            ended.for_each(|db| self.keep(db));
         }
         result
     }
@@ -232,6 +271,32 @@ enum Overwrite {
     Pages,
 }
 
+/// Begins a transaction of one snapshot on these connections. If others keep committing in
+/// between, only on the first; the rest are closed.
+fn begin_together(readers: &mut Vec<Connection>) -> rusqlite::Result<()> {
+    let version = |db: &Connection| -> rusqlite::Result<i64> {
+        db.pragma_query_value(None, "data_version", |row| row.get(0))
+    };
+    for _ in 0..TRIES {
+        let Some((first, others)) = readers.split_first() else { return Ok(()) };
+        // A transaction has its snapshot from its first look on. The version is another one
+        // when a commit came after the last time that this connection looked.
+        let before = version(first)?;
+        for db in others.iter().chain([first]) {
+            db.execute_batch("BEGIN")?;
+            version(db)?;
+        }
+        if version(first)? == before {
+            return Ok(());
+        }
+        for db in &*readers {
+            db.execute_batch("COMMIT")?;
+        }
+    }
+    readers.truncate(1);
+    readers.iter().try_for_each(|db| db.execute_batch("BEGIN"))
+}
+
 impl Store {
     fn overwrite(&self, db: &Connection, what: Overwrite) -> Result<()> {
         self.pragma(
@@ -249,19 +314,19 @@ impl Store {
         let transaction = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|e| self.error(e))?;
-        let value = work(&Open { store: self, db: &transaction })?;
+        let value = work(&Open { store: self, db: &*transaction })?;
         transaction.commit().map_err(|e| self.error(e))?;
         Ok(value)
     }
 }
 
 /// A transaction of a connection.
-struct Open<'c> {
+struct Open<'c, D> {
     store: &'c Store,
-    db: &'c Connection,
+    db: D,
 }
 
-impl Open<'_> {
+impl<D: Deref<Target = Connection>> Open<'_, D> {
     fn rows(
         &self,
         sql: &str,
@@ -282,7 +347,7 @@ impl Open<'_> {
     }
 }
 
-impl Sql for Open<'_> {
+impl<D: Deref<Target = Connection>> Sql for Open<'_, D> {
     fn place(&self) -> &str {
         &self.store.name
     }

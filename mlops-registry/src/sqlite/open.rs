@@ -350,7 +350,7 @@ impl Store {
         for version in from..SCHEMA {
             transaction.execute_batch(&DIALECT.step(version)).map_err(fail)?;
         }
-        let sql: &dyn Sql = &Open { store: self, db: &transaction };
+        let sql: &dyn Sql = &Open { store: self, db: &*transaction };
         sql.after_migration(from)?;
         self.pragma(&transaction, "application_id", &APPLICATION.to_string())?;
         self.pragma(&transaction, "user_version", &SCHEMA.to_string())?;

@@ -10,24 +10,72 @@ use super::filter::{Attribute, DatasetPart, Field, Operator, Test, Value};
 use super::query::Query;
 use super::rows::{BRIEF_BYTES, RUN, read_run};
 use super::run::{Dataset, LoggedModel, Run};
-use super::search::Source;
+use super::search::{Reader, Source};
 use super::tracker::no_experiment;
-use crate::sql::{Cell, Row, Sql, args};
+use crate::sql::{Cell, Readers, Row, Sql, args};
 
 /// How many runs are read with one statement.
 const TOGETHER: usize = 64;
 
-pub(super) struct Columns<'s> {
-    sql: &'s dyn Sql,
-    /// The experiments that are searched.
-    experiments: Vec<i64>,
+/// From how many runs on it is worth while to read them with several connections.
+const MANY: i64 = 2_000;
+
+/// Whether there are many runs.
+pub(super) fn many(sql: &dyn Sql) -> Result<bool> {
+    let last = sql.one("SELECT max(id) FROM run", args![], |row| row.get::<Option<i64>>(0))?;
+    Ok(last.flatten() >= Some(MANY))
 }
 
-impl<'s> Columns<'s> {
-    pub(super) fn new(sql: &'s dyn Sql) -> Self {
-        Self { sql, experiments: Vec::new() }
+/// The experiments that a query searches, by whoever reads the database.
+pub(super) struct Columns<'r, 's> {
+    readers: &'r mut Readers<'s>,
+    /// And whether they are deleted.
+    experiments: Vec<(i64, bool)>,
+}
+
+impl<'r, 's> Columns<'r, 's> {
+    pub(super) fn new(readers: &'r mut Readers<'s>, query: &Query) -> Result<Self> {
+        let all = "SELECT id, deleted_at FROM experiment WHERE name IS NOT NULL ORDER BY id";
+        let all = readers.one().all(all, args![], |row| {
+            Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(1)?.is_some()))
+        })?;
+        let mut experiments = Vec::new();
+        for id in &query.experiments {
+            let found = all.iter().find(|(row, _)| row.cast_unsigned() == *id);
+            experiments.push(*found.ok_or_else(|| no_experiment(*id))?);
+        }
+        experiments.sort_unstable();
+        experiments.dedup();
+        if query.experiments.is_empty() {
+            experiments = all;
+        }
+        experiments.retain(|(_, deleted)| !deleted || query.view.shows(true));
+        Ok(Self { readers, experiments })
+    }
+}
+
+impl Source for Columns<'_, '_> {
+    fn readers(&self) -> usize {
+        self.readers.count()
     }
 
+    fn each<T: Send>(
+        &mut self,
+        jobs: usize,
+        job: impl Fn(&dyn Reader, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let experiments = &self.experiments;
+        self.readers.each(jobs, |sql, i| job(&Experiments { sql, experiments }, i))
+    }
+}
+
+/// One who reads the columns of experiments.
+struct Experiments<'s> {
+    sql: &'s dyn Sql,
+    experiments: &'s [(i64, bool)],
+}
+
+impl Experiments<'_> {
     fn key(&self, name: &str) -> Result<Option<i64>> {
         if name.contains('\0') {
             return Ok(None);
@@ -46,7 +94,7 @@ impl<'s> Columns<'s> {
         if let Some(text) = test.and_then(equal).filter(|text| text.len() <= BRIEF_BYTES) {
             let query = "SELECT run FROM run_text
                          WHERE experiment = ?1 AND kind = ?2 AND key = ?3 AND brief = ?4";
-            for experiment in &self.experiments {
+            for (experiment, _) in self.experiments {
                 self.sql.query(query, args![*experiment, kind, key, text], &mut |row| {
                     each(row.int(0)?, Value::Text(text));
                     Ok(())
@@ -54,7 +102,7 @@ impl<'s> Columns<'s> {
             }
             return Ok(());
         }
-        for experiment in &self.experiments {
+        for (experiment, _) in self.experiments {
             let mut long = Vec::new();
             let query = "SELECT run, brief FROM run_text
                          WHERE experiment = ?1 AND kind = ?2 AND key = ?3";
@@ -137,38 +185,22 @@ fn say_text(
     })
 }
 
-impl Source for Columns<'_> {
-    fn rows(&mut self, query: &Query) -> Result<Vec<(i64, i64)>> {
-        let all = "SELECT id, deleted_at FROM experiment WHERE name IS NOT NULL ORDER BY id";
-        let all = self.sql.all(all, args![], |row| {
-            Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(1)?.is_some()))
-        })?;
-        let mut chosen = all.clone();
-        if !query.experiments.is_empty() {
-            chosen.clear();
-            for id in &query.experiments {
-                let found = all.iter().find(|(row, _)| row.cast_unsigned() == *id);
-                chosen.push(*found.ok_or_else(|| no_experiment(*id))?);
-            }
-            chosen.sort_unstable();
-            chosen.dedup();
-        }
+impl Reader for Experiments<'_> {
+    fn rows(&self, query: &Query) -> Result<Vec<(i64, i64)>> {
         let mut rows = Vec::new();
-        for (experiment, deleted) in chosen {
-            let whole = query.view.shows(true) && (deleted || query.view.shows(false));
-            let query = match (deleted, query.view.shows(false)) {
-                _ if whole => "SELECT id, started_at FROM run WHERE experiment = ?1",
-                (true, _) => continue,
-                (false, true) => {
-                    "SELECT id, started_at FROM run WHERE experiment = ?1 AND deleted_at IS NULL"
-                }
-                (false, false) => {
+        for (experiment, deleted) in self.experiments {
+            let query = match (query.view.shows(true), query.view.shows(false)) {
+                // All runs of a deleted experiment are.
+                (true, false) if !deleted => {
                     "SELECT id, started_at FROM run
                      WHERE experiment = ?1 AND deleted_at IS NOT NULL"
                 }
+                (true, _) => "SELECT id, started_at FROM run WHERE experiment = ?1",
+                (false, _) => {
+                    "SELECT id, started_at FROM run WHERE experiment = ?1 AND deleted_at IS NULL"
+                }
             };
-            self.experiments.push(experiment);
-            self.sql.query(query, args![experiment], &mut |row| {
+            self.sql.query(query, args![*experiment], &mut |row| {
                 rows.push((row.int(0)?, row.int(1)?));
                 Ok(())
             })?;
@@ -178,8 +210,7 @@ impl Source for Columns<'_> {
     }
 
     fn column(
-        &mut self,
-        _: &Query,
+        &self,
         field: &Field,
         test: Option<&Test>,
         each: &mut dyn FnMut(i64, Value<'_>),
@@ -197,7 +228,7 @@ impl Source for Columns<'_> {
                 let all = "SELECT run, bits FROM run_metric WHERE experiment = ?1 AND key = ?2";
                 let some = "SELECT run, bits FROM run_metric WHERE experiment = ?1 AND key = ?2
                             AND (bits BETWEEN ?3 AND ?4 OR bits BETWEEN ?5 AND ?6)";
-                for experiment in &self.experiments {
+                for (experiment, _) in self.experiments {
                     match test.and_then(bits) {
                         Some([a, b, c, d]) => {
                             self.sql.query(some, args![*experiment, key, a, b, c, d], &mut say)?;
@@ -231,7 +262,7 @@ impl Source for Columns<'_> {
             }
         };
         let query = format!("SELECT {select} FROM {table} WHERE experiment = ?1");
-        for experiment in &self.experiments {
+        for (experiment, _) in self.experiments {
             self.sql.query(&query, args![*experiment], &mut |row| {
                 say_text(row, 1, row.get(0)?, each)
             })?;
@@ -239,7 +270,7 @@ impl Source for Columns<'_> {
         Ok(())
     }
 
-    fn fetch(&mut self, rows: &[i64]) -> Result<Vec<Run>> {
+    fn fetch(&self, rows: &[i64]) -> Result<Vec<Run>> {
         fetch(self.sql, rows)
     }
 }

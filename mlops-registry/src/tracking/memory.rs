@@ -10,7 +10,7 @@ use super::experiment::{Experiment, ExperimentChange, NewExperiment};
 use super::filter::{Attribute, DatasetPart, Field, Test, Value};
 use super::query::{Page, Query, View};
 use super::run::{NewRun, Run, RunChange};
-use super::search::{Source, search};
+use super::search::{Reader, Source, search};
 use super::tracker::{Collected, Tracker, deleted, id_taken, name_taken, no_experiment, no_run};
 use crate::MemoryRegistry;
 
@@ -244,7 +244,7 @@ impl Tracker for MemoryRegistry {
     }
 
     fn search(&self, query: &Query) -> Result<Page<Run>> {
-        search(&mut *self.tracking(), query)
+        search(&mut &*self.tracking(), query)
     }
 
     fn delete_run(&self, id: &str, at: Timestamp) -> Result<()> {
@@ -272,10 +272,24 @@ impl Tracker for MemoryRegistry {
     }
 }
 
-impl Source for State {
-    fn rows(&mut self, query: &Query) -> Result<Vec<(i64, i64)>> {
+impl Source for &State {
+    fn readers(&self) -> usize {
+        1
+    }
+
+    fn each<T: Send>(
+        &mut self,
+        jobs: usize,
+        job: impl Fn(&dyn Reader, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        (0..jobs).map(|i| job(*self, i)).collect()
+    }
+}
+
+impl Reader for State {
+    fn rows(&self, query: &Query) -> Result<Vec<(i64, i64)>> {
         for id in &query.experiments {
-            self.experiment(*id)?;
+            self.experiments.get(id).ok_or_else(|| no_experiment(*id))?;
         }
         let all = self.runs.iter().filter(|(_, t)| {
             (query.experiments.is_empty() || query.experiments.contains(&t.run.experiment))
@@ -285,8 +299,7 @@ impl Source for State {
     }
 
     fn column(
-        &mut self,
-        _: &Query,
+        &self,
         field: &Field,
         _: Option<&Test>,
         each: &mut dyn FnMut(i64, Value<'_>),
@@ -317,7 +330,7 @@ impl Source for State {
         Ok(())
     }
 
-    fn fetch(&mut self, rows: &[i64]) -> Result<Vec<Run>> {
+    fn fetch(&self, rows: &[i64]) -> Result<Vec<Run>> {
         Ok(rows.iter().filter_map(|row| self.runs.get(row)).map(|t| t.run.clone()).collect())
     }
 }

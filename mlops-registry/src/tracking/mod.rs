@@ -61,6 +61,7 @@ mod query;
 mod rows;
 mod run;
 mod search;
+mod sort;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod sql;
 mod system;

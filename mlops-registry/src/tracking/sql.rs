@@ -275,7 +275,9 @@ pub(crate) fn metric_history(db: &impl Store, run: &str, key: &str) -> Result<Ve
 }
 
 pub(crate) fn search(db: &impl Store, query: &Query) -> Result<Page<Run>> {
-    db.read(|sql| search::search(&mut columns::Columns::new(sql), query))
+    db.read_together(columns::many, |readers| {
+        search::search(&mut columns::Columns::new(readers, query)?, query)
+    })
 }
 
 pub(crate) fn hide_run(db: &impl Store, id: &str, at: Option<Timestamp>) -> Result<()> {
