@@ -436,3 +436,42 @@ impl Columns for Fields<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_begins_together_sees_one_instant() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Connection::open(folder.path().join("n.db")).expect("a connection");
+        let writer = open();
+        let make = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+                    CREATE TABLE t (n INTEGER NOT NULL); INSERT INTO t VALUES (0)";
+        writer.execute_batch(make).expect("a table");
+        let done = &AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    writer.execute_batch("UPDATE t SET n = n + 1").expect("a commit");
+                }
+            });
+            let look = |_| {
+                let mut readers: Vec<_> = (0..3).map(|_| open()).collect();
+                begin_together(&mut readers)?;
+                let read = |db: &Connection| db.query_row("SELECT n FROM t", [], |row| row.get(0));
+                readers.iter().map(read).collect()
+            };
+            let seen: rusqlite::Result<Vec<Vec<i64>>> = (0..1_000).map(look).collect();
+            done.store(true, Ordering::Relaxed);
+            seen
+        });
+        let seen = seen.expect("transactions");
+        for seen in &seen {
+            assert!(seen.iter().all(|n| *n == seen[0]), "{seen:?}");
+        }
+        assert!(seen.iter().any(|seen| seen.len() == 3), "never together");
+    }
+}

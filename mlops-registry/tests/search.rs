@@ -100,7 +100,7 @@ fn many_readers_see_one_instant() {
     };
     registry.log(&run, &sides(0)).expect("a step");
     let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let seen = std::thread::scope(|scope| {
         scope.spawn(|| {
             let other = SqliteRegistry::open(&path).expect("another");
             for step in 1.. {
@@ -110,11 +110,13 @@ fn many_readers_see_one_instant() {
                 }
             }
         });
-        for _ in 0..200 {
-            let found = registry.search(&both).expect("a search").items;
-            assert!(found.is_empty(), "two instants: {:?}", found[0].metrics);
-            assert_eq!(registry.search(&either).expect("a search").items.len(), 1);
-        }
+        let look = |_| Ok((registry.search(&both)?.items, registry.search(&either)?.items));
+        let seen: mlops_core::Result<Vec<_>> = (0..200).map(look).collect();
         done.store(true, Ordering::Relaxed);
+        seen
     });
+    for (both, either) in seen.expect("searches") {
+        assert!(both.is_empty(), "two instants: {:?}", both[0].metrics);
+        assert_eq!(either.len(), 1);
+    }
 }
