@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     title("08:00  cleo sets what `champion` demands");
     let policy = PromotionPolicy {
         required_gates: vec!["quality".into()],
-        approver_role: Some("risk".into()),
+        approver_roles: [("risk".into(), 1)].into(),
         ..PromotionPolicy::default()
     };
     println!("{policy}");

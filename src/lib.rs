@@ -83,6 +83,8 @@ mod pages {
     struct PerformanceWithoutLabels;
     #[doc = include_str!("../docs/attribution.md")]
     struct Attribution;
+    #[doc = include_str!("../docs/registry.md")]
+    struct RegistryPage;
     #[doc = include_str!("../docs/tracking.md")]
     struct Tracking;
 }

@@ -94,8 +94,8 @@ pub use progress::{Cancel, OnProgress, Progress};
 pub use registry::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, GateEvidence, Lineage, Lineup, Listing,
     NewVersion, Promotion, PromotionPolicy, Registry, RegistryExt, Request, Roles, Rollback,
-    SetPolicy, Signature, Stage, Unset, Version, Why, check_name, check_new_name, check_paths,
-    history_flaws, manifest_digest, same_person,
+    SetPolicy, Signature, Stage, Unset, Version, Why, Withdrawal, Withdrawn, check_name,
+    check_new_name, check_paths, history_flaws, is_erased, manifest_digest, same_person,
 };
 pub use rows::{Categories, Names, Rows, Selected, is_numeric, is_text, to_numbers};
 pub use scan::Scan;

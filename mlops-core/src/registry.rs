@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
 mod ask;
+mod quorum;
 mod request;
 mod roles;
 mod rules;
@@ -20,7 +21,7 @@ mod why;
 pub use request::Request;
 pub use roles::Roles;
 pub use rules::{
-    check_name, check_new_name, check_paths, history_flaws, manifest_digest, same_person,
+    check_name, check_new_name, check_paths, history_flaws, is_erased, manifest_digest, same_person,
 };
 pub use show::Listing;
 pub use signature::Signature;
@@ -115,8 +116,10 @@ pub struct Version {
     pub suite_digest: Option<Digest>,
     /// The gate reports, oldest first.
     pub gates: Vec<GateReport>,
-    /// The approvals, oldest first.
+    /// The approvals that stand, oldest first.
     pub approvals: Vec<Approval>,
+    /// Those that were taken back, in the order in which they were.
+    pub withdrawn: Vec<Withdrawn>,
 }
 
 impl Version {
@@ -145,6 +148,7 @@ impl Version {
             suite_digest: None,
             gates: Vec::new(),
             approvals: Vec::new(),
+            withdrawn: Vec::new(),
         }
     }
 
@@ -164,7 +168,9 @@ impl Version {
     ///
     /// Every gate's latest report must be a pass on this version's digest, and there must be at
     /// least one; the required gates must be among them, none older than the policy allows; and
-    /// enough people other than the author, in the role that the policy names, must have approved.
+    /// enough people other than the author must have approved, so many in each role that the policy
+    /// names. A person counts once: who has two roles stands for one of them, for whichever the
+    /// policy is met by, if by any.
     ///
     /// Times are the callers': the report that was recorded last must be a pass, too, so that
     /// neither one with a time to come nor an old one that is recorded again hides a failure.
@@ -204,22 +210,7 @@ impl Version {
                 reasons.push(format!("gate `{gate}` was run at {}, which is too old", report.at));
             }
         }
-        let people = self.approvers();
-        let role = policy.approver_role.as_deref();
-        let (people, others): (Vec<_>, Vec<_>) =
-            people.into_iter().partition(|person| role.is_none_or(|role| roles.has(person, role)));
-        if people.len() < policy.approvals {
-            let mut within = role.map_or(String::new(), |role| format!(" in the role `{role}`"));
-            if !others.is_empty() {
-                within = format!("{within}, which {} has not", others.join(", "));
-            }
-            reasons.push(format!(
-                "{} of {} approvals by people other than its author {}{within}",
-                people.len(),
-                policy.approvals,
-                self.author
-            ));
-        }
+        reasons.extend(self.stand_for(policy, roles).missing);
         reasons
     }
 }
@@ -235,9 +226,41 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
+/// A request of who approved a version to take the approval back ([`Withdrawal::new`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Who: the person who approved.
+    pub by: String,
+    /// Why, in their words; not empty.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An approval that was taken back by who gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The approval as it was given.
+    pub approval: Approval,
+    /// Why it was taken back.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What an alias demands of a version before it moves there; stored with the registry, so that
 /// who promotes does not choose it.
+///
+/// ```
+/// use mlops_core::PromotionPolicy;
+/// let policy = PromotionPolicy { approvals: 3, ..PromotionPolicy::default() }
+///     .with_role("engineering", 1)
+///     .with_role("risk", 1);
+/// assert!(policy.to_string().contains("by 3, 1 in the role `engineering`, 1 in the role `risk`"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// A rule that is not understood is never left out.
+#[serde(deny_unknown_fields)]
 pub struct PromotionPolicy {
     /// Gates that must have been run; every gate that was run must pass, required or not.
     pub required_gates: Vec<String>,
@@ -245,10 +268,20 @@ pub struct PromotionPolicy {
     pub approvals: usize,
     /// How old the gates' reports may be, in milliseconds.
     pub max_gate_age_millis: Option<i64>,
-    /// The role that whoever approves must have when the alias moves; the registry is told who
-    /// has it ([`Roles`]).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approver_role: Option<String>,
+    /// How many of them must stand for which role, one role a person; together they may be more
+    /// than `approvals`. Whoever approves must have the role when the alias moves; the registry is
+    /// told who has it ([`Roles`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approver_roles: BTreeMap<String, usize>,
+}
+
+impl PromotionPolicy {
+    /// The same, with so many people who stand for this role.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<String>, people: usize) -> Self {
+        self.approver_roles.insert(role.into(), people);
+        self
+    }
 }
 
 impl Default for PromotionPolicy {
@@ -258,7 +291,7 @@ impl Default for PromotionPolicy {
             required_gates: Vec::new(),
             approvals: 1,
             max_gate_age_millis: None,
-            approver_role: None,
+            approver_roles: BTreeMap::new(),
         }
     }
 }
@@ -377,8 +410,16 @@ pub struct AliasChange {
     pub at: Timestamp,
     /// The gates that were open, by name; none for an unset.
     pub gates: Vec<String>,
-    /// The people who had approved; none for an unset.
+    /// The people who had approved, and had not taken it back; none for an unset.
     pub approvals: Vec<String>,
+    /// When each of them had, in the same order: of two approvals of one person, one of which was
+    /// taken back, it says which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_at: Vec<Timestamp>,
+    /// The role that each of them stood for, in the same order, where the policy of a promotion
+    /// asked for roles; none for who was not needed in any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_as: Vec<Option<String>>,
     /// The digests of those gates' reports, by name ([`GateReport::digest`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence: BTreeMap<String, Digest>,
@@ -403,8 +444,10 @@ pub struct AliasChange {
 /// - Promotions stack up; a rollback takes the top off ([`Rollback::target`]). It asks for no gate
 ///   and no approval, because the version had them when it was promoted.
 /// - An unset takes the top off, too, and puts nothing in its place: the alias has a revision
-///   more and names no version. What it took away comes back by a promotion alone, which meets
-///   the policy as any other; a rollback leads to the version before ([`Unset::decide`]).
+///   more and names no version. The promotion that it took off comes back by another alone, which
+///   meets the policy; a rollback leads to the one before ([`Rollback::target`]).
+/// - An approval that was taken back counts for no later promotion; what was promoted with it
+///   stays, and so does the record of it.
 /// - `register`, `promote`, `rollback` and `unset` under a key are done once: the same request under the
 ///   same key gives the same answer again, another request under it is
 ///   [`Error::KeyUsed`](crate::Error::KeyUsed). A request that was refused does not use up its
@@ -416,6 +459,7 @@ pub struct AliasChange {
 ///
 /// [`NewVersion::check`], [`NewVersion::check_parent`], [`NewVersion::to_version`],
 /// [`NewVersion::request`], [`Version::check_gate`], [`Version::check_approval`],
+/// [`Withdrawal::decide`], [`Version::take_back`],
 /// [`PromotionPolicy::check`], [`Promotion::decide`], [`Rollback::decide`], [`Unset::decide`] and
 /// [`Request::answer`] hold the rules, so that a backend only stores what they give.
 ///
@@ -460,12 +504,20 @@ pub trait Registry: Debug + Send + Sync + 'static {
     fn record_gate(&self, model: &str, number: u64, report: GateReport) -> Result<()>;
 
     /// Adds an approval to the version; of one person's approvals, however the name is
-    /// [spelled](same_person), the first is kept.
+    /// [spelled](same_person), the first is kept, unless it was taken back.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Blocked`](crate::Error::Blocked) for
     /// the version's own author.
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()>;
+
+    /// Takes an approval of the version back: from now on it counts for no promotion. Repeated, it
+    /// changes nothing; the same person may approve again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) for who has not approved it;
+    /// [`Error::Invalid`](crate::Error::Invalid) without a reason.
+    fn withdraw(&self, model: &str, number: u64, withdrawal: Withdrawal) -> Result<()>;
 
     /// The policy of an alias; the default where none was set.
     ///
@@ -700,6 +752,10 @@ macro_rules! forward {
 
             fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
                 (**self).approve(model, number, approval)
+            }
+
+            fn withdraw(&self, model: &str, number: u64, withdrawal: Withdrawal) -> Result<()> {
+                (**self).withdraw(model, number, withdrawal)
             }
 
             fn policy(&self, model: &str, alias: &str) -> Result<PromotionPolicy> {

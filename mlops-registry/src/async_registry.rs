@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, Lineup, NewVersion, Promotion, Registry,
-    RegistryExt, Result, Rollback, Timestamp, Unset, Version, Why,
+    RegistryExt, Result, Rollback, Timestamp, Unset, Version, Why, Withdrawal,
 };
 
 use crate::tracking::{Batch, Logged, NewRun, Page, Query, Run, RunStatus, Tracker, TrackerExt};
@@ -116,6 +116,9 @@ impl<R: Registry + ?Sized> AsyncRegistry<R> {
         /// [`Registry::approve`].
         approve(model: str, number: u64, approval: Approval) -> (),
             |r, model, number, approval| r.approve(&model, number, approval);
+        /// [`Registry::withdraw`].
+        withdraw(model: str, number: u64, withdrawal: Withdrawal) -> (),
+            |r, model, number, withdrawal| r.withdraw(&model, number, withdrawal);
         /// [`Registry::promote`].
         promote(promotion: Promotion, at: Timestamp) -> Alias,
             |r, promotion, at| r.promote(promotion, at);

@@ -3,7 +3,7 @@
 use mlops_core::bytes::{put_i64, put_len, put_str, put_u64};
 use mlops_core::{
     AliasChange, Approval, ChangeKind, Digest, GateReport, SetPolicy, Timestamp, Version,
-    integers_as_text,
+    Withdrawn, integers_as_text,
 };
 use serde_json::{Map, Value, json};
 
@@ -53,6 +53,16 @@ pub(crate) fn approved(version: &Version, approval: &Approval) -> Draft {
         .with_detail(json!({ "digest": version.digest.to_string() }))
 }
 
+pub(crate) fn withdrawn(version: &Version, withdrawn: &Withdrawn) -> Draft {
+    let Withdrawn { approval, reason, at } = withdrawn;
+    Draft::new(*at, &approval.by, "withdraw", of_version(version))
+        .with_personal("reason", reason)
+        .with_detail(json!({
+            "digest": version.digest.to_string(),
+            "approved_at": approval.at.to_string(),
+        }))
+}
+
 /// The policy as its JSON.
 pub(crate) fn policy_set(
     model: &str,
@@ -88,6 +98,13 @@ pub(crate) fn moved(change: &AliasChange) -> Draft {
         "previous": change.previous,
         "gates": gates,
     });
+    if !change.approved_at.is_empty() {
+        let times = change.approved_at.iter().map(|at| Value::from(at.to_string()));
+        detail["approved_at"] = times.collect();
+    }
+    if !change.approved_as.is_empty() {
+        detail["approved_as"] = change.approved_as.clone().into();
+    }
     let alias = format!("{}@{}", change.model, change.alias);
     let mut draft = Draft::new(change.at, &change.actor, action, alias)
         .with_personal("reason", &change.reason)

@@ -15,7 +15,8 @@ pub struct Erased {
     pub pseudonym: String,
     /// How many entries of the audit log lost values.
     pub entries: u64,
-    /// How many versions, gates, approvals, policies and moves of aliases changed.
+    /// How many versions, gates, approvals and what took them back, policies and moves of aliases
+    /// changed.
     pub records: u64,
     /// How many runs changed.
     pub runs: u64,
@@ -47,7 +48,8 @@ pub(crate) fn check(person: &str, actor: &str) -> Result<()> {
     Ok(())
 }
 
-/// A name that says nothing, and that nobody has.
+/// A name that says nothing, that nobody has, and that the rules know
+/// ([`is_erased`](mlops_core::is_erased)).
 pub(crate) fn pseudonym() -> Result<String> {
     let id = crate::tracking::random_id()?;
     Ok(format!("erased-{}", id.get(..16).unwrap_or(&id)))
@@ -111,6 +113,13 @@ impl MemoryRegistry {
                 if rename(&mut approval.by, person, &pseudonym) {
                     approval.comment.clear();
                     erased.records += 1;
+                }
+            }
+            for withdrawn in &mut version.withdrawn {
+                if rename(&mut withdrawn.approval.by, person, &pseudonym) {
+                    withdrawn.approval.comment.clear();
+                    erased.records += 1 + u64::from(!withdrawn.reason.is_empty());
+                    withdrawn.reason.clear();
                 }
             }
         }

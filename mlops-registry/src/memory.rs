@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
-    Version, check_new_name, same_person,
+    Version, Withdrawal, check_new_name, same_person,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};
@@ -164,6 +164,7 @@ impl Registry for MemoryRegistry {
             let mut made = state.version(&version.model, number)?.clone();
             made.gates.clear();
             made.approvals.clear();
+            made.withdrawn.clear();
             return Ok(made);
         }
         check_new_name("model", &version.model, state.versions.keys().map(String::as_str))?;
@@ -221,6 +222,18 @@ impl Registry for MemoryRegistry {
         let entry = state.entry(draft::approved(version, &approval))?;
         if let Some(version) = state.version_mut(model, number) {
             version.approvals.push(approval);
+            state.log.push(entry);
+        }
+        Ok(())
+    }
+
+    fn withdraw(&self, model: &str, number: u64, withdrawal: Withdrawal) -> Result<()> {
+        let mut state = self.state();
+        let version = state.version(model, number)?;
+        let Some(withdrawn) = withdrawal.decide(version)? else { return Ok(()) };
+        let entry = state.entry(draft::withdrawn(version, &withdrawn))?;
+        if let Some(version) = state.version_mut(model, number) {
+            version.take_back(withdrawn);
             state.log.push(entry);
         }
         Ok(())

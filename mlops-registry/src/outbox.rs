@@ -250,8 +250,8 @@ pub trait OutboxExt: Outbox {
 impl<T: Outbox + ?Sized> OutboxExt for T {}
 
 /// An entry as an alert for people: what was done to what as the title, who and why as the
-/// summary, the entry's number and its plain details as labels. A rollback and an unset
-/// are warnings.
+/// summary, the entry's number and its plain details as labels. A rollback, an unset and
+/// an approval that is taken back are warnings.
 pub fn notice(entry: &Entry) -> Alert {
     let who = entry.actor().value().filter(|actor| !actor.is_empty());
     let mut summary = who.map_or(String::new(), |who| format!("by {who}"));
@@ -263,7 +263,7 @@ pub fn notice(entry: &Entry) -> Alert {
         }
     }
     let severity = match entry.action() {
-        "rollback" | "unset" => Severity::Warning,
+        "rollback" | "unset" | "withdraw" => Severity::Warning,
         _ => Severity::Info,
     };
     let title = format!("{} {}", entry.action(), entry.subject());

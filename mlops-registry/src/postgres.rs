@@ -114,7 +114,7 @@ impl PostgresRegistry {
     }
 
     /// The same, with the host's word on who has which role, for policies that name one
-    /// ([`PromotionPolicy::approver_role`](mlops_core::PromotionPolicy)).
+    /// ([`PromotionPolicy::approver_roles`](mlops_core::PromotionPolicy)).
     #[must_use]
     pub fn with_roles(mut self, roles: Roles) -> Self {
         self.roles = roles;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, Ordering};
 
 use mlops_core::{
     Approval, Assessment, Finding, GateReport, NewVersion, Promotion, PromotionPolicy, Registry,
-    Rollback, Timestamp, Unset, Verdict,
+    Rollback, Timestamp, Unset, Verdict, Withdrawal,
 };
 use mlops_registry::outbox::Outbox;
 use mlops_registry::tracking::{Batch, NewRun, Query, Tracker, TrackerExt, View};
@@ -181,7 +181,7 @@ const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 type Step = fn(&SqliteRegistry) -> mlops_core::Result<()>;
 
 /// A model's life, as steps each of which is all or nothing.
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 14] = [
     ("register", register),
     ("gate", |r| {
         let finding = Finding::new("auc", "hold-out", Verdict::Pass, "≥ 0.75", "0.8");
@@ -205,6 +205,7 @@ const STEPS: [(&str, Step); 13] = [
         let asked = Unset::new("loans", "champion").by("ben").because("a leak").seeing(1);
         r.unset(asked, AT).map(drop)
     }),
+    ("withdraw", |r| r.withdraw("loans", 1, Withdrawal::new("ben", "a leak", AT))),
     ("create a run", |r| {
         let new = NewRun::new(1).with_id("new").with_user("ben").with_param("depth", 3);
         r.create_run(new, AT).map(drop)

@@ -69,9 +69,11 @@ fn contents(registry: &SqliteRegistry) -> Result<String, Error> {
         }
         for alias in registry.aliases(&model)? {
             let mut history = registry.history(&model, &alias.alias)?;
-            // The first schema named gates without the digests of their reports, and no policy.
+            // The first schema named gates without the digests of their reports, approvals without
+            // their times, and no policy.
             for change in &mut history {
                 change.evidence.clear();
+                change.approved_at.clear();
                 change.policy = None;
             }
             out.push_str(&format!("{alias:?} {history:?}\n"));

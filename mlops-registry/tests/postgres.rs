@@ -247,7 +247,7 @@ fn roles_are_asked(url: &str, schema: &str) {
     let has = [("cleo", "risk"), ("cleo", Roles::POLICY)];
     let roles = Roles::new(move |person, role| has.contains(&(person, role)));
     let registry = PostgresRegistry::connect_in(url, schema).unwrap().with_roles(roles);
-    let policy = PromotionPolicy { approver_role: Some("risk".into()), ..Default::default() };
+    let policy = PromotionPolicy::default().with_role("risk", 1);
     let refused = registry.set_policy("loans", "champion", policy.clone(), "ana", AT).unwrap_err();
     assert!(refused.to_string().contains("role `policy`"), "{refused}");
     registry.set_policy("loans", "champion", policy, "cleo", AT).unwrap();
@@ -272,9 +272,10 @@ fn edits_are_refused_or_found(url: &str, schema: &str) {
     assert!(registry.verify().unwrap().is_whole());
     let mut raw = Client::connect(url, NoTls).unwrap();
     raw.batch_execute(&format!("SET search_path TO {schema}")).unwrap();
-    for table in ["alias_change", "gate", "approval", "policy", "audit", "request"] {
-        for edit in ["DELETE FROM", "TRUNCATE"] {
-            let error = raw.batch_execute(&format!("{edit} {table}")).unwrap_err();
+    let tables = ["alias_change", "gate", "approval", "withdrawal", "policy", "audit", "request"];
+    for table in tables {
+        for edit in [format!("DELETE FROM {table}"), format!("TRUNCATE {table} CASCADE")] {
+            let error = raw.batch_execute(&edit).unwrap_err();
             let error = error.as_db_error().unwrap().message().to_owned();
             assert!(error.contains("never deleted"), "{table}: {error}");
         }

@@ -4,7 +4,7 @@
 
 use mlops_core::{
     Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, RegistryExt, Roles, Rollback, Timestamp, Verdict,
+    Registry, RegistryExt, Roles, Rollback, Timestamp, Unset, Verdict, Withdrawal,
 };
 use mlops_registry::MemoryRegistry;
 use mlops_registry::audit::Log;
@@ -57,7 +57,10 @@ fn a_key_says_what_has_it() {
         registry.promote(to_champion(3).seeing(1), AT).unwrap();
         let back = Rollback::new("loans", "champion").by("ben").because("complaints");
         registry.rollback(back.clone().seeing(2).with_key("b"), AT).unwrap();
+        let away = Unset::new("loans", "champion").by("cleo").because("a leak");
+        registry.unset(away.clone().seeing(3).with_key("u"), AT).unwrap();
         for (key, said) in [
+            ("u", "the unset of `champion` by cleo, reason: a leak"),
             ("r", "the registration of v1 by ana"),
             ("p", "the promotion to v2 at `champion` by ana, reason: better"),
             ("b", "the rollback to v2 at `champion` by ben, reason: complaints"),
@@ -67,6 +70,7 @@ fn a_key_says_what_has_it() {
                 registry.register(other, AT).unwrap_err(),
                 registry.promote(to_champion(9).with_key(key).because("x"), AT).unwrap_err(),
                 registry.rollback(back.clone().because("x").with_key(key), AT).unwrap_err(),
+                registry.unset(away.clone().because("x").with_key(key), AT).unwrap_err(),
             ] {
                 assert!(matches!(error, Error::KeyUsed { .. }), "{key}: {error}");
                 assert!(error.to_string().contains(said), "{key}: {error}");
@@ -80,7 +84,7 @@ fn a_policy_wants_its_role_and_is_told_by_why() {
     let has = [("ben", "risk"), ("cleo", Roles::POLICY)];
     let roles = Roles::new(move |person, role| has.contains(&(person, role)));
     everywhere(&roles, |registry, log| {
-        let strict = PromotionPolicy { approver_role: Some("risk".into()), ..Default::default() };
+        let strict = PromotionPolicy::default().with_role("risk", 1);
         let set = |policy: &PromotionPolicy, by| {
             registry.set_policy("loans", "champion", policy.clone(), by, AT)
         };
@@ -101,13 +105,52 @@ fn a_policy_wants_its_role_and_is_told_by_why() {
         assert_eq!(change.policy.as_ref().map(|set| &set.policy), Some(&strict));
         let entries = log.entries(0..99).unwrap();
         let moved = entries.iter().find(|entry| entry.action() == "promote").unwrap();
-        assert_eq!(moved.detail()["policy"]["approver_role"], "risk");
+        assert_eq!(moved.detail()["policy"]["approver_roles"], serde_json::json!({ "risk": 1 }));
+        assert_eq!(moved.detail()["approved_as"], serde_json::json!(["risk"]));
         assert_eq!(moved.personal()["policy_by"].value(), Some("cleo"));
         // Where nobody had set one, it says so.
         let other = Promotion { alias: "staging".into(), ..to_champion(1) };
         registry.promote(other, AT).unwrap();
         let why = registry.why("loans", "staging", AT).unwrap().to_string();
         assert!(why.contains("the default: nobody had set one"), "{why}");
+    });
+}
+
+#[test]
+fn two_roles_want_two_people() {
+    let has = [("ben", "risk"), ("ben", "engineering"), ("eve", "engineering")];
+    let roles = Roles::new(move |person, role| {
+        has.contains(&(person, role)) || (person, role) == ("cleo", Roles::POLICY)
+    });
+    everywhere(&roles, |registry, log| {
+        let both = PromotionPolicy::default().with_role("risk", 1).with_role("engineering", 1);
+        registry.set_policy("loans", "champion", both, "cleo", AT).unwrap();
+        // Ben has approved, and has both roles.
+        ready(registry);
+        let blocked = || match registry.promote(to_champion(1), AT) {
+            Err(Error::Blocked { reasons, .. }) => reasons,
+            other => panic!("expected a block, found {other:?}"),
+        };
+        assert!(blocked()[0].contains("who has several stands for one"), "{:?}", blocked());
+        let approve = |by: &str| {
+            let approval = Approval { by: by.into(), comment: String::new(), at: AT };
+            registry.approve("loans", 1, approval).unwrap();
+        };
+        approve("BEN");
+        approve("zoe");
+        assert_eq!(blocked().len(), 1, "neither his other spelling nor somebody without a role");
+        approve("eve");
+        registry.withdraw("loans", 1, Withdrawal::new("eve", "a leak", AT)).unwrap();
+        assert_eq!(blocked().len(), 1, "nor what was taken back");
+        approve("eve");
+        registry.promote(to_champion(1), AT).unwrap();
+        let change = &registry.history("loans", "champion").unwrap()[0];
+        assert_eq!(change.approvals, ["ben", "zoe", "eve"]);
+        let roles: Vec<_> = change.approved_as.iter().map(|role| role.as_deref()).collect();
+        assert_eq!(roles, [Some("risk"), None, Some("engineering")]);
+        let why = registry.why("loans", "champion", AT).unwrap().to_string();
+        assert!(why.contains("for the role `engineering` by eve"), "{why}");
+        assert!(log.entries(0..99).unwrap().iter().any(|entry| entry.action() == "withdraw"));
     });
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use crate::{
     Alias, Approval, Assessment, ChangeKind, Digest, Error, Finding, GateReport, NewVersion,
     Promotion, PromotionPolicy, Registry, RegistryExt, Rollback, Signature, Stage, Timestamp,
-    Unset, Verdict, Version, history_flaws, manifest_digest,
+    Unset, Verdict, Version, Withdrawal, history_flaws, manifest_digest,
 };
 
 const MODEL: &str = "conformance-loans";
@@ -15,6 +15,7 @@ const KEYS: &str = "conformance-keys";
 const RACE: &str = "conformance-race";
 const STAGES: &str = "conformance-stages";
 const UNSET: &str = "conformance-unset";
+const BACK: &str = "conformance-back";
 const ALIAS: &str = "champion";
 
 /// Tests the contract of [`Registry`] on one that has no models whose names start with
@@ -34,6 +35,7 @@ pub fn registry(registry: &dyn Registry) {
     answers(registry);
     stages(registry);
     unset(registry);
+    withdrawals(registry);
     race(registry);
 }
 
@@ -361,7 +363,7 @@ fn policies(registry: &dyn Registry) {
         required_gates: vec!["quality".into(), "drift".into()],
         approvals: 2,
         max_gate_age_millis: Some(5000),
-        approver_role: None,
+        approver_roles: [].into(),
     };
     let set = |policy: &PromotionPolicy| {
         registry.set_policy(MODEL, "strict", policy.clone(), "cleo", time(0)).expect("set_policy");
@@ -389,7 +391,12 @@ fn policies(registry: &dyn Registry) {
     set(&strict);
     promote(5).expect("promote");
     // Nobody has told this registry of a role that nobody has.
-    strict = PromotionPolicy { approver_role: Some("conformance nobody".into()), ..strict };
+    strict = strict.with_role("conformance nobody", 1);
+    for bad in [strict.clone().with_role("", 1), strict.clone().with_role("risk", 0)] {
+        let error = registry.set_policy(MODEL, "roles", bad, "cleo", time(0));
+        let error = error.expect_err("no such role");
+        assert!(matches!(error, Error::Invalid { .. }), "no such role: {error}");
+    }
     registry.set_policy(MODEL, "roles", strict, "cleo", time(0)).expect("set_policy");
     let promotion = Promotion { alias: "roles".into(), ..promote_to(MODEL, 1, 0) };
     let error = registry.promote(promotion, time(5)).expect_err("nobody has the role");
@@ -646,6 +653,86 @@ fn unset(registry: &dyn Registry) {
         }
     });
     assert_eq!(done.into_inner(), 1, "one of many");
+}
+
+/// Approvals that are taken back count from then on no more, and stay where they counted.
+fn withdrawals(registry: &dyn Registry) {
+    let number = ready(registry, BACK);
+    let withdraw = |by: &str, reason: &str, second| {
+        registry.withdraw(BACK, number, Withdrawal::new(by, reason, time(second)))
+    };
+    let version = || registry.version(BACK, number).expect("version");
+    let promote = |alias: &str, revision, second| {
+        let promotion = Promotion { alias: alias.into(), ..promote_to(BACK, number, revision) };
+        registry.promote(promotion, time(second))
+    };
+    let missing = |result: crate::Result<()>, why: &str| {
+        let error = result.expect_err(why);
+        assert!(matches!(error, Error::NotFound { .. }), "{why}: {error}");
+    };
+    for by in ["zoe", "ana", "be"] {
+        missing(withdraw(by, "a leak", 4), "who has not approved");
+    }
+    let other = Withdrawal::new("ben", "a leak", time(4));
+    missing(registry.withdraw(BACK, 99, other.clone()), "no such version");
+    missing(registry.withdraw("conformance-no", 1, other), "no such model");
+    for (by, reason) in [("ben", ""), ("ben", " \n"), ("", "a leak"), ("b\nn", "a leak")] {
+        let error = withdraw(by, reason, 4).expect_err("a bad request");
+        assert!(matches!(error, Error::Invalid { .. }), "a bad request: {error}");
+    }
+    let error = withdraw("ben", &"x".repeat((1 << 20) + 1), 4).expect_err("too long");
+    assert!(matches!(error, Error::Invalid { .. }) && error.to_string().len() < 1000, "{error}");
+    assert_eq!((version().approvals.len(), version().withdrawn.len()), (1, 0), "no trace");
+
+    // Promoted, taken back, by another spelling: what was promoted stays, the next is refused.
+    promote("staging", 0, 5).expect("promote");
+    withdraw("BEN", "read it again: ✓\0", 6).expect("withdraw");
+    withdraw("ben", "once more", 7).expect("again changes nothing");
+    let after = version();
+    assert!(after.approvals.is_empty() && after.approvers().is_empty(), "none stands");
+    let [gone] = after.withdrawn.as_slice() else { panic!("one, found {:?}", after.withdrawn) };
+    assert_eq!(gone.approval, approval("ben"), "the approval as it was given");
+    assert_eq!((&*gone.reason, gone.at), ("read it again: ✓\0", time(6)), "why and when");
+    match promote(ALIAS, 0, 8) {
+        Err(Error::Blocked { reasons, .. }) => {
+            assert_eq!(reasons.len(), 1, "the approval is missing: {reasons:?}");
+            assert!(reasons[0].contains("taken back: ben"), "{reasons:?}");
+        }
+        other => panic!("an approval that was taken back counted: {other:?}"),
+    }
+    let staging = registry.alias(BACK, "staging").expect("alias");
+    assert_eq!(staging.and_then(|a| a.version), Some(number), "what was promoted with it stays");
+    let why = registry.why(BACK, "staging", time(9)).expect("why");
+    assert_eq!(why.version.approvals, [approval("ben")], "on what it was promoted");
+    assert_eq!(why.version.withdrawn, after.withdrawn, "and that it was taken back since");
+    let text = why.to_string();
+    assert!(text.contains("approved") && text.contains("taken back   by ben"), "{text}");
+
+    // The same person may approve again; which of the two a promotion had is kept.
+    let again = Approval { comment: "mended".into(), at: time(10), ..approval("ben") };
+    registry.approve(BACK, number, again.clone()).expect("approve");
+    registry.approve(BACK, number, approval("Ben")).expect("approve");
+    let now = version();
+    assert_eq!((&now.approvals, now.withdrawn.len()), (&vec![again.clone()], 1), "again, once");
+    promote(ALIAS, 0, 11).expect("promote");
+    let why = registry.why(BACK, ALIAS, time(11)).expect("why");
+    assert_eq!(
+        (why.version.approvals, why.version.withdrawn.len()),
+        (vec![again], 0),
+        "the second"
+    );
+    let why = registry.why(BACK, "staging", time(11)).expect("why");
+    assert_eq!((why.version.approvals, why.version.withdrawn.len()), (vec![approval("ben")], 1));
+    withdraw("ben", "for good", 12).expect("withdraw");
+    assert_eq!(version().withdrawn.len(), 2, "both were taken back");
+    // Another's stays.
+    registry.approve(BACK, number, approval("zoe")).expect("approve");
+    registry.approve(BACK, number, approval("yan")).expect("approve");
+    withdraw("zoe", "a leak", 13).expect("withdraw");
+    assert_eq!(version().approvers(), ["yan"], "one stands");
+    promote("shadow", 0, 14).expect("promote");
+    let history = registry.history(BACK, "shadow").expect("history");
+    assert_eq!(history[0].approvals, ["yan"], "on whose approval");
 }
 
 /// Threads that move one alias, each on the revision that it has seen.

@@ -1,6 +1,7 @@
 //! How requests to move an alias are made.
 
-use super::{Promotion, Rollback, Unset};
+use super::{Promotion, Rollback, Unset, Withdrawal};
+use crate::Timestamp;
 
 impl Promotion {
     /// A request that this alias of the model shall name this version; say who asks and why, and
@@ -63,6 +64,13 @@ impl Unset {
             expected_revision: 0,
             key: None,
         }
+    }
+}
+
+impl Withdrawal {
+    /// A request of this person to take their approval back, for this reason.
+    pub fn new(by: impl Into<String>, reason: impl Into<String>, at: Timestamp) -> Self {
+        Self { by: by.into(), reason: reason.into(), at }
     }
 }
 

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, NewVersion, Promotion, PromotionPolicy,
-    Roles, Rollback, SetPolicy, Signature, Unset, Version,
+    Roles, Rollback, SetPolicy, Signature, Unset, Version, Withdrawal, Withdrawn,
 };
 use crate::{Digest, Error, GateReport, Result, Timestamp};
 
@@ -22,6 +22,9 @@ const PATH_PART_BYTES: usize = 255;
 const LABEL_BYTES: usize = 256;
 /// The longest value of a parameter or tag, comment or reason, in bytes. More is an artifact.
 const TEXT_BYTES: usize = 1 << 20;
+
+/// The most roles that one policy names.
+const POLICY_ROLES: usize = 64;
 
 /// Whether this can be the name of a model or an alias: ASCII letters, digits, `_`, `-` and `.`,
 /// at most 128 bytes, a letter, digit or `_` first.
@@ -161,6 +164,23 @@ fn check_label(what: &str, label: &str) -> Result<()> {
 /// ```
 pub fn same_person(a: &str, b: &str) -> bool {
     a == b || folded(a) == folded(b)
+}
+
+/// Whether this stands where a name stood until the person was erased: `erased-` and 16
+/// hexadecimal digits, which nobody is.
+///
+/// Nobody can say whose such an approval was, nor that somebody who approves now is another than
+/// such an author. So the approval counts for no later promotion (the person may have approved
+/// again), and the version of such an author gets no new approvals.
+///
+/// ```
+/// use mlops_core::is_erased;
+/// assert!(is_erased("erased-0123456789abcdef"));
+/// assert!(!is_erased("erased-0123456789ABCDEF") && !is_erased("erased-ben"));
+/// ```
+pub fn is_erased(name: &str) -> bool {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    name.strip_prefix("erased-").is_some_and(|id| id.len() == 16 && id.bytes().all(digit))
 }
 
 /// What all spellings of a name have in common.
@@ -439,36 +459,57 @@ impl Version {
     }
 
     /// Whether this approval may be recorded on this version: a name, and not the author's, however
-    /// it is [spelled](same_person).
+    /// it is [spelled](same_person); nobody's, where the author [was erased](is_erased).
     ///
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Blocked`] for the author.
     pub fn check_approval(&self, approval: &Approval) -> Result<()> {
         check_label("name of who approves", &approval.by)?;
         check_text("comment", &approval.comment)?;
-        if same_person(&approval.by, &self.author) {
-            return Err(Error::Blocked {
-                what: format!("approval of {} v{}", self.model, self.number),
-                reasons: vec![format!("{} is its author", self.author)],
-            });
-        }
-        Ok(())
+        let reason = if is_erased(&self.author) {
+            "its author was erased, and may be who approves: register it again".to_owned()
+        } else if is_erased(&approval.by) {
+            format!("{} stands for somebody who was erased", approval.by)
+        } else if same_person(&approval.by, &self.author) {
+            format!("{} is its author", self.author)
+        } else {
+            return Ok(());
+        };
+        let what = format!("approval of {} v{}", self.model, self.number);
+        Err(Error::Blocked { what, reasons: vec![reason] })
     }
 
-    /// The names of the people other than the author who have approved, each once, in the order
-    /// in which they did.
+    /// The names of the people other than the author whose approvals stand, each once, in the
+    /// order in which they approved; without those who [were erased](is_erased).
     pub fn approvers(&self) -> Vec<&str> {
-        let mut people: Vec<&str> = Vec::new();
-        for Approval { by, .. } in &self.approvals {
-            if !people.iter().chain([&self.author.as_str()]).any(|p| same_person(p, by)) {
-                people.push(by);
+        self.counted().into_iter().map(|approval| approval.by.as_str()).collect()
+    }
+
+    /// The approvals that count, one a person.
+    fn counted(&self) -> Vec<&Approval> {
+        let mut counted: Vec<&Approval> = Vec::new();
+        for approval in &self.approvals {
+            if is_erased(&approval.by) {
+                continue;
+            }
+            let people = counted.iter().map(|a| &a.by).chain([&self.author]);
+            if !people.into_iter().any(|person| same_person(person, &approval.by)) {
+                counted.push(approval);
             }
         }
-        people
+        counted
+    }
+
+    /// Puts an approval that [`Withdrawal::decide`] gave among those that were taken back.
+    pub fn take_back(&mut self, withdrawn: Withdrawn) {
+        if let Some(at) = self.approvals.iter().position(|a| *a == withdrawn.approval) {
+            self.approvals.remove(at);
+            self.withdrawn.push(withdrawn);
+        }
     }
 
     fn change(&self, alias: &str, last: Option<&AliasChange>, kind: ChangeKind) -> AliasChange {
-        let approvals = self.approvers().into_iter().map(str::to_owned).collect();
+        let approvals = self.counted();
         let mut open = self.latest_gates();
         open.retain(|_, report| report.is_open());
         AliasChange {
@@ -482,10 +523,38 @@ impl Version {
             reason: String::new(),
             at: self.created_at,
             gates: open.keys().map(|&gate| gate.to_owned()).collect(),
-            approvals,
+            approved_at: approvals.iter().map(|approval| approval.at).collect(),
+            approvals: approvals.iter().map(|approval| approval.by.clone()).collect(),
+            approved_as: Vec::new(),
             evidence: open.iter().map(|(&gate, r)| (gate.to_owned(), r.digest())).collect(),
             policy: None,
         }
+    }
+}
+
+impl Withdrawal {
+    /// The approval of this version that is taken back; `None` if the person has taken it back
+    /// already. A backend calls this inside the transaction that then stores it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name or no reason; [`Error::NotFound`] if the person, however
+    /// the name is [spelled](same_person), has not approved it.
+    pub fn decide(&self, version: &Version) -> Result<Option<Withdrawn>> {
+        check_label("name of who takes an approval back", &self.by)?;
+        check_text("reason", &self.reason)?;
+        if self.reason.trim().is_empty() {
+            return Err(Error::invalid("reason", "why the approval is taken back", "nothing"));
+        }
+        let theirs = |approval: &&Approval| same_person(&approval.by, &self.by);
+        if let Some(approval) = version.approvals.iter().find(theirs) {
+            let (reason, at) = (self.reason.clone(), self.at);
+            return Ok(Some(Withdrawn { approval: approval.clone(), reason, at }));
+        }
+        if version.withdrawn.iter().any(|withdrawn| theirs(&&withdrawn.approval)) {
+            return Ok(None);
+        }
+        let what = format!("approval of {} v{}", version.model, version.number);
+        Err(Error::not_found(what, format!("by {}", self.by), version.approvers()))
     }
 }
 
@@ -502,8 +571,15 @@ impl PromotionPolicy {
         for gate in &self.required_gates {
             check_label("name of the gate", gate)?;
         }
-        if let Some(role) = &self.approver_role {
+        for (role, people) in &self.approver_roles {
             check_label("role", role)?;
+            if *people == 0 {
+                return Err(Error::invalid(format!("people in the role `{role}`"), "1 or more", 0));
+            }
+        }
+        if self.approver_roles.len() > POLICY_ROLES {
+            let (most, found) = (format!("at most {POLICY_ROLES}"), self.approver_roles.len());
+            return Err(Error::invalid("roles of a policy", most, found));
         }
         if let Some(age) = self.max_gate_age_millis.filter(|age| *age < 0) {
             return Err(Error::invalid("oldest age of a gate", "0 ms or more", age));
@@ -558,6 +634,7 @@ impl Promotion {
             reason: self.reason.clone(),
             at,
             policy: policy.cloned(),
+            approved_as: version.stand_for(in_force, roles).roles,
             ..version.change(&self.alias, last, ChangeKind::Promotion)
         })
     }
@@ -568,7 +645,7 @@ impl Rollback {
     /// the promotion that put it where it is. Promotions stack up, a rollback takes the top off.
     ///
     /// So does an [`Unset`], which puts nothing in its place: a rollback after it leads to where a
-    /// rollback instead of it would have led, never back to the version that was taken away.
+    /// rollback instead of it would have led, never back to the promotion that was taken off.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a bad name; [`Error::NotFound`] if there is no earlier version;
@@ -650,6 +727,8 @@ impl Unset {
             at,
             gates: Vec::new(),
             approvals: Vec::new(),
+            approved_at: Vec::new(),
+            approved_as: Vec::new(),
             evidence: BTreeMap::new(),
             policy: None,
         })

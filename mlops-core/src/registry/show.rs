@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Alias, AliasChange, Approval, Artifact, ChangeKind, Lineage, PromotionPolicy, SetPolicy,
-    Version,
+    Version, Withdrawn,
 };
 
 impl fmt::Display for Artifact {
@@ -17,6 +17,13 @@ impl fmt::Display for Approval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.by, self.at)?;
         if self.comment.is_empty() { Ok(()) } else { write!(f, ": {}", self.comment) }
+    }
+}
+
+impl fmt::Display for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.approval.by, self.at)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
     }
 }
 
@@ -55,7 +62,8 @@ impl fmt::Display for Version {
         let gates = self.latest_gates();
         let gates = gates.iter().map(|(k, v)| format!("{k} {}", v.assessment.verdict));
         row("gates", gates.collect())?;
-        row("approvals", self.approvals.iter().map(|a| a.by.clone()).collect())
+        row("approvals", self.approvals.iter().map(|a| a.by.clone()).collect())?;
+        row("withdrawn", self.withdrawn.iter().map(|w| w.approval.by.clone()).collect())
     }
 }
 
@@ -110,8 +118,8 @@ impl fmt::Display for PromotionPolicy {
             gates => write!(f, "gates {}", gates.join(", "))?,
         }
         write!(f, " and every other that was run, approvals by {}", self.approvals)?;
-        if let Some(role) = &self.approver_role {
-            write!(f, " in the role `{role}`")?;
+        for (role, people) in &self.approver_roles {
+            write!(f, ", {people} in the role `{role}`")?;
         }
         if let Some(age) = self.max_gate_age_millis {
             write!(f, ", gates no older than {age} ms")?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::rules::standing;
 use super::show::pointed;
-use super::{Alias, AliasChange, ChangeKind, PromotionPolicy, SetPolicy, Version};
+use super::{Alias, AliasChange, Approval, ChangeKind, PromotionPolicy, SetPolicy, Version};
 use crate::{Digest, Error, Result, Timestamp, Verdict};
 
 /// A gate on which a version was promoted.
@@ -35,7 +35,8 @@ pub struct Why {
     /// Where the alias pointed; to no version, where it was unset.
     pub alias: Alias,
     /// The version, or the one that an unset took away, with the gates and approvals on which it
-    /// was promoted and no later ones.
+    /// was promoted and no later ones; those of the approvals that were taken back since are among
+    /// its [withdrawn](Version::withdrawn), too.
     pub version: Version,
     /// The move that put the alias there.
     pub change: AliasChange,
@@ -107,7 +108,19 @@ impl Why {
             reports.push(report.clone());
         }
         version.gates = reports;
-        version.approvals.retain(|approval| promotion.approvals.contains(&approval.by));
+        let (mut approvals, mut withdrawn) = (Vec::new(), Vec::new());
+        for (n, by) in promotion.approvals.iter().enumerate() {
+            // Histories from before approvals could be taken back do not say when.
+            let at = promotion.approved_at.get(n);
+            let used = |a: &Approval| a.by == *by && at.is_none_or(|at| *at == a.at);
+            if let Some(approval) = version.approvals.iter().find(|a| used(a)) {
+                approvals.push(approval.clone());
+            } else if let Some(w) = version.withdrawn.iter().rfind(|w| used(&w.approval)) {
+                approvals.push(w.approval.clone());
+                withdrawn.push(w.clone());
+            }
+        }
+        (version.approvals, version.withdrawn) = (approvals, withdrawn);
         let (alias, change) = (change.to_alias(), change.clone());
         Ok(Self { at, alias, version, change, promotion, gates })
     }
@@ -146,7 +159,13 @@ impl fmt::Display for Why {
             row("gate", format!("{gate}: {verdict}{by} at {at}, report {report}"))?;
         }
         for approval in &version.approvals {
-            row("approved", format!("by {approval}"))?;
+            let nth = promotion.approvals.iter().position(|by| *by == approval.by);
+            let role = nth.and_then(|n| promotion.approved_as.get(n)?.as_ref());
+            let role = role.map_or(String::new(), |role| format!("for the role `{role}` "));
+            row("approved", format!("{role}by {approval}"))?;
+        }
+        for withdrawn in &version.withdrawn {
+            row("taken back", format!("by {withdrawn}"))?;
         }
         row(
             "bytes",

@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use mlops_core::report::clean;
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, Registry, Result,
-    Signature, Timestamp, Version, check_name, manifest_digest,
+    Signature, Timestamp, Version, Withdrawn, check_name, manifest_digest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,11 @@ const HISTORY: &str = "history.json";
 const MANIFEST: &str = "manifest.txt";
 const PROOFS: &str = "proofs.json";
 const VERSION: &str = "version.json";
+const WITHDRAWN: &str = "withdrawn.json";
 /// Every file of a pack, sorted.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     APPROVALS, BOM, CARD_HTML, CARD_MD, CHECKPOINT, ENTRIES, GATES, HISTORY, MANIFEST, PROOFS,
-    VERSION,
+    VERSION, WITHDRAWN,
 ];
 
 /// All that speaks for a version: its record and card, the reports of its gates, its approvals,
@@ -82,8 +83,10 @@ pub struct EvidencePack {
     pub artifacts: Vec<Artifact>,
     /// The reports of its gates, oldest first.
     pub gates: Vec<GateReport>,
-    /// Its approvals, oldest first.
+    /// Its approvals that stand, oldest first.
     pub approvals: Vec<Approval>,
+    /// Its approvals that were taken back.
+    pub withdrawn: Vec<Withdrawn>,
     /// The moves of aliases to it and away from it.
     pub history: Vec<AliasChange>,
     /// The entries of the audit log about it and about the model's aliases.
@@ -196,6 +199,7 @@ impl EvidencePack {
             (HISTORY, json(&card.history)?),
             (PROOFS, json(&proofs)?),
             (VERSION, json(&Record::new(v))?),
+            (WITHDRAWN, json(&v.withdrawn)?),
         ]
         .map(|(name, bytes)| (name.to_owned(), bytes))
         .into();
@@ -282,6 +286,7 @@ impl EvidencePack {
             artifacts: record.artifacts.clone(),
             gates: parsed(&files, GATES)?,
             approvals: parsed(&files, APPROVALS)?,
+            withdrawn: parsed(&files, WITHDRAWN)?,
             history: parsed(&files, HISTORY)?,
             entries: text(&files, ENTRIES)?.lines().map(Entry::from_json).collect::<Result<_>>()?,
             proofs: parsed(&files, PROOFS)?,
@@ -327,12 +332,15 @@ impl EvidencePack {
         self.match_entries(record)
     }
 
-    /// Whether version, gates, approvals and moves say what their entries do, an entry each.
+    /// Whether version, gates, approvals, what took these back, and moves say what their entries
+    /// do, an entry each; and whether no entry about the version is without any of them, as that
+    /// of an approval that was taken back would be where it is shown as one that stands.
     fn match_entries(&self, record: &Version) -> Result<()> {
         let mut used = BTreeSet::new();
         let mut find = |what: String, draft: &Draft| {
             let says = |e: &&Entry| !used.contains(&e.seq()) && draft::says(e, draft);
-            if let Some(entry) = self.entries.iter().find(says) {
+            // What was erased may have said anything: it is left to a record that no other says.
+            if let Some(entry) = self.entries.iter().filter(says).min_by_key(|e| e.is_erased()) {
                 used.insert(entry.seq());
                 return Ok(());
             }
@@ -343,9 +351,14 @@ impl EvidencePack {
         for gate in &self.gates {
             find(format!("gate {}", clean(&gate.gate)), &draft::gated(record, gate))?;
         }
-        for approval in &self.approvals {
+        let back = self.withdrawn.iter().map(|withdrawn| &withdrawn.approval);
+        for approval in self.approvals.iter().chain(back) {
             let what = format!("approval by {}", clean(&approval.by));
             find(what, &draft::approved(record, approval))?;
+        }
+        for withdrawn in &self.withdrawn {
+            let what = format!("withdrawal by {}", clean(&withdrawn.approval.by));
+            find(what, &draft::withdrawn(record, withdrawn))?;
         }
         for change in &self.history {
             let about = [change.version, change.previous].contains(&Some(self.number));
@@ -356,7 +369,15 @@ impl EvidencePack {
             let what = format!("move {} of {}", change.revision, clean(&change.alias));
             find(what, &draft::moved(change))?;
         }
-        Ok(())
+        let subject = subject_of_version(&self.model, self.number);
+        let of_version = self.entries.iter().filter(|entry| entry.subject() == subject);
+        let actions = ["register", "gate", "approve", "withdraw"];
+        let mut left = of_version
+            .filter(|entry| actions.contains(&entry.action()) && !used.contains(&entry.seq()));
+        let Some(entry) = left.next() else { return Ok(()) };
+        let expected = "a record for every entry about the version";
+        let found = format!("none for entry {}, `{}`", entry.seq(), clean(entry.action()));
+        Err(Error::invalid("evidence pack", expected, found))
     }
 }
 
@@ -556,6 +577,10 @@ mod tests {
             registry.record_gate(model, 1, report).unwrap();
             let approval = Approval { by: "ben".into(), comment: "read it".into(), at };
             registry.approve(model, 1, approval).unwrap();
+            let approval = Approval { by: "zoe".into(), comment: "looks well".into(), at };
+            registry.approve(model, 1, approval).unwrap();
+            let back = mlops_core::Withdrawal::new("zoe", "it does not", at);
+            registry.withdraw(model, 1, back).unwrap();
             let promotion = Promotion {
                 model: model.into(),
                 alias: "champion".into(),
@@ -599,7 +624,8 @@ mod tests {
 
         let read = EvidencePack::read(bytes.as_slice(), &notary().verifier()).unwrap();
         assert_eq!(read, pack);
-        assert_eq!((read.entries.len(), read.gates.len(), read.approvals.len()), (4, 1, 1));
+        assert_eq!((read.entries.len(), read.gates.len(), read.approvals.len()), (6, 1, 1));
+        assert_eq!(read.withdrawn.len(), 1);
         assert!(read.entries.iter().all(|e| e.subject().starts_with("loans")));
         assert!(String::from_utf8_lossy(read.card_html()).contains("loans v1"));
 
@@ -610,7 +636,7 @@ mod tests {
     #[test]
     fn a_registry_and_a_log_that_differ_give_no_pack() {
         let registry = story();
-        let log = registry.entries(4..8).unwrap();
+        let log = registry.entries(6..12).unwrap();
         for missing in 0..log.len() {
             let mut other: Vec<Entry> = Vec::new();
             for entry in log.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, e)| e) {
@@ -644,6 +670,8 @@ mod tests {
         for (file, from, to) in [
             (APPROVALS, "ben", "eve"),
             (APPROVALS, "read it", "read at"),
+            (WITHDRAWN, "zoe", "eve"),
+            (WITHDRAWN, "it does not", "it does now"),
             (GATES, "\"pass\"", "\"fail\""),
             (GATES, "0.8", "0.9"),
             (VERSION, "\"ana\"", "\"eve\""),
@@ -661,8 +689,8 @@ mod tests {
             (HISTORY, "\"ana\"", "\"eve\""),
             (HISTORY, "\"quality\"", "\"quantum\""),
             (ENTRIES, "\"ben\"", "\"eve\""),
-            (PROOFS, "\"index\": 4", "\"index\": 5"),
-            (CHECKPOINT, "\n8\n", "\n9\n"),
+            (PROOFS, "\"index\": 6", "\"index\": 7"),
+            (CHECKPOINT, "\n12\n", "\n13\n"),
         ] {
             let mut files = pack.files.clone();
             let text = String::from_utf8(files[file].clone()).unwrap();
@@ -672,6 +700,14 @@ mod tests {
             assert!(EvidencePack::from_files(files.clone(), &key).is_err(), "{file}: {from}");
             assert!(signed(files).is_err(), "{file}: {from}, signed");
         }
+        // One that was taken back, shown as one that stands.
+        let mut files = pack.files.clone();
+        let mut approvals = pack.approvals.clone();
+        approvals.push(pack.withdrawn[0].approval.clone());
+        files.insert(APPROVALS.to_owned(), json(&approvals).unwrap());
+        files.insert(WITHDRAWN.to_owned(), b"[]".to_vec());
+        let error = signed(files).unwrap_err().to_string();
+        assert!(error.contains("`withdraw`"), "{error}");
         for file in FILES {
             let mut files = pack.files.clone();
             files.remove(file);

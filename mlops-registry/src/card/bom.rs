@@ -132,6 +132,9 @@ impl ModelCard {
         for approval in &v.approvals {
             all.push(property("mlops:approved_by", &approval.by));
         }
+        for withdrawn in &v.withdrawn {
+            all.push(property("mlops:approval_taken_back_by", &withdrawn.approval.by));
+        }
         for alias in &self.aliases {
             all.push(property("mlops:alias", alias));
         }

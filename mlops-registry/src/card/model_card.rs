@@ -155,12 +155,21 @@ impl ModelCard {
                 section = section.section(findings);
             }
         }
-        if v.approvals.is_empty() {
-            return section.text("Nobody has approved it.");
-        }
         let rows =
             v.approvals.iter().map(|a| (a.by.as_str(), a.at.to_string(), a.comment.as_str()));
-        section.table(Table::new(["Approved by", "At", "Comment"]).rows(rows))
+        section = match (v.approvals.len(), v.withdrawn.len()) {
+            (0, 0) => section.text("Nobody has approved it."),
+            (0, _) => section.text("No approval of it stands."),
+            _ => section.table(Table::new(["Approved by", "At", "Comment"]).rows(rows)),
+        };
+        if v.withdrawn.is_empty() {
+            return section;
+        }
+        let rows = v
+            .withdrawn
+            .iter()
+            .map(|w| (w.approval.by.as_str(), w.at.to_string(), w.reason.as_str()));
+        section.table(Table::new(["Approval taken back by", "At", "Reason"]).rows(rows))
     }
 
     fn training(&self) -> Section {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, SetPolicy, Signature, Timestamp, Version, manifest_digest, same_person,
+    Result, SetPolicy, Signature, Timestamp, Version, Withdrawal, manifest_digest, same_person,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub(super) enum Change {
     Register(Box<Record>),
     Gate { number: u64, report: GateReport },
     Approve { number: u64, approval: Approval },
+    Withdraw { number: u64, withdrawal: Withdrawal },
     Policy { alias: String, policy: PromotionPolicy, actor: String, at: Timestamp },
     Move(Box<Move>),
 }
@@ -188,6 +189,12 @@ impl State {
                     version.approvals.push(approval);
                 }
             }
+            Change::Withdraw { number, withdrawal } => {
+                let version = self.version_mut(model, number)?;
+                if let Some(withdrawn) = withdrawal.decide(version)? {
+                    version.take_back(withdrawn);
+                }
+            }
             Change::Policy { alias, policy, actor, at } => {
                 self.policies.insert(alias, SetPolicy { policy, by: actor, at });
             }
@@ -236,6 +243,7 @@ impl State {
         let mut version = self.version(model, number)?.clone();
         version.gates.clear();
         version.approvals.clear();
+        version.withdrawn.clear();
         Ok(version)
     }
 

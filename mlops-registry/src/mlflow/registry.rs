@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Unset, Version,
-    check_name, check_new_name, same_person,
+    Withdrawal, check_name, check_new_name, same_person,
 };
 
 use super::artifacts;
@@ -446,6 +446,14 @@ impl Registry for MlflowRegistry {
             version.check_approval(&approval)?;
             let new = version.approvals.iter().all(|a| !same_person(&a.by, &approval.by));
             Ok(new.then(|| Change::Approve { number, approval: approval.clone() }))
+        })
+    }
+
+    fn withdraw(&self, model: &str, number: u64, withdrawal: Withdrawal) -> Result<()> {
+        let found = self.find(model)?.ok_or_else(|| no_version(model, number))?;
+        self.change(&mut lock(&found), |state| {
+            let new = withdrawal.decide(state.version(model, number)?)?.is_some();
+            Ok(new.then(|| Change::Withdraw { number, withdrawal: withdrawal.clone() }))
         })
     }
 

@@ -140,6 +140,7 @@ impl dyn Sql + '_ {
             ("version", &["register"][..], "SELECT seal FROM version"),
             ("gate", &["gate"], "SELECT seal FROM gate"),
             ("approval", &["approve"], "SELECT seal FROM approval"),
+            ("withdrawal", &["withdraw"], "SELECT seal FROM withdrawal"),
             ("policy", &["policy"], "SELECT seal FROM policy"),
             (
                 "move of an alias",

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use mlops_core::{AliasChange, Approval, Digest, Error, GateReport, Result, Timestamp};
+use mlops_core::{AliasChange, Approval, Digest, Error, GateReport, Result, Timestamp, Withdrawn};
 use serde_json::{Value, json};
 
 use super::{Database, Sql, args, seal};
@@ -46,6 +46,8 @@ impl dyn Sql + '_ {
         self.guard(false)?;
         self.erase_authors(person, pseudonym, &mut seals)?;
         self.erase_gates(person, pseudonym, &mut seals)?;
+        // What they wrote is found by the approval's name.
+        self.erase_withdrawals(person, &mut seals)?;
         self.erase_approvals(person, pseudonym, &mut seals)?;
         self.erase_policies(person, pseudonym, &mut seals)?;
         self.erase_changes(person, pseudonym, &mut seals)?;
@@ -138,6 +140,32 @@ impl dyn Sql + '_ {
         for (id, old, new) in found {
             let update = "UPDATE approval SET person = ?2, comment = '', seal = ?3 WHERE id = ?1";
             self.execute(update, args![id, pseudonym, new])?;
+            seals.0.push((old, new));
+        }
+        Ok(())
+    }
+
+    fn erase_withdrawals(&self, person: &str, seals: &mut Renamed) -> Result<()> {
+        let query = "SELECT m.name, v.number, a.id, a.person, a.comment, a.at,
+                            w.id, w.reason, w.at, w.seal
+                     FROM withdrawal w JOIN approval a ON a.id = w.approval
+                     JOIN version v ON v.id = a.version JOIN model m ON m.id = v.model
+                     WHERE a.person = ?1 AND w.reason <> ''";
+        let found = self.all(query, args![person], |row| {
+            let (model, number) = (row.get::<String>(0)?, row.get::<i64>(1)?.cast_unsigned());
+            let approval = Approval { by: row.get(3)?, comment: row.get(4)?, at: row.get(5)? };
+            let mut withdrawn = Withdrawn { approval, reason: row.get(7)?, at: row.get(8)? };
+            let of = row.get::<i64>(2)?;
+            let old = seal::withdrawal(&model, number, of, &withdrawn);
+            let place = format!("an approval of {model} v{number} that was taken back");
+            self.sealed(&place, &row.get::<Vec<u8>>(9)?, old)?;
+            withdrawn.reason.clear();
+            let new = seal::withdrawal(&model, number, of, &withdrawn);
+            Ok((row.get::<i64>(6)?, old, new))
+        })?;
+        for (id, old, new) in found {
+            let update = "UPDATE withdrawal SET reason = '', seal = ?2 WHERE id = ?1";
+            self.execute(update, args![id, new])?;
             seals.0.push((old, new));
         }
         Ok(())
@@ -242,6 +270,20 @@ impl dyn Sql + '_ {
                 let Some(((model, number), approval)) = found else { return Ok(None) };
                 Ok(Some(draft::approved(&self.version_row(&model, number)?.1, &approval)))
             }
+            "withdrawal" => {
+                let query = "SELECT m.name, v.number, a.person, a.at, w.at FROM withdrawal w
+                             JOIN approval a ON a.id = w.approval
+                             JOIN version v ON v.id = a.version JOIN model m ON m.id = v.model
+                             WHERE w.seal = ?1";
+                let found = self.one(query, args![seal], |row| {
+                    let approval =
+                        Approval { by: row.get(2)?, comment: String::new(), at: row.get(3)? };
+                    let (reason, at) = (String::new(), row.get(4)?);
+                    Ok((of_version(row)?, Withdrawn { approval, reason, at }))
+                })?;
+                let Some(((model, number), withdrawn)) = found else { return Ok(None) };
+                Ok(Some(draft::withdrawn(&self.version_row(&model, number)?.1, &withdrawn)))
+            }
             "policy" => {
                 let query = "SELECT model, alias, policy, actor, at FROM policy WHERE seal = ?1";
                 self.one(query, args![seal], |row| {
@@ -276,15 +318,17 @@ macro_rules! forward_erasure {
         impl $database {
             /// Erases a person: a pseudonym takes the place of the name in versions, gates,
             /// approvals, policies, moves of aliases and runs; what they wrote as comments and
-            /// reasons is gone, and so are their personal values in the audit log. Everything
+            /// reasons (of withdrawals, too) is gone, and so are their personal values in the audit log. Everything
             /// still verifies: the log keeps the salted hashes, and an entry says what was
             /// erased, and by whom.
             ///
             /// What the person or others wrote elsewhere (names of models, parameters, tags,
             /// artifacts, keys of requests, other people's comments) is not looked through, and
             /// checkpoints, exports, evidence packs and backups that were made before have copies
-            /// of their own. The pseudonym is no author and no approver that anybody can be again:
-            /// do not give the name to somebody else. An entry that lists several approvers loses
+            /// of their own. What was promoted on the person's
+            /// approval stays; for later promotions it counts no more, and a version of theirs gets
+            /// no new approvals: nobody can say any more who is another
+            /// ([`is_erased`](mlops_core::is_erased)). An entry that lists several approvers loses
             /// the list; the move of the alias keeps the others.
             ///
             /// SQLite overwrites the bytes in the file and cuts its log, unless another process

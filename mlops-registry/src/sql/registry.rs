@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Request, Result, Rollback, Timestamp, Unset, Version, check_new_name, same_person,
+    Request, Result, Rollback, Timestamp, Unset, Version, Withdrawal, check_new_name, same_person,
 };
 
 use super::{Database, Sql, args, seal, stored};
@@ -112,9 +112,7 @@ pub(crate) fn approve(
         let (id, version) = sql.version_row(model, number)?;
         version.check_approval(approval)?;
         let Approval { by, comment, at } = approval;
-        let query = "SELECT person FROM approval WHERE version = ?1";
-        let people = sql.all(query, args![id], |row| row.get::<String>(0))?;
-        if people.iter().any(|person| same_person(person, by)) {
+        if sql.standing(id)?.iter().any(|(_, person)| same_person(person, by)) {
             return Ok(());
         }
         let seal = seal::approval(model, number, approval);
@@ -122,6 +120,27 @@ pub(crate) fn approve(
                       VALUES (?1, ?2, ?3, ?4, ?5)";
         sql.execute(insert, args![id, by, comment, *at, seal])?;
         sql.log(draft::approved(&version, approval), seal)
+    })
+}
+
+pub(crate) fn withdraw(
+    db: &impl Database,
+    model: &str,
+    number: u64,
+    withdrawal: &Withdrawal,
+) -> Result<()> {
+    db.write(|sql| {
+        let (id, version) = sql.whole_version(model, number)?;
+        let Some(withdrawn) = withdrawal.decide(&version)? else { return Ok(()) };
+        let standing = sql.standing(id)?;
+        let row = standing.iter().find(|(_, person)| *person == withdrawn.approval.by);
+        let (row, _) = row.ok_or_else(|| {
+            sql.damaged(&format!("{model} v{number}"), "the approval that stands", "none")
+        })?;
+        let seal = seal::withdrawal(model, number, *row, &withdrawn);
+        let insert = "INSERT INTO withdrawal (approval, reason, at, seal) VALUES (?1, ?2, ?3, ?4)";
+        sql.execute(insert, args![*row, &withdrawn.reason, withdrawn.at, seal])?;
+        sql.log(draft::withdrawn(&version, &withdrawn), seal)
     })
 }
 
@@ -309,6 +328,15 @@ macro_rules! forward_registry {
                 approval: mlops_core::Approval,
             ) -> mlops_core::Result<()> {
                 $crate::sql::registry::approve(self, model, number, &approval)
+            }
+
+            fn withdraw(
+                &self,
+                model: &str,
+                number: u64,
+                withdrawal: mlops_core::Withdrawal,
+            ) -> mlops_core::Result<()> {
+                $crate::sql::registry::withdraw(self, model, number, &withdrawal)
             }
 
             fn policy(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, SetPolicy, Signature, Timestamp, Version,
+    Result, SetPolicy, Signature, Timestamp, Version, Withdrawn,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,16 +74,42 @@ impl dyn Sql + '_ {
             version.gates.push(report.map_err(|e| self.damaged(&place, "a gate report", e))?);
         }
         let place = format!("an approval of {model} v{number}");
-        let sql = "SELECT person, comment, at, seal FROM approval WHERE version = ?1 ORDER BY id";
+        let sql = "SELECT person, comment, at, seal, id FROM approval
+                   WHERE version = ?1 ORDER BY id";
         let approvals = self.all(sql, args![id], |row| {
             let approval = Approval { by: row.get(0)?, comment: row.get(1)?, at: row.get(2)? };
-            Ok((approval, row.get::<Vec<u8>>(3)?))
+            Ok((row.get::<i64>(4)?, approval, row.get::<Vec<u8>>(3)?))
         })?;
-        for (approval, stored) in approvals {
+        let mut rows = BTreeMap::new();
+        for (row, approval, stored) in approvals {
             self.sealed(&place, &stored, seal::approval(model, number, &approval))?;
-            version.approvals.push(approval);
+            rows.insert(row, approval);
         }
+        let place = format!("an approval of {model} v{number} that was taken back");
+        let sql = "SELECT w.approval, w.reason, w.at, w.seal FROM withdrawal w
+                   JOIN approval a ON a.id = w.approval WHERE a.version = ?1 ORDER BY w.id";
+        let withdrawals = self.all(sql, args![id], |row| {
+            let (approval, reason) = (row.get::<i64>(0)?, row.get::<String>(1)?);
+            Ok((approval, reason, row.get::<Timestamp>(2)?, row.get::<Vec<u8>>(3)?))
+        })?;
+        for (row, reason, at, stored) in withdrawals {
+            let approval = rows.remove(&row);
+            let approval =
+                approval.ok_or_else(|| self.damaged(&place, "one taken back once", "twice"))?;
+            let withdrawn = Withdrawn { approval, reason, at };
+            self.sealed(&place, &stored, seal::withdrawal(model, number, row, &withdrawn))?;
+            version.withdrawn.push(withdrawn);
+        }
+        version.approvals.extend(rows.into_values());
         Ok((id, version))
+    }
+
+    /// The rows of the approvals of a version that stand, and whose they are.
+    pub(super) fn standing(&self, version: i64) -> Result<Vec<(i64, String)>> {
+        let sql = "SELECT a.id, a.person FROM approval a
+                   LEFT JOIN withdrawal w ON w.approval = a.id
+                   WHERE a.version = ?1 AND w.id IS NULL ORDER BY a.id";
+        self.all(sql, args![version], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     pub(super) fn insert_version(

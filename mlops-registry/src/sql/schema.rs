@@ -24,13 +24,15 @@ const FINAL: &[&[Final]] = &[
     &[
         Final { name: "version", table: "version", of: "", deleted: true, what: "a version" },
         Final { name: "gate", table: "gate", of: "", deleted: false, what: "a gate report" },
-        Final { name: "approval", table: "approval", of: "", deleted: false, what: "an approval" },
+        APPROVAL,
         Final { name: "policy", table: "policy", of: "", deleted: false, what: "a policy" },
         HISTORY,
     ],
     &[
-        // The table was made anew, and its guards went with the old one.
+        // The tables were made anew, and their guards went with the old ones.
+        APPROVAL,
         HISTORY,
+        WITHDRAWAL,
         Final { name: "request", table: "request", of: "", deleted: false, what: "a request" },
         Final {
             name: "audit",
@@ -42,6 +44,10 @@ const FINAL: &[&[Final]] = &[
     ],
 ];
 
+const APPROVAL: Final =
+    Final { name: "approval", table: "approval", of: "", deleted: false, what: "an approval" };
+const WITHDRAWAL: Final =
+    Final { name: "withdrawal", table: "withdrawal", of: "", deleted: false, what: "a withdrawal" };
 const HISTORY: Final =
     Final { name: "history", table: "alias_change", of: "", deleted: false, what: "history" };
 
@@ -85,8 +91,10 @@ impl Dialect {
     /// guarded by: the name that its guard's starts with, and what sets the guard.
     pub(crate) fn guards(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
         let guard = self.guard;
-        // Those of version 1; what came later holds none, or has its own way.
-        FINAL.iter().take(1).flat_map(|finals| finals.iter()).map(move |f| {
+        // Those of version 1, and what people wrote since; what else came later holds none, or has
+        // its own way.
+        let first = FINAL.iter().take(1).flat_map(|finals| finals.iter());
+        first.chain([&WITHDRAWAL]).map(move |f| {
             let words = format!("{} is never changed", f.what);
             let Final { name, table, of, .. } = *f;
             let sql = guard(&Guard { name, table, operation: "UPDATE", of, words: &words });

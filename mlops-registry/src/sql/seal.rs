@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use mlops_core::bytes::{put_i64, put_len, put_str, put_u8, put_u64};
-use mlops_core::{Approval, Digest, Version};
+use mlops_core::{Approval, Digest, Version, Withdrawn};
 
 /// The seal of a version without its gates and approvals, which have their own. The facts are the
 /// JSON of what else is known of it.
@@ -66,6 +66,19 @@ pub(super) fn approval(model: &str, number: u64, a: &Approval) -> Digest {
     put_str(&mut out, &a.by);
     put_str(&mut out, &a.comment);
     put_i64(&mut out, a.at.millis());
+    Digest::of(out)
+}
+
+/// That of an approval that was taken back; the approval is said by its row, which is never
+/// changed but for its name and comment, when somebody is erased.
+pub(super) fn withdrawal(model: &str, number: u64, approval: i64, w: &Withdrawn) -> Digest {
+    let mut out = tagged("withdrawal");
+    put_str(&mut out, model);
+    put_u64(&mut out, number);
+    put_i64(&mut out, approval);
+    put_i64(&mut out, w.approval.at.millis());
+    put_str(&mut out, &w.reason);
+    put_i64(&mut out, w.at.millis());
     Digest::of(out)
 }
 

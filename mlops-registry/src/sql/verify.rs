@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use mlops_core::{Digest, Result, history_flaws, manifest_digest};
+use mlops_core::{Digest, Result, history_flaws, is_erased, manifest_digest};
 
 use super::{Sql, args, seal};
 
@@ -166,7 +166,12 @@ impl dyn Sql + '_ {
                     found.say(&place, e);
                 }
             }
-            for approval in &version.approvals {
+            let back = version.withdrawn.iter().map(|withdrawn| &withdrawn.approval);
+            for approval in version.approvals.iter().chain(back) {
+                // Recorded before somebody was erased, it may not be recorded now.
+                if is_erased(&version.author) || is_erased(&approval.by) {
+                    continue;
+                }
                 if let Err(e) = version.check_approval(approval) {
                     found.say(&place, e);
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mlops_core::{
     Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, RegistryExt, Rollback, Timestamp, Unset, Verdict, history_flaws,
+    Registry, RegistryExt, Rollback, Timestamp, Unset, Verdict, Withdrawal, history_flaws,
 };
 use mlops_registry::audit::{Entry, Log};
 
@@ -149,6 +149,9 @@ pub(crate) fn round(registry: &dyn Registry, tag: &str, told: &mut dyn FnMut(Str
     told(format!("gated {n}"));
     registry.approve("loans", n, approval("ben")).unwrap();
     told(format!("approved {n}"));
+    registry.approve("loans", n, approval("zoe")).unwrap();
+    registry.withdraw("loans", n, Withdrawal::new("zoe", "a leak", AT)).unwrap();
+    told(format!("withdrawn {n}"));
     let key = Some(format!("promote {tag}"));
     let revision = promote(registry, &Promotion { key, reason: tag.into(), ..promotion(n, 0) });
     told(format!("moved {revision} {n}"));
@@ -169,7 +172,12 @@ pub(crate) fn check(registry: &(impl Registry + Log), told: &[String]) {
             }
             "gated" => assert_eq!(registry.version("loans", number(1)).unwrap().gates.len(), 1),
             "approved" => {
-                assert_eq!(registry.version("loans", number(1)).unwrap().approvals.len(), 1);
+                let version = registry.version("loans", number(1)).unwrap();
+                assert_eq!(version.approvers()[0], "ben", "{line}");
+            }
+            "withdrawn" => {
+                let version = registry.version("loans", number(1)).unwrap();
+                assert_eq!((version.approvers(), version.withdrawn.len()), (vec!["ben"], 1));
             }
             "moved" => {
                 let change = &history[usize::try_from(number(1)).unwrap() - 1];

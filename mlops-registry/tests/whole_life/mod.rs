@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mlops_core::{
     Approval, Error, NewVersion, Promotion, PromotionPolicy, Registry, RegistryExt, Result,
-    Rollback, Timestamp, Unset,
+    Rollback, Timestamp, Unset, Withdrawal,
 };
 use mlops_registry::Erased;
 use mlops_registry::audit::{Entry, EvidencePack, Log, Notary, NoteSigner, Verifier, export};
@@ -26,8 +26,8 @@ fn notary() -> Notary {
     Notary::new(NoteSigner::from_seed("registry.example.com/loans", [4; 32]).unwrap())
 }
 
-/// Two versions of ana's that Ben approves, promoted one after the other, his rollback, and a
-/// shadow that he unsets.
+/// Two versions of ana's that Ben approves, promoted one after the other, his rollback, a
+/// shadow that he unsets, and one of his approvals, taken back.
 pub(crate) fn story(registry: &dyn Registry) {
     let policy = PromotionPolicy { required_gates: vec!["quality".into()], ..Default::default() };
     registry.set_policy("loans", "champion", policy, BEN, AT).unwrap();
@@ -51,6 +51,7 @@ pub(crate) fn story(registry: &dyn Registry) {
     registry.promote(shadow, AT).unwrap();
     let away = Unset::new("loans", "shadow").by(BEN).because(COMMENT).seeing(1);
     registry.unset(away, AT).unwrap();
+    registry.withdraw("loans", 2, Withdrawal::new(BEN, COMMENT, AT)).unwrap();
 }
 
 fn exported(log: &impl Log) -> Vec<u8> {
@@ -69,7 +70,8 @@ pub(crate) fn evidence<R: Registry + Log>(registry: &R) {
         let digest = pack.write(&mut archive).unwrap();
         let read = EvidencePack::read(archive.as_slice(), &notary.verifier()).unwrap();
         assert_eq!(read, pack);
-        assert_eq!((read.gates.len(), read.approvals.len()), (1, 2));
+        assert_eq!((read.gates.len(), read.approvals.len() + read.withdrawn.len()), (1, 2));
+        assert_eq!(read.withdrawn.len(), [0, 1][n as usize - 1]);
         assert_eq!(read.history.len(), [5, 2][n as usize - 1], "moves to it and away from it");
         let unset = read.history.iter().filter(|change| change.version.is_none()).count();
         assert_eq!(unset, [1, 0][n as usize - 1], "to nowhere, too");
@@ -189,10 +191,11 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     assert_eq!(registry.len().unwrap(), len, "nothing erased, nothing said");
 
     let erased = erase(BEN, "dpo").unwrap();
-    // Two gates, two approvals, a policy, and all five moves: his, and what he approved.
-    assert_eq!((erased.records, erased.runs), (10, 0), "{erased}");
+    // Two gates, two approvals, the end of one, a policy, and all five moves: his, and what he
+    // approved.
+    assert_eq!((erased.records, erased.runs), (11, 0), "{erased}");
     // The same, but for the moves: an entry each, too.
-    assert_eq!(erased.entries, 10, "{erased}");
+    assert_eq!(erased.entries, 11, "{erased}");
     let ben = erased.pseudonym;
     let everything = |registry: &R| {
         let versions: Vec<_> = registry
@@ -229,17 +232,38 @@ pub(crate) fn erase<R: Registry + Log>(registry: &R, erase: &dyn Fn(&str, &str) 
     let verifier = Verifier::new(&notary.verifier(), &before);
     let seen = verifier.verify(exported(registry).as_slice()).unwrap();
     assert!(seen.is_whole(), "{seen}");
-    assert_eq!((seen.erased, seen.signed), (10, len));
+    assert_eq!((seen.erased, seen.signed), (11, len));
     let last = registry.entries(len..len + 1).unwrap().remove(0);
     assert_eq!((last.action(), last.actor().value()), ("erase", Some("dpo")));
     notary.sign(registry).unwrap();
-    EvidencePack::collect(registry, registry, "loans", 1, &mut notary).unwrap();
+    for n in 1..=2 {
+        EvidencePack::collect(registry, registry, "loans", n, &mut notary).unwrap();
+    }
+    let [gone] = &registry.version("loans", 2).unwrap().withdrawn[..] else { panic!("not one") };
+    assert_eq!((&gone.approval.by, &*gone.approval.comment, &*gone.reason), (&ben, "", ""));
 
-    // The rules go on: his approval counts, and ana is next.
+    // Nobody can say any more that it is he who approves again: his first counts no longer.
+    let approval = Approval { by: BEN.into(), comment: String::new(), at: AT };
+    registry.approve("loans", 1, approval.clone()).unwrap();
+    let to_staging = || Promotion { alias: "staging".into(), ..promotion(1, 0) };
+    let strict = PromotionPolicy { approvals: 3, ..Default::default() };
+    registry.set_policy("loans", "staging", strict, "cleo", AT).unwrap();
+    let error = registry.promote(to_staging(), AT).unwrap_err().to_string();
+    assert!(error.contains("2 of 3 approvals") && error.contains("were erased"), "{error}");
+    let error = registry.approve("loans", 1, Approval { by: ben.clone(), ..approval });
+    assert!(matches!(error, Err(Error::Blocked { .. })), "a pseudonym is nobody: {error:?}");
+    erase(BEN, "dpo").unwrap();
+
+    // The rules go on, and ana is next.
     registry.promote(Promotion { reason: "again".into(), ..promotion(2, 3) }, AT).unwrap();
     let ana = erase("ana", "dpo").unwrap();
     assert_eq!((ana.records, ana.entries), (6, 6), "two versions, four moves: {ana}");
     assert_eq!(registry.version("loans", 1).unwrap().author, ana.pseudonym);
+    for by in ["ana", "zoe"] {
+        let approval = Approval { by: by.into(), comment: String::new(), at: AT };
+        let error = registry.approve("loans", 1, approval).unwrap_err();
+        assert!(matches!(error, Error::Blocked { .. }), "who made it, nobody can say: {error}");
+    }
     let again = erase(&ben, "dpo").unwrap();
     assert_eq!(again.records, 11, "a pseudonym is a name like others: {again}");
     let text = everything(registry);

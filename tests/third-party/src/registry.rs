@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
-    Version, same_person,
+    Version, Withdrawal, same_person,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -80,6 +80,7 @@ impl Registry for VecRegistry {
             let mut made = made.clone();
             made.gates.clear();
             made.approvals.clear();
+            made.withdrawn.clear();
             return Ok(made);
         }
         new.check_parent(number)?;
@@ -121,6 +122,15 @@ impl Registry for VecRegistry {
         version.check_approval(&approval)?;
         if version.approvals.iter().all(|a| !same_person(&a.by, &approval.by)) {
             version.approvals.push(approval);
+        }
+        Ok(())
+    }
+
+    fn withdraw(&self, model: &str, number: u64, withdrawal: Withdrawal) -> Result<()> {
+        let mut store = self.store();
+        let (version, _) = store.version(model, number)?;
+        if let Some(withdrawn) = withdrawal.decide(version)? {
+            version.take_back(withdrawn);
         }
         Ok(())
     }

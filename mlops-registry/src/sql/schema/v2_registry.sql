@@ -2,6 +2,33 @@
 -- done once.
 ALTER TABLE version ADD COLUMN facts {text}; -- JSON; NULL where there is nothing to say
 
+-- Who takes an approval back may approve again.
+CREATE TABLE approval_2 (
+    id      {id},
+    version {int} NOT NULL REFERENCES version (id),
+    person  {text} NOT NULL,
+    comment {text} NOT NULL,
+    at      {int} NOT NULL,
+    seal    {blob} NOT NULL
+){table};
+
+INSERT INTO approval_2 (version, person, comment, at, seal)
+    SELECT version, person, comment, at, seal FROM approval ORDER BY id;
+
+DROP TABLE approval;
+
+ALTER TABLE approval_2 RENAME TO approval;
+
+CREATE INDEX approval_version ON approval (version);
+
+CREATE TABLE withdrawal (
+    id       {id},
+    approval {int} NOT NULL UNIQUE REFERENCES approval (id),
+    reason   {text} NOT NULL,
+    at       {int} NOT NULL,
+    seal     {blob} NOT NULL
+){table};
+
 -- An alias may name no version.
 CREATE TABLE alias_change_2 (
     model    {int} NOT NULL REFERENCES model (id),
