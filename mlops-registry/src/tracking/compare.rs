@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mlops_core::report::{Cell, Figure, Line, Report, Section, Table};
+use mlops_core::report::{Cell, Figure, Line, Report, Row, Section, Table};
 use mlops_core::{Error, Result};
 
 use super::batch::Point;
@@ -83,63 +83,119 @@ impl Comparison {
 
     /// The parameters that are not the same in all of them.
     pub fn differing_params(&self) -> Vec<&str> {
+        self.differing(|run| &run.params)
+    }
+
+    /// The tags that are not the same in all of them.
+    pub fn differing_tags(&self) -> Vec<&str> {
+        self.differing(|run| &run.tags)
+    }
+
+    fn differing(&self, of: fn(&Run) -> &BTreeMap<String, String>) -> Vec<&str> {
         let all: BTreeSet<&str> =
-            self.runs.iter().flat_map(|run| run.params.keys().map(String::as_str)).collect();
+            self.runs.iter().flat_map(|run| of(run).keys().map(String::as_str)).collect();
         let differs = |key: &&str| {
-            let mut values = self.runs.iter().map(|run| run.params.get(*key));
+            let mut values = self.runs.iter().map(|run| of(run).get(*key));
             let first = values.next();
             values.any(|value| Some(value) != first)
         };
         all.into_iter().filter(differs).collect()
     }
 
-    /// A document: what differs, the last values, a picture in which every run is a line across
-    /// an axis for each parameter and metric that differs (parallel coordinates), and a curve for
-    /// each metric with more than one step.
+    /// A document: what differs, the last values, the datasets and models, a picture in which
+    /// every run is a line across an axis for each parameter and metric that differs (parallel
+    /// coordinates), and a curve for each metric with more than one step.
     pub fn to_report(&self) -> Report {
         let names = self.names();
-        let title = match names.as_slice() {
-            [one] => one.clone(),
-            names => format!("{} runs", names.len()),
-        };
-        let differing = self.differing_params();
-        let same = self.runs.first().map_or(0, |run| run.params.len());
-        let same =
-            same - differing.iter().filter(|k| self.runs[0].params.contains_key(**k)).count();
-        let mut params = Section::new("Parameters");
-        if self.runs.len() > 1 && same > 0 {
-            params = params.text(match same {
-                1 => "One parameter is the same in all.".to_owned(),
-                n => format!("{n} parameters are the same in all."),
-            });
-        }
-        let shown: Vec<&str> = if self.runs.len() > 1 {
-            differing
-        } else {
-            self.runs.iter().flat_map(|run| run.params.keys().map(String::as_str)).collect()
-        };
-        if !shown.is_empty() {
-            params = params.table(self.table("Parameter", shown, |run, key| {
-                run.params.get(key).map_or(Cell::Missing, |v| Cell::Text(v.clone()))
-            }));
-        }
-        let metrics = self.histories.keys().map(String::as_str);
-        let last = self.table("Metric", metrics.clone(), |run, key| {
-            run.metric(key).map_or(Cell::Missing, |value| Cell::number(value, 4))
-        });
-        let figures: Vec<Figure> =
-            metrics.filter_map(|key| self.figure(key, &names)).take(FIGURES).collect();
-        let mut report = Report::new(title)
-            .section(Section::new("Runs").table(self.facts()))
-            .section(params)
-            .section(Section::new("Last values").table(last));
+        let mut report = self.tables(&names);
         if let Some(figure) = self.parallel(&names) {
             report = report.section(Section::new("Parallel coordinates").figures([figure]));
         }
-        if !figures.is_empty() {
-            report = report.section(Section::new("Curves").figures(figures));
+        let curves = self.histories.keys().filter_map(|key| self.figure(key, &names));
+        let curves: Vec<Figure> = curves.take(FIGURES).collect();
+        if !curves.is_empty() {
+            report = report.section(Section::new("Curves").figures(curves));
         }
         report
+    }
+
+    /// The document without its pictures.
+    fn tables(&self, names: &[String]) -> Report {
+        let title = match names {
+            [one] => one.clone(),
+            names => format!("{} runs", names.len()),
+        };
+        let last = self.table("Metric", self.histories.keys().map(String::as_str), |run, key| {
+            run.metric(key).map_or(Cell::Missing, |value| Cell::number(value, 4))
+        });
+        let mut report = Report::new(title).section(Section::new("Runs").table(self.facts()));
+        if self.runs.iter().any(|run| !run.params.is_empty()) {
+            report = report.section(self.texts("Parameters", "Parameter", |run| &run.params));
+        }
+        if !self.histories.is_empty() {
+            report = report.section(Section::new("Last values").table(last));
+        }
+        if self.runs.iter().any(|run| !run.tags.is_empty()) {
+            report = report.section(self.texts("Tags", "Tag", |run| &run.tags));
+        }
+        let data = self.of_names("Dataset", |run| {
+            let all = run.datasets.iter();
+            all.map(|d| (d.name.as_str(), [short(&d.digest), &d.context].join(" "))).collect()
+        });
+        let models = self.of_names("Model", |run| {
+            let all = run.models.iter();
+            all.map(|m| (m.name.as_str(), short(&m.digest.hex()).to_owned())).collect()
+        });
+        for (title, table) in [("Datasets", data), ("Models", models)] {
+            if !table.rows.is_empty() {
+                report = report.section(Section::new(title).table(table));
+            }
+        }
+        report
+    }
+
+    /// The texts that differ, and how many don't; of one run all.
+    fn texts(&self, title: &str, one: &str, of: fn(&Run) -> &BTreeMap<String, String>) -> Section {
+        let first = || self.runs.iter().take(1).flat_map(|run| of(run).keys().map(String::as_str));
+        let mut section = Section::new(title);
+        let mut shown = self.differing(of);
+        if self.runs.len() == 1 {
+            shown = first().collect();
+        } else {
+            section = match first().filter(|key| !shown.contains(key)).count() {
+                0 => section,
+                1 => section.text(format!("One {} is the same in all.", one.to_lowercase())),
+                n => section.text(format!("{n} {} are the same in all.", title.to_lowercase())),
+            };
+        }
+        if shown.is_empty() {
+            return section;
+        }
+        section.table(self.table(one, shown, |run, key| {
+            of(run).get(key).map_or(Cell::Missing, |v| Cell::Text(v.clone()))
+        }))
+    }
+
+    /// What the runs have under each name, if anything; of several things under one all.
+    fn of_names<'r>(&'r self, title: &str, of: fn(&'r Run) -> Vec<(&'r str, String)>) -> Table {
+        let names: BTreeSet<&str> = self.runs.iter().flat_map(of).map(|(name, _)| name).collect();
+        let columns = self.runs.iter().map(|run| {
+            let mut column: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+            for (name, text) in of(run) {
+                column.entry(name).or_default().push(text.trim_end().to_owned());
+            }
+            column
+        });
+        let columns: Vec<_> = columns.collect();
+        let titles = [title.to_owned()].into_iter().chain(self.names());
+        let mut table = Table::new(titles);
+        for name in names {
+            let cells = columns.iter().map(|column| {
+                column.get(name).map_or(Cell::Missing, |texts| Cell::Text(texts.join(", ")))
+            });
+            table.rows.push(Row([Cell::code(name)].into_iter().chain(cells).collect()));
+        }
+        table
     }
 
     /// A line for each run across what differs, parameters first; each axis goes from its least
@@ -202,7 +258,7 @@ impl Comparison {
         for key in keys {
             let cells = self.runs.iter().map(|run| cell(run, key));
             let row = [Cell::code(key)].into_iter().chain(cells).collect();
-            table.rows.push(mlops_core::report::Row(row));
+            table.rows.push(Row(row));
         }
         table
     }
@@ -213,7 +269,7 @@ impl Comparison {
         for (run, name) in self.runs.iter().zip(self.names()) {
             let text = |t: &Option<String>| t.clone().map_or(Cell::Missing, Cell::Text);
             let seconds = run.millis().map(|ms| Cell::number(ms as f64 / 1e3, 4));
-            table.rows.push(mlops_core::report::Row(vec![
+            table.rows.push(Row(vec![
                 Cell::Text(name),
                 Cell::code(run.id.get(..8).unwrap_or(&run.id)),
                 Cell::Text(run.status.to_string()),
@@ -258,6 +314,12 @@ impl Comparison {
         }
         Some(figure)
     }
+}
+
+/// The beginning of a digest, enough to tell it from others, without the algorithm's name.
+fn short(digest: &str) -> &str {
+    let digest = digest.rsplit_once(':').map_or(digest, |(_, digits)| digits);
+    digest.char_indices().nth(12).map_or(digest, |(at, _)| &digest[..at])
 }
 
 /// Where texts stand on an axis: numbers where they stand, words in their order.
@@ -305,9 +367,7 @@ fn drawn_values(history: &[Point], steps: &[i64]) -> Vec<f64> {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut report = self.to_report();
-        report.blocks.truncate(3);
-        f.write_str(&report.to_terminal(100, false))
+        f.write_str(&self.tables(&self.names()).to_terminal(100, false))
     }
 }
 
@@ -315,8 +375,8 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::MemoryRegistry;
-    use crate::tracking::{Batch, NewRun, TrackerExt};
-    use mlops_core::Timestamp;
+    use crate::tracking::{Batch, Dataset, LoggedModel, NewRun, TrackerExt};
+    use mlops_core::{Digest, Timestamp};
 
     #[test]
     fn curves_are_thinned_and_keep_their_ends() {
@@ -379,8 +439,40 @@ mod tests {
         let html = comparison.to_report().to_html();
         assert!(!html.contains("<script>|") && !html.contains("<b>|"), "escaped");
         assert!(comparison.to_string().contains("only 1"), "{comparison}");
+        assert!(
+            !html.contains("Datasets") && !html.contains("Tags"),
+            "nothing of what is not there"
+        );
         Comparison::of(&tracker, &[] as &[&str]).expect_err("none");
         Comparison::of(&tracker, &["none"]).expect_err("no such run");
         Comparison::of(&tracker, &[&ids[0]; 13]).expect_err("too many");
+    }
+
+    #[test]
+    fn tags_datasets_and_models_stand_beside_each_other() {
+        let tracker = MemoryRegistry::new();
+        let at = Timestamp::from_millis(0);
+        let experiment = tracker.open_experiment("e", at).expect("open_experiment").id;
+        let run = |team: &str, bytes: &str| {
+            let new = NewRun::new(experiment).with_tag("team", team).with_tag("stage", "trial");
+            let id = tracker.create_run(new, at).expect("create_run").id;
+            let digest = Digest::of(bytes.as_bytes());
+            let data = |context: &str| Dataset::new("adult", digest).with_context(context);
+            let batch = Batch {
+                datasets: vec![data("training"), data("evaluation")],
+                models: vec![LoggedModel::new(bytes, digest)],
+                ..Batch::new()
+            };
+            tracker.log(&id, &batch).expect("log");
+            (id, digest.hex()[..12].to_owned())
+        };
+        let (a, b) = (run("risk", "one"), run("growth", "two"));
+        let comparison = Comparison::of(&tracker, &[&a.0, &b.0]).expect("a comparison");
+        assert_eq!(comparison.differing_tags(), ["team"]);
+        let shown = comparison.tables(&comparison.names()).to_markdown();
+        for part in ["One tag is the same in all.", "growth", "| `one` |", &b.1] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+        assert!(shown.contains(&format!("{} evaluation, {0} training", a.1)), "{shown}");
     }
 }
