@@ -95,14 +95,21 @@ impl Codes {
         Self { rows: Keys::Bytes(codes), labels }
     }
 
+    /// Of each label whether a row has it.
+    pub(crate) fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.labels.len()];
+        match &self.rows {
+            Keys::Bytes(codes) => codes.iter().for_each(|&code| used[usize::from(code)] = true),
+            Keys::Words(codes) => codes.iter().for_each(|&code| used[code as usize] = true),
+        }
+        used
+    }
+
     /// Without the labels that no row has, where there are many; in the order that they had, so
     /// that batches of one dictionary have the same.
     fn compact(self) -> Self {
         let Keys::Words(codes) = &self.rows else { return self };
-        let mut used = vec![false; self.labels.len()];
-        for &code in codes {
-            used[code as usize] = true;
-        }
+        let used = self.used();
         if used.iter().all(|used| *used) {
             return self;
         }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 
-use mlops_core::Result;
 use mlops_core::bytes::{
     bad, put_len, put_str, put_u8, put_u32, take_len, take_str, take_u8, take_u32,
 };
+use mlops_core::{Error, Result};
 
 use crate::codes::{Codes, Label};
 use crate::tally::{AllKeys, Places, tally};
@@ -142,15 +142,17 @@ impl<T: Cell> CrossTab<T> {
         Some(())
     }
 
-    pub(crate) fn merge(&mut self, other: Self, options: &T::Options) -> Option<()> {
+    pub(crate) fn merge(&mut self, other: Self, options: &T::Options) -> Result<()> {
         let labels: Vec<_> = other.columns.iter().map(|column| column.labels.as_slice()).collect();
-        let parts = self.parts(&labels)?;
+        let parts = self.parts(&labels).ok_or_else(|| {
+            Error::invalid("groups of two states", "combinations that fit a key", "more")
+        })?;
         for (key, cell) in other.cells.into_iter() {
             let codes = other.columns.iter().zip(&parts);
             let key = codes.map(|(column, parts)| parts[column.of(key) as usize]).sum();
             self.cells.at(key).merge(cell, options);
         }
-        Some(())
+        Ok(())
     }
 
     /// How many combinations of the first columns have rows, or more than `most`.
@@ -205,7 +207,7 @@ impl<T: Cell> CrossTab<T> {
             let mut rank = vec![0_u32; column.labels.len()];
             for (at, code) in (0..).zip(codes) {
                 rank[code as usize] = at;
-                put_label(out, &column.labels[code as usize]);
+                put_label(out, column.labels[code as usize].as_deref());
             }
             ranks.push(rank);
         }
@@ -374,7 +376,8 @@ impl<T: Cell> Cells<T> {
     }
 }
 
-fn put_label(out: &mut Vec<u8>, label: &Label) {
+/// The bytes of a label; null is one, too.
+pub(crate) fn put_label(out: &mut Vec<u8>, label: Option<&str>) {
     match label {
         None => put_u8(out, 0),
         Some(text) => {
@@ -384,7 +387,8 @@ fn put_label(out: &mut Vec<u8>, label: &Label) {
     }
 }
 
-fn take_label(bytes: &mut &[u8]) -> Result<Label> {
+/// A label back.
+pub(crate) fn take_label<T: From<String>>(bytes: &mut &[u8]) -> Result<Option<T>> {
     match take_u8(bytes)? {
         0 => Ok(None),
         1 => Ok(Some(take_str(bytes)?.into())),

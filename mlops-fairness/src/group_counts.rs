@@ -167,9 +167,7 @@ pub struct GroupCountsState(pub(crate) CrossTab<Tally>);
 
 impl State for GroupCountsState {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.0.merge(other.0, &false).ok_or_else(|| {
-            Error::invalid("groups of two states", "combinations that fit a key", "more")
-        })
+        self.0.merge(other.0, &false)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

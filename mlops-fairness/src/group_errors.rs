@@ -6,7 +6,7 @@ use std::fmt;
 
 use mlops_core::bytes::{add_count, bad, put_u64, take_count};
 use mlops_core::states::{Moments, Sum};
-use mlops_core::{Analyzer, Description, Error, Result, Rows, State};
+use mlops_core::{Analyzer, Description, Result, Rows, State};
 use serde::{Deserialize, Serialize};
 
 use crate::codes::Label;
@@ -291,9 +291,7 @@ pub struct GroupErrorsState(CrossTab<ErrorCounts>);
 
 impl State for GroupErrorsState {
     fn merge(&mut self, other: Self) -> Result<()> {
-        self.0.merge(other.0, &false).ok_or_else(|| {
-            Error::invalid("groups of two states", "combinations that fit a key", "more")
-        })
+        self.0.merge(other.0, &false)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

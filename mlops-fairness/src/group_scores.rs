@@ -172,18 +172,6 @@ impl Labels {
     }
 }
 
-/// The labels that rows have, each once.
-fn labels_of_rows<'a>(rows: &Keys, labels: &'a [Label]) -> impl Iterator<Item = &'a str> {
-    let mut there = vec![false; labels.len()];
-    let mut see = |code: usize| there[code] = true;
-    match rows {
-        Keys::Bytes(codes) => codes.iter().map(|&code| usize::from(code)).for_each(&mut see),
-        Keys::Words(codes) => codes.iter().map(|&code| code as usize).for_each(&mut see),
-    }
-    let labels = labels.iter().zip(there).filter(|(_, there)| *there);
-    labels.filter_map(|(label, _)| label.as_deref())
-}
-
 /// What [`GroupScores`] remembers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupScoresState {
@@ -197,9 +185,7 @@ impl State for GroupScoresState {
         if self.options != other.options {
             return Err(Error::merge("scores by group", "their bins differ"));
         }
-        self.tab.merge(other.tab, &self.options).ok_or_else(|| {
-            Error::invalid("groups of two states", "combinations that fit a key", "more")
-        })?;
+        self.tab.merge(other.tab, &self.options)?;
         self.labels.merge(other.labels);
         Ok(())
     }
@@ -252,7 +238,8 @@ impl Analyzer for GroupScores {
             Keys::Words(codes) => codes.iter().map(|&code| classes[code as usize]).collect(),
         };
         if let Labels::Others(_) = state.labels {
-            for label in labels_of_rows(&labels.rows, &found) {
+            let there = found.iter().zip(labels.used()).filter(|(_, used)| *used);
+            for label in there.filter_map(|(label, _)| label.as_deref()) {
                 state.labels.add(label, &self.positive);
             }
         }

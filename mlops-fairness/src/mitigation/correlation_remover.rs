@@ -1,16 +1,17 @@
 //! Features without what can be told of them, linearly, from sensitive columns.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use arrow::array::{Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::DataType;
 use mlops_core::states::{CategoryCounts, NumericSummary};
 use mlops_core::{DataSource, Error, Plan, Result, Rows, Scan, is_numeric};
 use serde::{Deserialize, Serialize};
 
 use super::cross_products::CrossProducts;
 use super::encoding::Encoded;
+use super::replaced::replaced;
 
 /// Takes out of features what is correlated with sensitive columns: X − (S − mean S)·β, where β
 /// regresses the features on all sensitive columns together.
@@ -173,7 +174,7 @@ impl CorrelationRemover {
         let rows = Rows::new(batch);
         let sensitive: Vec<Vec<f64>> =
             self.sensitive.iter().map(|column| column.centred(&rows)).collect::<Result<_>>()?;
-        let changed: Vec<Float64Array> = self
+        let changed: BTreeMap<&str, Float64Array> = self
             .features
             .iter()
             .enumerate()
@@ -185,25 +186,11 @@ impl CorrelationRemover {
                     let left = x - self.alpha * explained;
                     left.is_finite().then_some(left)
                 });
-                Ok(values.collect())
+                Ok((feature.as_str(), values.collect()))
             })
             .collect::<Result<_>>()?;
-        let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if self.sensitive.iter().any(|s| s.column == *field.name()) {
-                continue;
-            }
-            if let Some(at) = self.features.iter().position(|feature| feature == field.name()) {
-                fields.push(Arc::new(Field::new(field.name(), DataType::Float64, true)));
-                columns.push(Arc::new(changed[at].clone()) as _);
-            } else {
-                fields.push(field.clone());
-                columns.push(column.clone());
-            }
-        }
-        let options =
-            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+        let is_sensitive = |name: &str| self.sensitive.iter().any(|s| s.column == name);
+        replaced(batch, is_sensitive, &changed)
     }
 }
 
@@ -261,6 +248,8 @@ impl fmt::Display for CorrelationRemover {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use mlops_core::arrow::array::{Array, AsArray, BooleanArray, StringArray};
     use mlops_core::arrow::datatypes::Float64Type;
     use mlops_core::stats::Draws;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mlops_core::{Result, Rows};
 
 use crate::codes::{Codes, Keys};
+use crate::cross_tab::{put_label, take_label};
 use crate::{Group, Groups};
 
 /// Each row's group, as an index into the groups of the batch.
@@ -31,6 +32,17 @@ impl RowGroups {
         }
         Ok(Self { of_row, groups })
     }
+}
+
+/// The bytes of a group, whose number of features is known.
+pub(crate) fn put_group(out: &mut Vec<u8>, group: &Group) {
+    group.values.iter().for_each(|value| put_label(out, value.as_deref()));
+}
+
+/// A group of so many features.
+pub(crate) fn take_group(bytes: &mut &[u8], features: usize) -> Result<Group> {
+    let values = (0..features).map(|_| take_label(bytes));
+    Ok(Group { values: values.collect::<Result<_>>()? })
 }
 
 /// Groups and a column's values as groups of both.

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
-use mlops_core::bytes::{bad, put_len, put_str, put_u8, take_len, take_str, take_u8};
+use mlops_core::bytes::{bad, put_len, take_len};
 use mlops_core::states::{QuantileState, Quantiles};
 use mlops_core::{Analyzer, DataSource, Description, Error, Result, Rows, Scan, State};
 use serde::{Deserialize, Serialize};
 
-use super::groups::RowGroups;
+use super::groups::{RowGroups, put_group, take_group};
+use super::replaced::replaced;
 use crate::Group;
 
 /// The most groups.
@@ -76,12 +75,7 @@ impl State for GroupQuantilesState {
     fn encode(&self, out: &mut Vec<u8>) {
         put_len(out, self.0.len());
         for (group, states) in &self.0 {
-            for value in &group.values {
-                put_u8(out, u8::from(value.is_some()));
-                if let Some(text) = value {
-                    put_str(out, text);
-                }
-            }
+            put_group(out, group);
             for state in states {
                 state.encode(out);
             }
@@ -164,14 +158,7 @@ impl Analyzer for GroupQuantiles {
         let quantiles = self.quantiles();
         let mut groups: BTreeMap<Group, Vec<QuantileState>> = BTreeMap::new();
         for _ in 0..take_len(bytes, width + quantiles.len())? {
-            let values = (0..width)
-                .map(|_| match take_u8(bytes)? {
-                    0 => Ok(None),
-                    1 => take_str(bytes).map(Some),
-                    tag => Err(bad(bytes, "0 or 1", tag)),
-                })
-                .collect::<Result<_>>()?;
-            let group = Group { values };
+            let group = take_group(bytes, width)?;
             if groups.last_key_value().is_some_and(|(last, _)| *last >= group) {
                 return Err(bad(bytes, "groups in ascending order", &group));
             }
@@ -296,19 +283,7 @@ impl DisparateImpactRemover {
             });
             moved.insert(feature, values.collect());
         }
-        let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if let Some(moved) = moved.get(field.name().as_str()) {
-                fields.push(Arc::new(Field::new(field.name(), DataType::Float64, true)));
-                columns.push(Arc::new(moved.clone()) as _);
-            } else {
-                fields.push(field.clone());
-                columns.push(column.clone());
-            }
-        }
-        let options =
-            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+        replaced(batch, |_| false, &moved)
     }
 }
 

@@ -21,21 +21,14 @@ pub(crate) fn labels(
     let of_code: Vec<Option<bool>> =
         names.iter().map(|name| name.as_deref().map(|name| name == positive)).collect();
     let of = |code: usize| of_code.get(code).copied().flatten();
-    let mut seen = vec![false; names.len()];
-    let mut note = |code: usize| {
-        if let Some(seen) = seen.get_mut(code) {
-            *seen = true;
-        }
-        of(code)
-    };
     let labels = match &codes.rows {
-        Keys::Bytes(keys) => keys.iter().map(|&key| note(usize::from(key))).collect(),
-        Keys::Words(keys) => keys.iter().map(|&key| note(key as usize)).collect(),
+        Keys::Bytes(keys) => keys.iter().map(|&key| of(usize::from(key))).collect(),
+        Keys::Words(keys) => keys.iter().map(|&key| of(key as usize)).collect(),
     };
     let negatives: BTreeSet<&str> = names
         .iter()
-        .zip(&seen)
-        .filter(|(_, seen)| **seen)
+        .zip(codes.used())
+        .filter(|(_, used)| *used)
         .filter_map(|(name, _)| name.as_deref().filter(|name| *name != positive))
         .collect();
     if negatives.len() > 1 {

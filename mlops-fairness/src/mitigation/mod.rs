@@ -66,6 +66,7 @@ mod holdout;
 mod impact_remover;
 mod labels;
 mod linear_program;
+mod replaced;
 mod reweighing;
 mod row_key;
 mod threshold_optimizer;

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use arrow::array::{Float64Array, RecordBatch};
-use mlops_core::bytes::{
-    add_count, bad, put_len, put_str, put_u8, put_u64, take_count, take_len, take_str, take_u8,
-};
+use mlops_core::bytes::{add_count, bad, put_len, put_u64, take_count, take_len};
 use mlops_core::{Analyzer, DataSource, Description, Error, Result, Rows, Scan, State};
 use serde::{Deserialize, Serialize};
 
-use super::groups::RowGroups;
+use super::groups::{RowGroups, put_group, take_group};
 use crate::Group;
 
 /// Fits [`Reweighing`]: counts rows by group and label. Any number of labels; null is one, too.
@@ -67,12 +65,7 @@ impl State for LabelCountsState {
     fn encode(&self, out: &mut Vec<u8>) {
         put_len(out, self.0.len());
         for (cell, rows) in &self.0 {
-            for value in &cell.values {
-                put_u8(out, u8::from(value.is_some()));
-                if let Some(text) = value {
-                    put_str(out, text);
-                }
-            }
+            put_group(out, cell);
             put_u64(out, *rows);
         }
     }
@@ -141,14 +134,7 @@ impl Analyzer for LabelCounts {
         let width = self.sensitive_features.len() + 1;
         let mut state = LabelCountsState::default();
         for _ in 0..take_len(bytes, 8 + width)? {
-            let values = (0..width)
-                .map(|_| match take_u8(bytes)? {
-                    0 => Ok(None),
-                    1 => take_str(bytes).map(Some),
-                    tag => Err(bad(bytes, "0 or 1", tag)),
-                })
-                .collect::<Result<_>>()?;
-            let cell = Group { values };
+            let cell = take_group(bytes, width)?;
             let rows = take_count(bytes)?;
             let ascends = state.0.last_key_value().is_none_or(|(last, _)| *last < cell);
             if !ascends || rows == 0 {
