@@ -7,7 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::multivariate::gram::dot;
-use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
+use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor, test_options};
 use crate::multivariate::permutation::{Permutations, Watch, upper_quantile};
 use crate::multivariate::points::{Points, Scaling, scale};
 
@@ -66,6 +66,8 @@ pub struct CorrelationChange {
     rule: VerdictRule,
 }
 
+test_options!(CorrelationChange);
+
 impl CorrelationChange {
     /// The most coordinates that are compared, each with each.
     pub const MOST: usize = 1_000;
@@ -82,13 +84,6 @@ impl CorrelationChange {
         }
     }
 
-    /// The same with so many permutations.
-    #[must_use]
-    pub fn replicates(mut self, replicates: u32) -> Self {
-        self.replicates = replicates;
-        self
-    }
-
     /// The same with this coefficient.
     #[must_use]
     pub fn correlation(mut self, correlation: Correlation) -> Self {
@@ -100,20 +95,6 @@ impl CorrelationChange {
     #[must_use]
     pub fn listed(mut self, pairs: usize) -> Self {
         self.listed = pairs;
-        self
-    }
-
-    /// The same with this floor.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// The same with this rule.
-    #[must_use]
-    pub fn rule(mut self, rule: VerdictRule) -> Self {
-        self.rule = rule;
         self
     }
 

@@ -8,7 +8,7 @@ use mlops_core::stats::{Draws, Interval, normal_quantile, roc_auc_delong};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
+use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor, test_options};
 use crate::multivariate::permutation::{Permutations, Watch};
 use crate::multivariate::points::{Points, Scaling, scale};
 use crate::multivariate::ridge::Ridge;
@@ -100,18 +100,13 @@ pub struct DomainClassifier {
     rule: VerdictRule,
 }
 
+test_options!(DomainClassifier);
+
 impl DomainClassifier {
     /// The test with the built-in classifier, 5 folds and 199 permutations under this seed.
     pub fn new(seed: u64) -> Self {
         let rule = VerdictRule::default();
         Self { seed, replicates: 199, folds: 5, classifier: None, floor: 0.55, rule }
-    }
-
-    /// The same with so many permutations, in each of which every fold is refitted.
-    #[must_use]
-    pub fn replicates(mut self, replicates: u32) -> Self {
-        self.replicates = replicates;
-        self
     }
 
     /// The same with so many folds.
@@ -125,20 +120,6 @@ impl DomainClassifier {
     #[must_use]
     pub fn classifier(mut self, classifier: impl Classifier + 'static) -> Self {
         self.classifier = Some(Arc::new(classifier));
-        self
-    }
-
-    /// The same with this floor of the AUC.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// The same with this rule.
-    #[must_use]
-    pub fn rule(mut self, rule: VerdictRule) -> Self {
-        self.rule = rule;
         self
     }
 

@@ -62,6 +62,35 @@ pub struct Judged {
     pub reason: String,
 }
 
+/// The options that all tests by permutations of the labels have.
+macro_rules! test_options {
+    ($test:ty) => {
+        impl $test {
+            /// The same with so many permutations.
+            #[must_use]
+            pub fn replicates(mut self, replicates: u32) -> Self {
+                self.replicates = replicates;
+                self
+            }
+
+            /// The same with this floor of the effect.
+            #[must_use]
+            pub fn floor(mut self, floor: f64) -> Self {
+                self.floor = floor;
+                self
+            }
+
+            /// The same with this rule.
+            #[must_use]
+            pub fn rule(mut self, rule: $crate::multivariate::VerdictRule) -> Self {
+                self.rule = rule;
+                self
+            }
+        }
+    };
+}
+pub(super) use test_options;
+
 /// What a verdict rests on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence {

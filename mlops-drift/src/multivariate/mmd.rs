@@ -7,7 +7,7 @@ use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::multivariate::gram::{Labelled, bandwidth, gram_sums, kernel, squared_distance};
-use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
+use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor, test_options};
 use crate::multivariate::permutation::{Permutations, Watch};
 use crate::multivariate::points::Points;
 
@@ -84,6 +84,8 @@ pub struct Mmd {
     rule: VerdictRule,
 }
 
+test_options!(Mmd);
+
 impl Mmd {
     /// Points of both sides together up to which all pairs are used unless told otherwise.
     pub const EXACT: usize = 8_192;
@@ -102,13 +104,6 @@ impl Mmd {
         }
     }
 
-    /// The same with so many permutations.
-    #[must_use]
-    pub fn replicates(mut self, replicates: u32) -> Self {
-        self.replicates = replicates;
-        self
-    }
-
     /// The same with this estimator.
     #[must_use]
     pub fn estimator(mut self, estimator: MmdEstimator) -> Self {
@@ -120,20 +115,6 @@ impl Mmd {
     #[must_use]
     pub fn sigma(mut self, sigma: f64) -> Self {
         self.sigma = Some(sigma);
-        self
-    }
-
-    /// The same with this floor of `MMD²`.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// The same with this rule.
-    #[must_use]
-    pub fn rule(mut self, rule: VerdictRule) -> Self {
-        self.rule = rule;
         self
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::multivariate::columns::ComparedColumn;
 use crate::multivariate::eigen::symmetric_eigen;
 use crate::multivariate::encoding::{Encoding, Feature};
-use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
+use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor, test_options};
 use crate::multivariate::pca_drift::{FeatureError, PcaDrift};
 use crate::multivariate::permutation::{Permutations, Watch, upper_quantile};
 use crate::multivariate::reconstruct::{Errors, Reconstruct, Subspace};
@@ -34,6 +34,8 @@ pub struct PcaOptions {
     floor: f64,
     rule: VerdictRule,
 }
+
+test_options!(PcaOptions);
 
 impl PcaOptions {
     /// All columns, components for 0.65 of the variance, 999 permutations, a floor of 0.1, under
@@ -68,27 +70,6 @@ impl PcaOptions {
     #[must_use]
     pub fn explained(mut self, share: f64) -> Self {
         self.explained = share;
-        self
-    }
-
-    /// The same with so many permutations.
-    #[must_use]
-    pub fn replicates(mut self, replicates: u32) -> Self {
-        self.replicates = replicates;
-        self
-    }
-
-    /// The same with this floor.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// The same with this rule.
-    #[must_use]
-    pub fn rule(mut self, rule: VerdictRule) -> Self {
-        self.rule = rule;
         self
     }
 

@@ -6,7 +6,7 @@ use mlops_core::stats::{Draws, Interval};
 use mlops_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor};
+use crate::multivariate::judged::{Evidence, Judged, VerdictRule, check_floor, test_options};
 use crate::multivariate::permutation::{Permutations, Watch, upper_quantile};
 use crate::multivariate::points::Points;
 
@@ -53,6 +53,8 @@ pub struct SlicedWasserstein {
     rule: VerdictRule,
 }
 
+test_options!(SlicedWasserstein);
+
 impl SlicedWasserstein {
     /// The test with 64 directions and 499 permutations under this seed.
     pub fn new(seed: u64) -> Self {
@@ -60,31 +62,10 @@ impl SlicedWasserstein {
         Self { seed, replicates: 499, directions: 64, floor: 0.1, rule }
     }
 
-    /// The same with so many permutations.
-    #[must_use]
-    pub fn replicates(mut self, replicates: u32) -> Self {
-        self.replicates = replicates;
-        self
-    }
-
     /// The same with so many directions.
     #[must_use]
     pub fn directions(mut self, directions: u32) -> Self {
         self.directions = directions;
-        self
-    }
-
-    /// The same with this floor.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// The same with this rule.
-    #[must_use]
-    pub fn rule(mut self, rule: VerdictRule) -> Self {
-        self.rule = rule;
         self
     }
 
