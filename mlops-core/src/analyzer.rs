@@ -130,11 +130,18 @@ impl Description {
         Self { kind: kind.into(), version, params }
     }
 
-    /// The digest of the canonical text, in which the order of keys does not matter.
+    /// The digest of kind, version and [`params_text`](Self::params_text).
     pub fn digest(&self) -> Digest {
+        Digest::of(format!("{}\n{}\n{}", self.kind, self.version, self.params_text()))
+    }
+
+    /// The parameters as JSON with sorted keys and no spaces, whatever order they came in. Integers
+    /// stand there as they are, also those that [`canonical_json`](crate::canonical_json) refuses: a
+    /// seed may be any.
+    pub fn params_text(&self) -> String {
         let mut text = String::new();
-        canonical(&self.params, &mut text);
-        Digest::of(format!("{}\n{}\n{text}", self.kind, self.version))
+        put_sorted(&self.params, &mut text);
+        text
     }
 
     /// The parameters, read back.
@@ -148,8 +155,8 @@ impl Description {
     }
 }
 
-/// JSON with sorted keys and no spaces, whatever order `serde_json` keeps its maps in.
-pub fn canonical(value: &Value, out: &mut String) {
+/// JSON with sorted keys, whatever order `serde_json` keeps its maps in.
+fn put_sorted(value: &Value, out: &mut String) {
     match value {
         Value::Array(items) => {
             out.push('[');
@@ -157,7 +164,7 @@ pub fn canonical(value: &Value, out: &mut String) {
                 if i > 0 {
                     out.push(',');
                 }
-                canonical(item, out);
+                put_sorted(item, out);
             }
             out.push(']');
         }
@@ -171,7 +178,7 @@ pub fn canonical(value: &Value, out: &mut String) {
                 }
                 out.push_str(&Value::from(key.as_str()).to_string());
                 out.push(':');
-                canonical(item, out);
+                put_sorted(item, out);
             }
             out.push('}');
         }

@@ -81,7 +81,7 @@ mod verdict;
 pub use arrow;
 pub use ndarray;
 
-pub use analyzer::{Analyzer, Description, State, canonical};
+pub use analyzer::{Analyzer, Description, State};
 pub use atomic_file::{AtomicFile, sync_directory_of};
 pub use batch::{column, with_column};
 pub use canonical_json::{canonical_json, integers_as_text};

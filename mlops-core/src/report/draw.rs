@@ -308,7 +308,8 @@ impl Rows {
 }
 
 fn categories(plot: &Distribution, figure: &Figure, size: Size) -> Svg {
-    const BAR: f64 = 10.0;
+    // The numbers beside the bars are as high as this.
+    const BAR: f64 = 13.0;
     let mut names = plot.labels();
     let hidden = names.len().saturating_sub(CATEGORIES);
     let shown = names.len() - hidden;
@@ -339,11 +340,11 @@ fn categories(plot: &Distribution, figure: &Figure, size: Size) -> Svg {
             let end = rows.x(Cell::fill(value, full));
             let y = top + BAR * k as f64;
             let tooltip = format!("{name} · {} {}", s.name, format::percent(value, 3));
-            let bar = (end - rows.left, BAR - 1.5);
+            let bar = (end - rows.left, BAR - 2.5);
             svg.rect(&format!("bar s{}", k % 6), (rows.left, y), bar, 1.5, &tooltip);
             svg.text(
                 "value",
-                (end + 5.0, y + BAR - 1.5),
+                (end + 5.0, y + BAR - 3.5),
                 Anchor::Start,
                 &format::percent(value, 3),
             );

@@ -428,7 +428,7 @@ impl Page {
 }
 
 /// A table of more columns is set closer.
-const MANY: usize = 9;
+const MANY: usize = 8;
 
 /// How many sections are inside, at any depth.
 fn inner_sections(blocks: &[Block]) -> usize {

@@ -1,7 +1,7 @@
 //! A detector as bytes that may leave the process.
 
 use mlops_core::bytes::{bad, put_len, put_str, put_u16, take, take_len, take_str, take_u16};
-use mlops_core::{Description, Digest, Error, Result, canonical};
+use mlops_core::{Description, Digest, Error, Result};
 
 use super::detector::StreamDetector;
 
@@ -40,7 +40,7 @@ impl<T: StreamDetector + ?Sized> StreamDetectorExt for T {
         let description = self.description();
         let mut payload = Vec::new();
         self.encode(&mut payload);
-        let params = params_of(&description);
+        let params = description.params_text();
         let mut out = Vec::with_capacity(payload.len() + params.len() + 64);
         out.extend_from_slice(&MAGIC);
         put_u16(&mut out, VERSION);
@@ -87,7 +87,7 @@ impl Saved {
         let params = take_str(rest)?;
         let value = serde_json::from_str(&params).map_err(|e| bad(rest, "options in JSON", e))?;
         let description = Description { kind: kind.into(), version, params: value };
-        if params_of(&description) != params {
+        if description.params_text() != params {
             return Err(bad(rest, "canonical JSON", params));
         }
         let mut checksum = [0; 8];
@@ -137,14 +137,8 @@ pub(super) fn located<T>(bytes: &[u8], read: impl FnOnce(&mut &[u8]) -> Result<T
     })
 }
 
-fn params_of(description: &Description) -> String {
-    let mut text = String::new();
-    canonical(&description.params, &mut text);
-    text
-}
-
 fn name(description: &Description) -> String {
-    format!("{} {}", description.kind, params_of(description))
+    format!("{} {}", description.kind, description.params_text())
 }
 
 fn checksum(description: &Description, payload: &[u8]) -> [u8; 8] {
