@@ -127,10 +127,9 @@ def shap_peer():
         who = f"shap {shap.__version__}"
         against = shap.TreeExplainer(loaded(name), background[:100], feature_perturbation="interventional")
         best(f"small/{name}", who, lambda: against.shap_values(x[:200], check_additivity=False))
-        # With `approximate` left alone and a foreign frame it would call the booster itself: this
-        # is its own path-dependent code.
+        # It calls the booster itself, if it knows its kind: this is its own path-dependent code.
         own = shap.TreeExplainer(loaded(name), feature_perturbation="tree_path_dependent")
-        own.model.original_model = None
+        own.model.model_type = "internal"
         best(f"path/{name}", who, lambda: own.shap_values(x[:few], check_additivity=False), ROWS / few)
 
 
