@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mlops_core::{
     Approval, Assessment, Error, Finding, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Registry, RegistryExt, Rollback, Timestamp, Verdict,
+    Registry, RegistryExt, Rollback, Timestamp, Unset, Verdict, Withdrawal,
 };
 use mlops_registry::audit::{Entry, Log};
 use mlops_registry::{Journal, SqliteRegistry};
@@ -53,6 +53,16 @@ fn fill(path: &Path) {
         key: None,
     };
     registry.rollback(rollback, AT).unwrap();
+}
+
+/// The same, and what the first schema did not know: an approval that was taken back, and the
+/// alias unset.
+fn fill_more(path: &Path) {
+    fill(path);
+    let registry = SqliteRegistry::open(path).unwrap();
+    registry.withdraw("loans", 1, Withdrawal::new("ben", "a leak", AT)).unwrap();
+    let away = Unset::new("loans", "champion").by("ben").because("a leak").seeing(3);
+    registry.unset(away, AT).unwrap();
 }
 
 /// Everything that can be read, as text.
@@ -137,9 +147,9 @@ fn journals_change_with_the_file_whole() {
 fn history_is_final_even_for_sql() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("registry.db");
-    fill(&path);
+    fill_more(&path);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    for table in ["alias_change", "gate", "approval", "policy", "audit"] {
+    for table in ["alias_change", "gate", "approval", "withdrawal", "policy", "audit"] {
         raw.execute(&format!("DELETE FROM {table}"), []).unwrap_err();
         let column = if table == "audit" { "hash" } else { "seal" };
         raw.execute(&format!("UPDATE {table} SET {column} = x'00'"), []).unwrap_err();
@@ -161,6 +171,16 @@ fn edits_behind_its_back_are_found() {
         ("DROP TRIGGER approval_is_final; UPDATE approval SET person = 'zoe'", "an approval of"),
         ("DROP TRIGGER history_is_final; UPDATE alias_change SET version = 2", "loans@champion"),
         ("DROP TRIGGER history_stays; DELETE FROM alias_change WHERE revision = 1", "revision 2"),
+        (
+            "DROP TRIGGER history_stays; DELETE FROM alias_change WHERE revision = 4",
+            "`unset` of no",
+        ),
+        ("DROP TRIGGER withdrawal_stays; DELETE FROM withdrawal", "entries `withdraw` of no row"),
+        ("DROP TRIGGER withdrawal_is_final; UPDATE withdrawal SET reason = 'x'", "taken back"),
+        (
+            "DROP TRIGGER withdrawal_is_final; UPDATE withdrawal SET approval = 2",
+            "v2 that was taken",
+        ),
         ("DROP TRIGGER policy_is_final; UPDATE policy SET alias = 'x'", "policy of loans@x"),
         ("DROP TRIGGER version_is_final; UPDATE version SET facts = '{}'", "loans v1"),
         ("DROP TRIGGER policy_stays; DELETE FROM policy", "entries `policy` of no row"),
@@ -178,7 +198,7 @@ fn edits_behind_its_back_are_found() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("registry.db");
-        fill(&path);
+        fill_more(&path);
         let raw = rusqlite::Connection::open(&path).unwrap();
         raw.execute_batch(&edit.replace("id = 1", "rowid = 1")).unwrap();
         drop(raw);
