@@ -288,6 +288,21 @@ fn the_file_of_the_first_schema_opens() {
     let next = SqliteRegistry::open(path_of_new).unwrap();
     assert_eq!(next.register(new, AT).unwrap().number, 3);
     assert!(next.verify().unwrap().is_whole());
+    // An old approval is taken back and given again, the old alias unset, and ben forgotten.
+    next.withdraw("loans", 1, Withdrawal::new("ben", "a leak", AT)).unwrap();
+    let again = Approval { by: "ben".into(), comment: "mended".into(), at: AT };
+    next.approve("loans", 1, again).unwrap();
+    let why = next.why("loans", "champion", AT).unwrap();
+    assert_eq!(why.version.approvals.len(), 1, "histories of old do not say which of the two");
+    let away = Unset::new("loans", "champion").by("ben").because("a leak").seeing(3);
+    assert_eq!(next.unset(away, AT).unwrap().revision, 4);
+    assert_eq!(
+        next.rollback(Rollback::new("loans", "champion").by("zoe").seeing(4), AT).ok(),
+        None
+    );
+    next.erase("ben", "dpo", AT).unwrap();
+    let found = next.verify().unwrap();
+    assert!(found.is_whole(), "{found}");
     drop(next);
     let (version, bytes) = registry.load("loans", "champion", "model.json").unwrap();
     assert_eq!((version.number, bytes.as_slice()), (1, &b"{\"w\": 1}"[..]));

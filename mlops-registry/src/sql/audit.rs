@@ -107,7 +107,7 @@ impl dyn Sql + '_ {
     pub(super) fn verify_log(&self, found: &mut Verification) {
         let mut head = Head::empty();
         let mut rows: HashMap<(String, Digest), Vec<u64>> = HashMap::new();
-        let mut renamed: HashMap<Digest, Digest> = HashMap::new();
+        let mut renamed: HashMap<Digest, Vec<Digest>> = HashMap::new();
         let query = "SELECT seq, hash, entry FROM audit ORDER BY seq";
         let read = self.query(query, args![], &mut |row| {
             let place = format!("audit entry {}", head.len);
@@ -127,7 +127,9 @@ impl dyn Sql + '_ {
                     if let Some(row) = row.and_then(|row| row.parse().ok()) {
                         rows.entry((entry.action().to_owned(), row)).or_default().push(seq);
                     }
-                    renamed.extend(erase::renamed(&entry).into_iter().map(|(old, new)| (new, old)));
+                    for (old, new) in erase::renamed(&entry) {
+                        renamed.entry(new).or_default().push(old);
+                    }
                 }
                 Err(e) => found.say(place, e),
             }
@@ -150,22 +152,17 @@ impl dyn Sql + '_ {
         ] {
             let seals = self.all(query, args![], |row| row.get::<Digest>(0));
             for seal in found.or_say("audit log", seals) {
-                // The seal that the row had before people were erased from it.
-                let mut first = seal;
-                let mut steps = 0;
-                while let Some(before) = renamed.get(&first) {
-                    used.insert(first);
-                    first = *before;
-                    steps += 1;
-                    if steps > renamed.len() {
-                        found.say("audit log", format!("erasures in a circle, sealed {seal}"));
-                        break;
-                    }
+                let firsts = before_erasures(&renamed, seal, &mut used);
+                if firsts.is_empty() {
+                    found.say("audit log", format!("erasures in a circle, sealed {seal}"));
                 }
-                let entry = actions.iter().find_map(|action| {
-                    rows.get_mut(&((*action).to_owned(), first)).and_then(Vec::pop)
+                let entry = firsts.into_iter().find_map(|first| {
+                    actions.iter().find_map(|action| {
+                        let entries = rows.get_mut(&((*action).to_owned(), first))?;
+                        Some((first, entries.pop()?))
+                    })
                 });
-                let Some(entry) = entry else {
+                let Some((first, entry)) = entry else {
                     found.say("audit log", format!("no entry of the {table} sealed {seal}"));
                     continue;
                 };
@@ -195,6 +192,30 @@ impl dyn Sql + '_ {
         let draft = self.draft_of(table, seal)?;
         Ok(entry.zip(draft).is_some_and(|(entry, draft)| draft::agrees(&entry, &draft)))
     }
+}
+
+/// The seals that a row with this one may have had before people were erased from it: several where
+/// rows say the same since, as two approvals of one person and one time do whose comments are
+/// gone.
+fn before_erasures(
+    renamed: &HashMap<Digest, Vec<Digest>>,
+    seal: Digest,
+    used: &mut HashSet<Digest>,
+) -> Vec<Digest> {
+    let (mut firsts, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![seal]);
+    while let Some(seal) = open.pop() {
+        if !seen.insert(seal) {
+            continue;
+        }
+        match renamed.get(&seal) {
+            Some(before) => {
+                used.insert(seal);
+                open.extend(before);
+            }
+            None => firsts.push(seal),
+        }
+    }
+    firsts
 }
 
 /// Makes a [`Database`] a [`Log`](crate::audit::Log).
