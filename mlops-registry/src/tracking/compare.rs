@@ -237,14 +237,34 @@ impl Comparison {
         Some(Figure::new("What differs", line).note(note))
     }
 
-    /// Names that tell the runs apart.
+    /// Names that tell the runs apart: with the beginning of their ids where they must, and more
+    /// of it until it does. A run that was given twice has one name.
     fn names(&self) -> Vec<String> {
-        let count = |name: &str| self.runs.iter().filter(|run| run.name == name).count();
-        let name = |run: &Run| match count(&run.name) {
-            1 => run.name.clone(),
-            _ => format!("{} {}", run.name, run.id.get(..8).unwrap_or(&run.id)),
+        let with = |chars: usize| -> Vec<String> {
+            let name = |run: &Run| match run.id.get(..chars).unwrap_or(&run.id) {
+                "" => run.name.clone(),
+                id => format!("{} {id}", run.name),
+            };
+            self.runs.iter().map(name).collect()
         };
-        self.runs.iter().map(name).collect()
+        let longest = self.runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
+        let mut names = with(0);
+        for chars in (8..longest).chain([longest]) {
+            let longer = with(chars);
+            let others = |n: usize| {
+                let same =
+                    |(name, run): (&String, &Run)| *name == names[n] && run.id != self.runs[n].id;
+                names.iter().zip(&self.runs).any(same)
+            };
+            let alike: Vec<usize> = (0..names.len()).filter(|n| others(*n)).collect();
+            if alike.is_empty() {
+                break;
+            }
+            for n in alike {
+                names[n].clone_from(&longer[n]);
+            }
+        }
+        names
     }
 
     fn table<'k>(
@@ -443,6 +463,18 @@ mod tests {
             !html.contains("Datasets") && !html.contains("Tags"),
             "nothing of what is not there"
         );
+        let alike = ["a1234567x", "a1234567y", "a1234567"].map(|id| {
+            let new = NewRun::new(experiment).with_id(id).with_name("same");
+            tracker.create_run(new, at).expect("create_run").id
+        });
+        let taken = NewRun::new(experiment).with_name("same a1234567x");
+        let taken = tracker.create_run(taken, at).expect("create_run").id;
+        let ids = alike.iter().chain([&taken]).collect::<Vec<_>>();
+        let comparison = Comparison::of(&tracker, &ids).expect("a comparison");
+        let names: BTreeSet<_> = comparison.names().into_iter().collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        let twice = Comparison::of(&tracker, &[&ids[0], &ids[0]]).expect("a comparison");
+        assert_eq!(twice.names(), ["same", "same"], "one run");
         Comparison::of(&tracker, &[] as &[&str]).expect_err("none");
         Comparison::of(&tracker, &["none"]).expect_err("no such run");
         Comparison::of(&tracker, &[&ids[0]; 13]).expect_err("too many");
