@@ -3,7 +3,7 @@
 use mlops_core::{Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Filter, Order};
+use super::filter::{Field, Filter, Order};
 
 /// The most runs of one page.
 pub const PAGE_RUNS: usize = 50_000;
@@ -138,6 +138,11 @@ impl Query {
         if columns > COLUMNS {
             let expected = format!("at most {COLUMNS} comparisons and orders");
             return Err(Error::invalid("search", expected, columns));
+        }
+        if let Some(order) = self.order.iter().find(|o| matches!(o.field, Field::Dataset(_))) {
+            // A run may have many.
+            let expected = "a metric, a parameter, a tag or an attribute";
+            return Err(Error::invalid("order of a search", expected, order));
         }
         if (1..=PAGE_RUNS).contains(&self.limit) {
             return Ok(());
