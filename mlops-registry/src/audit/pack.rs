@@ -11,6 +11,7 @@ use mlops_core::{
     Signature, Timestamp, Version, Withdrawn, check_name, manifest_digest,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, Notary};
 use super::entry::{Draft, Entry};
@@ -24,6 +25,9 @@ use crate::draft;
 const FILE_BYTES: u64 = 64 << 20;
 /// The largest pack, in bytes.
 const PACK_BYTES: u64 = 256 << 20;
+
+/// How often a pack is collected anew while others change what it is about.
+const TRIES: usize = 8;
 
 const APPROVALS: &str = "approvals.json";
 const BOM: &str = "bom.cdx.json";
@@ -170,18 +174,30 @@ impl EvidencePack {
         number: u64,
         notary: &mut Notary,
     ) -> Result<Self> {
-        let card = ModelCard::read(registry, model, number)?;
-        let checkpoint = notary.sign(log)?;
-        let size = Checkpoint::open(&checkpoint, &notary.verifier())?.size;
-        let mut entries = Vec::new();
-        let mut proofs = Vec::new();
-        log::for_each_from(log, 0, |entry| {
-            if entry.seq() < size && concerns(&entry, model, number) {
-                proofs.push(notary.tree().inclusion(entry.seq(), size)?);
-                entries.push(entry);
+        let (card, checkpoint, entries, proofs) = {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let before = log.len()?;
+                let card = ModelCard::read(registry, model, number)?;
+                let checkpoint = notary.sign(log)?;
+                let size = Checkpoint::open(&checkpoint, &notary.verifier())?.size;
+                let mut entries = Vec::new();
+                let mut proofs = Vec::new();
+                log::for_each_from(log, 0, |entry| {
+                    if entry.seq() < size && concerns(&entry, model, number) {
+                        proofs.push(notary.tree().inclusion(entry.seq(), size)?);
+                        entries.push(entry);
+                    }
+                    Ok(())
+                })?;
+                // What came after the record was read would have an entry and no record.
+                let whole = entries.last().is_none_or(|entry| entry.seq() < before);
+                if whole || tries == TRIES {
+                    break (card, checkpoint, entries, proofs);
+                }
             }
-            Ok(())
-        })?;
+        };
         let mut lines = String::new();
         for entry in &entries {
             lines.push_str(&entry.to_json()?);
@@ -334,7 +350,8 @@ impl EvidencePack {
 
     /// Whether version, gates, approvals, what took these back, and moves say what their entries
     /// do, an entry each; and whether no entry about the version is without any of them, as that
-    /// of an approval that was taken back would be where it is shown as one that stands.
+    /// of an approval that was taken back would be where it is shown as one that stands, or that
+    /// of the move that took the version out of service.
     fn match_entries(&self, record: &Version) -> Result<()> {
         let mut used = BTreeSet::new();
         let mut find = |what: String, draft: &Draft| {
@@ -370,10 +387,15 @@ impl EvidencePack {
             find(what, &draft::moved(change))?;
         }
         let subject = subject_of_version(&self.model, self.number);
-        let of_version = self.entries.iter().filter(|entry| entry.subject() == subject);
-        let actions = ["register", "gate", "approve", "withdraw"];
-        let mut left = of_version
-            .filter(|entry| actions.contains(&entry.action()) && !used.contains(&entry.seq()));
+        let about = |entry: &&Entry| match entry.action() {
+            "register" | "gate" | "approve" | "withdraw" => entry.subject() == subject,
+            "promote" | "rollback" | "unset" => {
+                let names = |field| entry.detail().get(field).and_then(Value::as_u64);
+                [names("version"), names("previous")].contains(&Some(self.number))
+            }
+            _ => false,
+        };
+        let mut left = self.entries.iter().filter(about).filter(|e| !used.contains(&e.seq()));
         let Some(entry) = left.next() else { return Ok(()) };
         let expected = "a record for every entry about the version";
         let found = format!("none for entry {}, `{}`", entry.seq(), clean(entry.action()));
@@ -546,6 +568,8 @@ impl<W: Write> Write for Hashing<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use mlops_core::{Assessment, Finding, NewVersion, Promotion, PromotionPolicy, Verdict};
 
     use super::super::{Draft, Head, NoteSigner, Salt};
@@ -633,6 +657,36 @@ mod tests {
         assert!(EvidencePack::read(bytes.as_slice(), &other.verifier()).is_err());
     }
 
+    /// A log to which somebody adds what the record does not have yet.
+    #[derive(Debug)]
+    struct Busy<'r> {
+        registry: &'r MemoryRegistry,
+        looks: AtomicU64,
+    }
+
+    impl Log for Busy<'_> {
+        fn len(&self) -> Result<u64> {
+            if self.looks.fetch_add(1, Ordering::Relaxed) == 1 {
+                let at = Timestamp::from_millis(2000);
+                let approval = Approval { by: "eve".into(), comment: String::new(), at };
+                self.registry.approve("loans", 1, approval)?;
+            }
+            self.registry.len()
+        }
+
+        fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Entry>> {
+            self.registry.entries(range)
+        }
+    }
+
+    #[test]
+    fn what_comes_while_a_pack_is_collected_is_in_it() {
+        let registry = story();
+        let log = Busy { registry: &registry, looks: AtomicU64::new(0) };
+        let pack = EvidencePack::collect(&registry, &log, "loans", 1, &mut notary()).unwrap();
+        assert_eq!(pack.approvals.len(), 2);
+    }
+
     #[test]
     fn a_registry_and_a_log_that_differ_give_no_pack() {
         let registry = story();
@@ -708,6 +762,11 @@ mod tests {
         files.insert(WITHDRAWN.to_owned(), b"[]".to_vec());
         let error = signed(files).unwrap_err().to_string();
         assert!(error.contains("`withdraw`"), "{error}");
+        // A move that is left out.
+        let mut files = pack.files.clone();
+        files.insert(HISTORY.to_owned(), b"[]".to_vec());
+        let error = signed(files).unwrap_err().to_string();
+        assert!(error.contains("`promote`"), "{error}");
         for file in FILES {
             let mut files = pack.files.clone();
             files.remove(file);
