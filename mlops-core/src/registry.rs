@@ -447,7 +447,8 @@ pub struct AliasChange {
 ///   more and names no version. The promotion that it took off comes back by another alone, which
 ///   meets the policy; a rollback leads to the one before ([`Rollback::target`]).
 /// - An approval that was taken back counts for no later promotion; what was promoted with it
-///   stays, and so does the record of it.
+///   stays, and so does the record of it. Given again it needs another time: the same request,
+///   repeated late, brings nothing back ([`Approval::decide`]).
 /// - `register`, `promote`, `rollback` and `unset` under a key are done once: the same request under the
 ///   same key gives the same answer again, another request under it is
 ///   [`Error::KeyUsed`](crate::Error::KeyUsed). A request that was refused does not use up its
@@ -458,8 +459,7 @@ pub struct AliasChange {
 /// - Any number of threads may call at once.
 ///
 /// [`NewVersion::check`], [`NewVersion::check_parent`], [`NewVersion::to_version`],
-/// [`NewVersion::request`], [`Version::check_gate`], [`Version::check_approval`],
-/// [`Withdrawal::decide`], [`Version::take_back`],
+/// [`NewVersion::request`], [`Version::check_gate`], [`Approval::decide`], [`Withdrawal::decide`], [`Version::take_back`],
 /// [`PromotionPolicy::check`], [`Promotion::decide`], [`Rollback::decide`], [`Unset::decide`] and
 /// [`Request::answer`] hold the rules, so that a backend only stores what they give.
 ///

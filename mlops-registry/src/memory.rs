@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
-    Version, Withdrawal, check_new_name, same_person,
+    Version, Withdrawal, check_new_name,
 };
 
 use crate::audit::{Draft, Entry, Head, Log, Salt};
@@ -215,8 +215,7 @@ impl Registry for MemoryRegistry {
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
         let mut state = self.state();
         let version = state.version(model, number)?;
-        version.check_approval(&approval)?;
-        if version.approvals.iter().any(|a| same_person(&a.by, &approval.by)) {
+        if !approval.decide(version)? {
             return Ok(());
         }
         let entry = state.entry(draft::approved(version, &approval))?;

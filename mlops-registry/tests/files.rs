@@ -63,6 +63,8 @@ fn fill_more(path: &Path) {
     registry.withdraw("loans", 1, Withdrawal::new("ben", "a leak", AT)).unwrap();
     let away = Unset::new("loans", "champion").by("ben").because("a leak").seeing(3);
     registry.unset(away, AT).unwrap();
+    let approval = Approval { by: "zoe".into(), comment: "read".into(), at: AT };
+    registry.approve("loans", 1, approval).unwrap();
 }
 
 /// Everything that can be read, as text.
@@ -182,6 +184,18 @@ fn edits_behind_its_back_are_found() {
             "v2 that was taken",
         ),
         ("DROP TRIGGER policy_is_final; UPDATE policy SET alias = 'x'", "policy of loans@x"),
+        (
+            // Who took back, and who did not.
+            "DROP TRIGGER approval_is_final; PRAGMA foreign_keys = OFF;
+             INSERT INTO approval (id, version, person, comment, at, seal)
+                 SELECT 99, version, person, comment, at, seal FROM approval WHERE id = 1;
+             UPDATE approval SET (version, person, comment, at, seal) =
+                 (SELECT version, person, comment, at, seal FROM approval WHERE id = 3) WHERE id = 1;
+             UPDATE approval SET (version, person, comment, at, seal) =
+                 (SELECT version, person, comment, at, seal FROM approval WHERE id = 99) WHERE id = 3;
+             DROP TRIGGER approval_stays; DELETE FROM approval WHERE id = 99",
+            "another withdrawal than entry",
+        ),
         ("DROP TRIGGER version_is_final; UPDATE version SET facts = '{}'", "loans v1"),
         ("DROP TRIGGER policy_stays; DELETE FROM policy", "entries `policy` of no row"),
         ("DROP TRIGGER audit_stays; DELETE FROM audit WHERE seq = 3", "audit entry 3"),
@@ -290,7 +304,8 @@ fn the_file_of_the_first_schema_opens() {
     assert!(next.verify().unwrap().is_whole());
     // An old approval is taken back and given again, the old alias unset, and ben forgotten.
     next.withdraw("loans", 1, Withdrawal::new("ben", "a leak", AT)).unwrap();
-    let again = Approval { by: "ben".into(), comment: "mended".into(), at: AT };
+    let later = Timestamp::from_millis(AT.millis() + 1);
+    let again = Approval { by: "ben".into(), comment: "mended".into(), at: later };
     next.approve("loans", 1, again).unwrap();
     let why = next.why("loans", "champion", AT).unwrap();
     assert_eq!(why.version.approvals.len(), 1, "histories of old do not say which of the two");

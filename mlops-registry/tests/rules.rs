@@ -142,7 +142,14 @@ fn two_roles_want_two_people() {
         approve("eve");
         registry.withdraw("loans", 1, Withdrawal::new("eve", "a leak", AT)).unwrap();
         assert_eq!(blocked().len(), 1, "nor what was taken back");
-        approve("eve");
+        let again = Approval { by: "EVE".into(), comment: String::new(), at: AT };
+        match registry.approve("loans", 1, again) {
+            Err(Error::Blocked { reasons, .. }) => assert!(reasons[0].contains("was taken back")),
+            other => panic!("a request that was repeated late brought it back: {other:?}"),
+        }
+        let later = Timestamp::from_millis(AT.millis() + 1);
+        let again = Approval { by: "eve".into(), comment: String::new(), at: later };
+        registry.approve("loans", 1, again).unwrap();
         registry.promote(to_champion(1), AT).unwrap();
         let change = &registry.history("loans", "champion").unwrap()[0];
         assert_eq!(change.approvals, ["ben", "zoe", "eve"]);

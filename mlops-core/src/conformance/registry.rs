@@ -241,6 +241,10 @@ fn gates_and_approvals(registry: &dyn Registry) {
         .record_gate(MODEL, 1, report(&other, "quality", Verdict::Pass, time(1)))
         .expect_err("a report on other bytes");
     assert!(matches!(error, Error::Invalid { .. }), "a report on other bytes: {error}");
+    let mut endless = gate.clone();
+    endless.assessment.findings[0].interval = Some((f64::NAN, 1.0));
+    let error = registry.record_gate(MODEL, 1, endless).expect_err("a number that JSON has not");
+    assert!(matches!(error, Error::Invalid { .. }), "a number that JSON has not: {error}");
     let error = registry.record_gate(MODEL, 99, gate.clone()).expect_err("no such version");
     assert!(matches!(error, Error::NotFound { .. }), "no such version: {error}");
 
@@ -635,6 +639,25 @@ fn unset(registry: &dyn Registry) {
     let history = registry.history(UNSET, ALIAS).expect("history");
     assert!(history_flaws(&history).is_empty(), "a history that holds together");
 
+    // Promoted to where a rollback would have led: it stands there once, and the next rollback does
+    // not lead from it to itself.
+    let staging = |version, revision| {
+        let promotion =
+            Promotion { alias: "staging".into(), ..promote_to(UNSET, version, revision) };
+        registry.promote(promotion, time(103)).expect("promote")
+    };
+    staging(first, 0);
+    staging(second, 1);
+    let unset = Unset { alias: "staging".into(), ..away(2) };
+    registry.unset(unset, time(103)).expect("unset");
+    staging(first, 3);
+    let back_again = Rollback { alias: "staging".into(), ..back(UNSET, 4) };
+    missing(registry.rollback(back_again, time(103)).expect_err("itself"), "nothing else before");
+    let why = registry.why(UNSET, "staging", time(103)).expect("why");
+    assert_eq!(why.promotion.revision, 4, "the later of its promotions");
+    let history = registry.history(UNSET, "staging").expect("history");
+    assert!(history_flaws(&history).is_empty(), "a history that holds together");
+
     // Of many on one revision, one.
     let version = registry.version(UNSET, first).expect("version");
     let fresh = report(&version, "quality", Verdict::Pass, time(104));
@@ -725,6 +748,12 @@ fn withdrawals(registry: &dyn Registry) {
     assert_eq!((why.version.approvals, why.version.withdrawn.len()), (vec![approval("ben")], 1));
     withdraw("ben", "for good", 12).expect("withdraw");
     assert_eq!(version().withdrawn.len(), 2, "both were taken back");
+    // A request that is repeated late brings neither back.
+    for late in [approval("ben"), approval("BEN"), Approval { at: time(10), ..approval("ben") }] {
+        let error = registry.approve(BACK, number, late).expect_err("taken back");
+        assert!(matches!(error, Error::Blocked { .. }), "what was taken back: {error}");
+    }
+    assert!(version().approvals.is_empty(), "no trace");
     // Another's stays.
     registry.approve(BACK, number, approval("zoe")).expect("approve");
     registry.approve(BACK, number, approval("yan")).expect("approve");

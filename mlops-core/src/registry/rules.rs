@@ -438,8 +438,9 @@ impl NewVersion {
 }
 
 impl Version {
-    /// Whether this report may be recorded on this version: a good name, and it speaks of these
-    /// bytes.
+    /// Whether this report may be recorded on this version: a good name, it speaks of these
+    /// bytes, and its numbers are finite (JSON has no others, and what is read back must be what
+    /// was recorded, to its digest).
     ///
     /// # Errors
     /// [`Error::Invalid`].
@@ -454,6 +455,15 @@ impl Version {
                 format!("{}, the digest of {} v{}", self.digest, self.model, self.number),
                 report.subject,
             ));
+        }
+        let finite = report.assessment.findings.iter().all(|finding| {
+            let limits = finding.interval.map_or([0.0; 2], |(low, high)| [low, high]);
+            let numbers = [finding.value, finding.p_value].into_iter().flatten().chain(limits);
+            numbers.into_iter().all(f64::is_finite)
+        });
+        if !finite {
+            let (what, found) = (format!("gate `{}`", report.gate), "others");
+            return Err(Error::invalid(what, "finite numbers in its findings", found));
         }
         Ok(())
     }
@@ -529,6 +539,38 @@ impl Version {
             evidence: open.iter().map(|(&gate, r)| (gate.to_owned(), r.digest())).collect(),
             policy: None,
         }
+    }
+}
+
+impl Approval {
+    /// Whether this is to be recorded on this version; `false` if the person, however the name is
+    /// [spelled](same_person), has approved it already. A backend calls this inside the
+    /// transaction that then stores it.
+    ///
+    /// Who took an approval back may give another, of another time. One of the same time is the
+    /// same request again, from a caller who did not know that it had got through: it must not
+    /// undo what was done since.
+    ///
+    /// # Errors
+    /// Those of [`Version::check_approval`]; [`Error::Blocked`] for one that was taken back.
+    pub fn decide(&self, version: &Version) -> Result<bool> {
+        version.check_approval(self)?;
+        let theirs = |approval: &Approval| same_person(&approval.by, &self.by);
+        if version.approvals.iter().any(theirs) {
+            return Ok(false);
+        }
+        // Of somebody who was erased nobody can say that it was another.
+        let same = |w: &&Withdrawn| {
+            w.approval.at == self.at && (theirs(&w.approval) || is_erased(&w.approval.by))
+        };
+        let Some(back) = version.withdrawn.iter().find(same) else { return Ok(true) };
+        Err(Error::Blocked {
+            what: format!("approval of {} v{}", version.model, version.number),
+            reasons: vec![format!(
+                "that of {} at {} was taken back at {}: another has a time of its own",
+                back.approval.by, self.at, back.at
+            )],
+        })
     }
 }
 
@@ -738,11 +780,16 @@ impl Unset {
 /// The promotions that no rollback and no unset took off, oldest first; the alias points where the
 /// last put it, unless it was unset since.
 pub(super) fn standing(history: &[AliasChange]) -> Vec<&AliasChange> {
-    let mut standing = Vec::new();
+    let mut standing: Vec<&AliasChange> = Vec::new();
     let mut named = None;
     for change in history {
         match change.kind {
-            ChangeKind::Promotion => standing.push(change),
+            ChangeKind::Promotion => {
+                // After an unset, to where a rollback would have led: it stands there once, so
+                // that the next rollback leads elsewhere.
+                standing.pop_if(|top| top.version == change.version);
+                standing.push(change);
+            }
             // What an unset took off is off already.
             ChangeKind::Rollback if named.is_none() => {}
             ChangeKind::Rollback | ChangeKind::Unset => drop(standing.pop()),
@@ -815,7 +862,10 @@ pub fn history_flaws(history: &[AliasChange]) -> BTreeMap<u64, String> {
             say(format!("{} to version {:?}", change.kind, change.version));
         }
         match change.kind {
-            ChangeKind::Promotion => standing.push(change.version),
+            ChangeKind::Promotion => {
+                standing.pop_if(|top| *top == change.version);
+                standing.push(change.version);
+            }
             ChangeKind::Rollback => {
                 if previous.is_some() {
                     standing.pop();

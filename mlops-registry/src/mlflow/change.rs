@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     AliasChange, Approval, Artifact, Digest, Error, GateReport, Lineage, PromotionPolicy, Request,
-    Result, SetPolicy, Signature, Timestamp, Version, Withdrawal, manifest_digest, same_person,
+    Result, SetPolicy, Signature, Timestamp, Version, Withdrawal, manifest_digest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -184,8 +184,7 @@ impl State {
             }
             Change::Approve { number, approval } => {
                 let version = self.version_mut(model, number)?;
-                version.check_approval(&approval)?;
-                if version.approvals.iter().all(|a| !same_person(&a.by, &approval.by)) {
+                if approval.decide(version)? {
                     version.approvals.push(approval);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, Timestamp, Unset, Version,
-    Withdrawal, check_name, check_new_name, same_person,
+    Withdrawal, check_name, check_new_name,
 };
 
 use super::artifacts;
@@ -442,9 +442,7 @@ impl Registry for MlflowRegistry {
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
         let found = self.find(model)?.ok_or_else(|| no_version(model, number))?;
         self.change(&mut lock(&found), |state| {
-            let version = state.version(model, number)?;
-            version.check_approval(&approval)?;
-            let new = version.approvals.iter().all(|a| !same_person(&a.by, &approval.by));
+            let new = approval.decide(state.version(model, number)?)?;
             Ok(new.then(|| Change::Approve { number, approval: approval.clone() }))
         })
     }

@@ -166,8 +166,9 @@ impl dyn Sql + '_ {
                     found.say("audit log", format!("no entry of the {table} sealed {seal}"));
                     continue;
                 };
-                if first != seal {
-                    let agrees = self.erased_row_agrees(table, seal, entry);
+                // The seal of a withdrawal has the row of the approval, and not whose it is.
+                if first != seal || table == "withdrawal" {
+                    let agrees = self.row_agrees(table, seal, entry);
                     if !found.or_say("audit log", agrees.map(Some)).unwrap_or(true) {
                         let problem = format!("another {table} than entry {entry} says");
                         found.say("audit log", format!("{problem}, sealed {seal}"));
@@ -184,13 +185,17 @@ impl dyn Sql + '_ {
         }
     }
 
-    /// Whether a row that was touched by an erasure says what its entry does, but for names.
-    fn erased_row_agrees(&self, table: &str, seal: Digest, entry: u64) -> Result<bool> {
+    /// Whether a row that was touched by an erasure says what its entry does, but for names; a
+    /// withdrawal says the names, too, that were not erased.
+    fn row_agrees(&self, table: &str, seal: Digest, entry: u64) -> Result<bool> {
         let query = "SELECT entry FROM audit WHERE seq = ?1";
         let text = self.one(query, args![entry.cast_signed()], |row| row.get::<String>(0))?;
         let entry = text.map(|text| Entry::from_json(&text)).transpose()?;
         let draft = self.draft_of(table, seal)?;
-        Ok(entry.zip(draft).is_some_and(|(entry, draft)| draft::agrees(&entry, &draft)))
+        Ok(entry.zip(draft).is_some_and(|(entry, draft)| match table {
+            "withdrawal" => draft::says(&entry, &draft),
+            _ => draft::agrees(&entry, &draft),
+        }))
     }
 }
 

@@ -271,14 +271,15 @@ impl dyn Sql + '_ {
                 Ok(Some(draft::approved(&self.version_row(&model, number)?.1, &approval)))
             }
             "withdrawal" => {
-                let query = "SELECT m.name, v.number, a.person, a.at, w.at FROM withdrawal w
+                let query = "SELECT m.name, v.number, a.person, a.at, w.reason, w.at
+                             FROM withdrawal w
                              JOIN approval a ON a.id = w.approval
                              JOIN version v ON v.id = a.version JOIN model m ON m.id = v.model
                              WHERE w.seal = ?1";
                 let found = self.one(query, args![seal], |row| {
                     let approval =
                         Approval { by: row.get(2)?, comment: String::new(), at: row.get(3)? };
-                    let (reason, at) = (String::new(), row.get(4)?);
+                    let (reason, at) = (row.get(4)?, row.get(5)?);
                     Ok((of_version(row)?, Withdrawn { approval, reason, at }))
                 })?;
                 let Some(((model, number), withdrawn)) = found else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mlops_core::{
     Alias, AliasChange, Approval, Error, GateReport, NewVersion, Promotion, PromotionPolicy,
-    Request, Result, Rollback, Timestamp, Unset, Version, Withdrawal, check_new_name, same_person,
+    Request, Result, Rollback, Timestamp, Unset, Version, Withdrawal, check_new_name,
 };
 
 use super::{Database, Sql, args, seal, stored};
@@ -109,10 +109,9 @@ pub(crate) fn approve(
     approval: &Approval,
 ) -> Result<()> {
     db.write(|sql| {
-        let (id, version) = sql.version_row(model, number)?;
-        version.check_approval(approval)?;
+        let (id, version) = sql.whole_version(model, number)?;
         let Approval { by, comment, at } = approval;
-        if sql.standing(id)?.iter().any(|(_, person)| same_person(person, by)) {
+        if !approval.decide(&version)? {
             return Ok(());
         }
         let seal = seal::approval(model, number, approval);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlops_core::{
     Alias, AliasChange, Approval, Digest, Error, GateReport, NewVersion, Promotion,
     PromotionPolicy, Registry, Request, Result, Roles, Rollback, SetPolicy, Timestamp, Unset,
-    Version, Withdrawal, same_person,
+    Version, Withdrawal,
 };
 
 /// A registry that forgets everything when it is dropped.
@@ -119,8 +119,7 @@ impl Registry for VecRegistry {
     fn approve(&self, model: &str, number: u64, approval: Approval) -> Result<()> {
         let mut store = self.store();
         let (version, _) = store.version(model, number)?;
-        version.check_approval(&approval)?;
-        if version.approvals.iter().all(|a| !same_person(&a.by, &approval.by)) {
+        if approval.decide(version)? {
             version.approvals.push(approval);
         }
         Ok(())
