@@ -11,6 +11,7 @@ pub(crate) enum Readers<'s> {
     /// One, which stays on its thread.
     One(&'s dyn Sql),
     /// Several, each for a thread of its own; at least one.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "SQLite's alone are cheap"))]
     Several(Vec<Box<dyn Sql + Send + 's>>),
 }
 
